@@ -1,0 +1,158 @@
+"""The values that go into the memory and come out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+
+from memoryd.foundation.findings import Finding
+from memoryd.foundation.ids import AssetId, GenerationId, JobId, LocationId, PersonId, ProjectId, WatchRootId
+from memoryd.workflows.facts import Parameters
+
+
+class AssetKind(enum.StrEnum):
+    """What kind of content an asset is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    LATENT = "latent"
+    MODEL3D = "model3d"
+    OTHER = "other"
+
+
+class MadeSource(enum.StrEnum):
+    """Where an asset's time of making comes from."""
+
+    JOB = "job"
+    FILE_METADATA = "file_metadata"
+    FILE_TIME = "file_time"
+    DECLARED = "declared"
+
+
+class Succession(enum.StrEnum):
+    """How an asset came from its predecessor in the line."""
+
+    REWRITTEN = "rewritten"
+    DISCLOSED = "disclosed"
+    EXPORTED = "exported"
+    REENCODED = "re-encoded"
+
+
+class GenerationOrigin(enum.StrEnum):
+    """Who told us of a generation."""
+
+    JOB = "job"
+    GATEWAY = "gateway"
+    RECORDER = "recorder"
+    HISTORY = "history"
+    FILE = "file"
+    DECLARED = "declared"
+
+
+class LocationState(enum.StrEnum):
+    """What is known of a place where a copy lies."""
+
+    ARRIVING = "arriving"
+    """Found by name; its content is not yet known."""
+    RECORDED = "recorded"
+    MISSING = "missing"
+    """Was looked for in a reachable folder and was not there."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LocationRecord:
+    """A place where a copy lies: `path` in bytes, relative to its watch root (absolute where there is none).
+
+    Size in bytes, mtime in nanoseconds.
+    """
+
+    watch_root_id: WatchRootId | None
+    path: bytes
+    size: int
+    mtime_ns: int
+    inode: int | None = None
+    device: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRecord:
+    """Which output of a generation an asset is. `certain` is False where the file does not say and two could be meant."""
+
+    node: str
+    output: str = "images"
+    batch_index: int | None = None
+    certain: bool = True
+    output_digest: bytes | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRecord:
+    """One execution of a graph, as it will be stored.
+
+    `run_key` names the run once and for ever: `job:<id>`, `prompt:<comfyui prompt id>`, or `file:<hex sha256>`.
+    Digests are 32 bytes. `parameters` are those of this output.
+    """
+
+    run_key: str
+    origin: GenerationOrigin
+    exact: bytes | None
+    prompt_document: bytes | None
+    extra_documents: tuple[tuple[str, bytes], ...] = ()
+    """(key, sha256) of every other text of the file, in file order."""
+    output: OutputRecord
+    parameters: Parameters
+    environment: bytes | None = None
+    job_id: JobId | None = None
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
+    attribution_source: str | None = None
+    started_at: datetime.datetime | None = None
+    ended_at: datetime.datetime | None = None
+    cached: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessionRecord:
+    """That this asset follows another in its line. `of` is the predecessor's SHA-256 (recorded before or in this batch)."""
+
+    of: bytes
+    succession: Succession
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRecord:
+    """One asset with all that is known of it at the moment of recording."""
+
+    sha256: bytes
+    size: int
+    kind: AssetKind
+    media_type: str
+    made_at: datetime.datetime
+    made_source: MadeSource
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    plugin: str = "none"
+    plugin_version: str = "0"
+    findings: tuple[Finding, ...] = ()
+    generation: GenerationRecord | None = None
+    succeeds: SuccessionRecord | None = None
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
+    locations: tuple[LocationRecord, ...] = ()
+    words: str = ""
+    """Text of a tsvector (`'fox':1,4 'm:tiny':2`) for asset_text, made by `catalog.search_document` in prepare."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAsset:
+    """What became of one AssetRecord. `new` is False where equal bytes were known already."""
+
+    sha256: bytes
+    asset_id: AssetId
+    root_id: AssetId
+    generation_id: GenerationId | None
+    new: bool
+    location_ids: tuple[LocationId, ...] = ()

@@ -1,0 +1,1 @@
+"""ComfyUI's protocol: requests, answers, frames, node specifications. Knows no database."""

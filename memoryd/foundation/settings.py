@@ -1,0 +1,51 @@
+"""Settings: read once, from the environment (`MEMORYD_…`); everything has a default that works on one machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_MODE = 0o600
+SECRET_FOLDER_MODE = 0o700
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Each field is the environment variable of the same name with `MEMORYD_` before it."""
+
+    model_config = SettingsConfigDict(env_prefix="MEMORYD_", extra="ignore")
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".memoryd", description="where keys, blobs and state lie")
+    database_url: SecretStr | None = Field(default=None, description="an external Postgres (16+, pgvector 0.8+)")
+    host: str = Field(default="127.0.0.1", description="address the server listens on")
+    port: int = Field(default=7860, description="port the server listens on; 0 picks a free one")
+    tls_cert: Path | None = Field(default=None, description="certificate chain, PEM: needed off loopback")
+    tls_key: Path | None = Field(default=None, description="its key, PEM")
+    proxy: str | None = Field(default=None, description="address of the one proxy in front of the server, if any")
+    local_person: bool = Field(default=True, description="on loopback without a proxy, who asks is the local person")
+    url: str | None = Field(default=None, description="server that commands speak to")
+    key: SecretStr | None = Field(default=None, description="API key that commands send")
+    tenant: str = Field(default="default", description="tenant of commands and of the local person")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Where key files lie (mode 700, files 600)."""
+        return self.home / "keys"
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a secret file that never exists with a wider mode than 600, and is never half there.
+
+    Raises: OSError from the file system.
+    """
+    path.parent.mkdir(mode=SECRET_FOLDER_MODE, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, SECRET_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,1 @@
+"""Pixels: digests, comparison, thumbnails, and PNG's own structure. Knows no database."""

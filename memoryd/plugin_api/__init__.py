@@ -1,0 +1,1 @@
+"""What a format plugin may use, and all that it may use."""

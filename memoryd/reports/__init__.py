@@ -1,0 +1,1 @@
+"""Lineage and compliance reports: gaps first, signed, verifiable offline."""

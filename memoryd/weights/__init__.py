@@ -1,0 +1,1 @@
+"""Model files: SHA-256, safetensors headers, kinds. Knows no database."""
