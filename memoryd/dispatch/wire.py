@@ -1,0 +1,276 @@
+"""What server and worker say to each other, version 1: shapes only. The worker imports this module and no other of the server.
+
+Every request carries `Memoryd-Protocol: 1` and, after joining, `Authorization: Bearer <worker key>`. All paths lie under
+`/v1/work`. A lease is named by job, fence and token in every call that writes; where they are not the job's present
+ones, the server answers 409 `lease-lost` and the worker drops what it has (INV-4).
+"""
+
+from __future__ import annotations
+
+import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+PROTOCOL = 1
+"""The version this build speaks."""
+
+SUPPORTED = (1,)
+"""The versions a server of this build accepts, newest first: a farm is never upgraded in one moment."""
+
+PROTOCOL_HEADER = "Memoryd-Protocol"
+
+LEASE_LOST = "lease-lost"
+"""The problem's kind where fence and token are not the present lease's. Source: memoryd.foundation.errors, slug."""
+
+Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 as 64 lower hexadecimal digits."""
+
+BigInteger = Annotated[int, PlainSerializer(str, return_type=str, when_used="json")]
+"""An integer that may exceed 2^53: text in JSON, and read from either."""
+
+Name = Annotated[str, Field(max_length=4_096)]
+"""A file name, node class or the like, as ComfyUI spells it."""
+
+
+class Shape(BaseModel):
+    """What all messages share: frozen; members of a newer version are ignored, not refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class JoinRequest(Shape):
+    """`POST /work/join`: turns a one-time token into a worker with a key of its own. Sent without authorization."""
+
+    token: str
+    label: str
+    host: str
+    gpu_uuid: str | None = None
+    protocol: int = PROTOCOL
+
+
+class JoinAnswer(Shape):
+    """The worker, and the key it sends from now on: shown once, kept by the worker in a file of mode 600."""
+
+    worker_id: UUID
+    key: str
+    pools: list[str]
+
+
+class ModelFile(Shape):
+    """One model file that the worker's ComfyUI offers. `sha256` only where the worker has hashed that very file."""
+
+    folder: Name
+    path: Name
+    size: int | None = None
+    mtime_ns: BigInteger | None = None
+    sha256: Sha256Hex | None = None
+
+
+class RegisterRequest(Shape):
+    """`POST /work/register`: this start of the worker, and what it can do. Sent again when ComfyUI came back changed.
+
+    `incarnation` is fresh at every start. `environment` is the document of comfyui.environment (launch flags, versions, GPU);
+    its identity is the SHA-256 of its canonical JSON. `nodes_sha256` is the digest of the whole node catalogue.
+    """
+
+    incarnation: UUID
+    label: str
+    host: str
+    gpu_uuid: str | None = None
+    protocol: int = PROTOCOL
+    environment: dict[str, object]
+    models: list[ModelFile]
+    nodes_sha256: Sha256Hex
+    classes: list[Name]
+
+
+class RegisterAnswer(Shape):
+    """Who the worker is, how often it must be heard (seconds), and the pools it serves."""
+
+    worker_id: UUID
+    heartbeat_s: float
+    pools: list[str]
+
+
+class JobKind(StrEnum):
+    """Why a job runs."""
+
+    RUN = "run"  # somebody asked for pictures
+    REPRODUCE = "reproduce"  # somebody asked whether the same pictures come again
+
+
+class InputFile(Shape):
+    """A file that the graph reads, and the name under which ComfyUI must find it. `type` is `input` or `output`."""
+
+    name: Name
+    subfolder: Name = ""
+    type: str = "input"
+    sha256: Sha256Hex
+    size: int
+
+
+class Pin(Shape):
+    """Weights the job was accepted for: this name must be there and, where a hash is given, hold these bytes."""
+
+    folder: Name
+    name: Name
+    sha256: Sha256Hex | None = None
+
+
+class ClaimRequest(Shape):
+    """`POST /work/claim`: answered by 204 when nothing came within `wait_s`. `loaded` names the models still warm."""
+
+    incarnation: UUID
+    loaded: list[Name] = []
+    wait_s: float = 0
+
+
+class Claimed(Shape):
+    """A job under lease. `prompt` and `extra_data` are JSON texts, verbatim: their spelling decides the file's bytes.
+
+    `recompute`: nothing may come from ComfyUI's cache, and the worker proves it. `lease_s`: seconds without a heartbeat
+    after which the lease is another's; `deadline_s`: seconds after which the run is given up.
+    """
+
+    job_id: UUID
+    fence: int
+    token: str
+    attempt: int
+    kind: JobKind
+    prompt: str
+    extra_data: str
+    recompute: bool
+    inputs: list[InputFile]
+    pins: list[Pin]
+    lease_s: float
+    deadline_s: float
+
+
+class ClaimAnswer(Shape):
+    """The job, in an envelope that can grow."""
+
+    job: Claimed
+
+
+class Beat(Shape):
+    """One lease's sign of life. `progress` is 0 to 1, None where it cannot be told; `phase` a word for people."""
+
+    job_id: UUID
+    fence: int
+    token: str
+    progress: float | None = Field(default=None, ge=0, le=1)
+    phase: str
+    node: str | None = None
+
+
+class HeartbeatRequest(Shape):
+    """`POST /work/heartbeat`: all leases of this worker in one call; also sent with none, as a sign of life."""
+
+    incarnation: UUID
+    leases: list[Beat] = []
+
+
+class LeaseState(StrEnum):
+    """What the server says to one lease's sign of life."""
+
+    OK = "ok"  # go on
+    CANCEL = "cancel"  # somebody cancelled: stop, and complete as cancelled
+    LOST = "lost"  # another worker has it, or none: stop, and drop what there is
+
+
+class BeatAnswer(Shape):
+    """The server's word on one lease."""
+
+    job_id: UUID
+    answer: LeaseState
+
+
+class HeartbeatAnswer(Shape):
+    """The server's word on every lease; `drain`: finish what runs and take nothing new."""
+
+    leases: list[BeatAnswer]
+    drain: bool = False
+
+
+class OutputStored(Shape):
+    """Answer to `PUT /work/outputs/{job_id}/{index}`: what the server has, by its own hashing."""
+
+    sha256: Sha256Hex
+    size: int
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class Output(Shape):
+    """One file that the run made. `output` is the key in the history entry (`images`), `batch_index` its place there."""
+
+    index: int
+    node: str
+    output: str
+    batch_index: int
+    filename: Name
+    subfolder: Name
+    type: str
+    sha256: Sha256Hex
+    size: int
+    media_type: str
+
+
+class RunError(Shape):
+    """Why a run failed. `kind` is a stable kebab-case word (`execution-error`, `prompt-refused`, `out-of-memory`, …)."""
+
+    kind: str
+    message: str
+    node_id: str | None = None
+    node_type: str | None = None
+    details: dict[str, object] = {}
+
+
+class CompleteRequest(Shape):
+    """`POST /work/complete`: the run's end. May be sent again and again: the second is answered `duplicate`.
+
+    `cached_nodes` are those that ComfyUI did not execute; after `recompute` an `ok` with any of them is no proof.
+    """
+
+    job_id: UUID
+    fence: int
+    token: str
+    outcome: Outcome
+    prompt_id: UUID
+    started_at: datetime.datetime
+    ended_at: datetime.datetime
+    cached_nodes: list[str]
+    outputs: list[Output]
+    error: RunError | None = None
+    environment_sha256: Sha256Hex
+
+
+class CompleteAnswer(Shape):
+    """`recorded` the first time, `duplicate` afterwards; a lost lease is a 409 instead."""
+
+    answer: Literal["recorded", "duplicate"]
+
+
+class ReleaseRequest(Shape):
+    """`POST /work/release`: gives the job back unrun. `counts`: whether this was one of its attempts."""
+
+    job_id: UUID
+    fence: int
+    token: str
+    reason: str
+    counts: bool
+
+
+class LeaveRequest(Shape):
+    """`POST /work/leave`: this incarnation takes no more work."""
+
+    incarnation: UUID
