@@ -1,0 +1,153 @@
+"""The commands' way to a server: where it is, with which key, and its problems as errors again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+
+from memoryd.foundation.canonical_json import NotJson, read_json
+from memoryd.foundation.errors import CATEGORIES, MemorydError, NotRecognised, Unavailable
+from memoryd.foundation.settings import Settings
+
+REQUEST_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+class ServerSilent(Unavailable):
+    """The memoryd server does not answer."""
+
+
+class ServerFault(MemorydError):
+    """The server met a fault of its own."""
+
+
+class Client:
+    """One server, spoken to as one person."""
+
+    def __init__(self, url: str, key: str | None, *, transport: httpx.BaseTransport | None = None) -> None:
+        """`url` is the server's address without `/v1`."""
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=f"{self.url}/v1",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            transport=transport,
+            trust_env=False,
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON answer. Raises: ServerSilent, and every problem the server names, as its category."""
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, json: Any = None, **params: Any) -> Any:
+        """Return the JSON answer to a posted document. Raises as get."""
+        return self._ask("POST", path, params=params, json=json)
+
+    def put(self, path: str, json: Any = None, **params: Any) -> Any:
+        """Return the JSON answer to a put document. Raises as get."""
+        return self._ask("PUT", path, params=params, json=json)
+
+    def patch(self, path: str, json: Any = None, **params: Any) -> Any:
+        """Return the JSON answer to a change. Raises as get."""
+        return self._ask("PATCH", path, params=params, json=json)
+
+    def delete(self, path: str, **params: Any) -> Any:
+        """Return the JSON answer to a deletion. Raises as get."""
+        return self._ask("DELETE", path, params=params)
+
+    def upload(self, path: str, file: Path, **fields: str) -> Any:
+        """Return the JSON answer to a file sent as multipart field `file`. Raises as get."""
+        with file.open("rb") as stream:
+            return self._ask("POST", path, files={"file": (file.name, stream)}, data=fields)
+
+    def download(self, path: str, into: BinaryIO, **params: Any) -> int:
+        """Write the answer's bytes to `into`; return how many. Raises as get."""
+        written = 0
+        try:
+            with self._http.stream("GET", path, params=_given(params)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise problem(answer)
+                for block in answer.iter_bytes():
+                    written += into.write(block)
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+        return written
+
+    def stream(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """Yield the events of a server-sent event stream, each its JSON body. Raises as get."""
+        try:
+            with self._http.stream("GET", path, params=_given(params), timeout=None) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise problem(answer)
+                for line in answer.iter_lines():
+                    if line.startswith("data:"):
+                        body = read_json(line[5:].strip())
+                        if isinstance(body, dict):
+                            yield body
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+
+    def _ask(self, method: str, path: str, *, params: dict[str, Any] | None = None, **more: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, params=_given(params or {}), **more)
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+        if answer.is_error:
+            raise problem(answer)
+        if not answer.content:
+            return None
+        return read_json(answer.content)
+
+    def _silent(self, error: httpx.TransportError) -> ServerSilent:
+        return ServerSilent(
+            f"{self.url} ({type(error).__name__})",
+            hint="start one with `memoryd up FOLDER`, or name another with MEMORYD_URL",
+        )
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def problem(answer: httpx.Response) -> MemorydError:
+    """Return the error that an application/problem+json answer stands for."""
+    try:
+        body = read_json(answer.content)
+    except NotJson:
+        body = None
+    if not isinstance(body, dict):
+        return ServerFault(f"HTTP {answer.status_code}", hint="the server's log tells more")
+    category = next((c for c in CATEGORIES if c.status == answer.status_code), ServerFault)
+    title, hint = body.get("title"), body.get("hint")
+    named = type(category.__name__, (category,), {"__doc__": title if isinstance(title, str) else category.__doc__})
+    return named(str(body.get("detail", "")), hint=hint if isinstance(hint, str) else None)
+
+
+@functools.lru_cache(maxsize=1)
+def server() -> Client:
+    """Return the client for MEMORYD_URL and MEMORYD_KEY, else for the server that runs from this MEMORYD_HOME.
+
+    Raises: NotRecognised where neither is known.
+    """
+    settings = Settings()
+    key = settings.key.get_secret_value() if settings.key else None
+    if settings.url:
+        return Client(settings.url, key)
+    local = settings.home / "local.json"
+    try:
+        described = read_json(local.read_bytes())
+    except (OSError, NotJson):
+        described = None
+    if not isinstance(described, dict) or not isinstance(described.get("url"), str):
+        raise NotRecognised(
+            f"no server is known: {local} is not there",
+            hint="start one with `memoryd up FOLDER`, or set MEMORYD_URL and MEMORYD_KEY",
+        )
+    own_key = described.get("key")
+    return Client(str(described["url"]), key or (own_key if isinstance(own_key, str) else None))
