@@ -1,0 +1,29 @@
+"""Every table of every room, gathered: for drafting a migration, and for the tests that compare the two."""
+
+from __future__ import annotations
+
+import importlib
+
+from memoryd.foundation.declarative import FarmTable, TenantTable
+from memoryd.foundation.migrations import Line
+
+ROOMS_WITH_TABLES = (
+    "access",
+    "events",
+    "dispatch",
+    "storage",
+    "workflows",
+    "model_registry",
+    "catalog",
+    "ingest",
+    "disclosure",
+    "submission",
+    "reproduction",
+)
+
+
+def metadata_of(line: Line) -> object:
+    """Return the SQLAlchemy metadata of one line, with every room's tables in it."""
+    for room in ROOMS_WITH_TABLES:
+        importlib.import_module(f"memoryd.{room}.tables")
+    return (FarmTable if line == "farm" else TenantTable).metadata

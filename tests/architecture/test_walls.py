@@ -1,0 +1,102 @@
+"""What import-linter cannot spell: who may import what, who writes which table, and how files are named."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = [ROOT / "memoryd", ROOT / "cli" / "memoryd_cli", ROOT / "ingest_plugins" / "memoryd_ingest_plugins"]
+FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+LINES_LIMIT = 400
+FORBIDDEN_NAMES = {"service", "services", "utils", "helpers", "common", "core", "manager", "misc", "data", "info"}
+
+ALLOWED = {
+    "sqlalchemy": lambda p: p.name in {"tables.py", "queries.py"} or "memoryd/foundation/" in p.as_posix(),
+    "psycopg": lambda p: p.name == "queries.py" or "memoryd/foundation/" in p.as_posix(),
+    "c2pa": lambda p: "memoryd/disclosure/" in p.as_posix() or p.as_posix().endswith("memoryd/ingest/manifests.py"),
+    "fastapi": lambda p: (
+        p.name in {"endpoints.py", "guards.py"}
+        or any(f"memoryd/{room}/" in p.as_posix() for room in ("web", "gateway", "app"))
+    ),
+    "httpx": lambda p: (
+        any(f"memoryd/{room}/" in p.as_posix() for room in ("comfyui", "worker", "events", "access"))
+        or p.as_posix().endswith("memoryd_cli/client.py")
+    ),
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
+    strays = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if any(name == library or name.startswith(library + ".") for name in imports(path)) and not ALLOWED[library](path)
+    ]
+    assert strays == []
+
+
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    long = {str(p.relative_to(ROOT)): n for p in FILES if (n := len(p.read_text().splitlines())) > LINES_LIMIT}
+    assert long == {}
+
+
+def test_no_file_has_a_name_that_means_the_rest() -> None:
+    assert [str(p.relative_to(ROOT)) for p in FILES if p.stem in FORBIDDEN_NAMES] == []
+
+
+def test_a_rooms_queries_are_its_own() -> None:
+    strays = []
+    for path in (ROOT / "memoryd").rglob("*.py"):
+        room = path.relative_to(ROOT / "memoryd").parts[0]
+        for name in imports(path):
+            match = re.fullmatch(r"memoryd\.(\w+)\.queries", name)
+            if match and match[1] != room:
+                strays.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert strays == []
+
+
+def _tables_by_room() -> dict[str, dict[str, str]]:
+    """ORM class and table name -> room."""
+    owners: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in (ROOT / "memoryd").glob("*/tables.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if node.targets[0].id == "__tablename__" and isinstance(node.value, ast.Constant):
+                    owners[path.parent.name][str(node.value.value)] = path.parent.name
+    return owners
+
+
+def test_every_table_has_one_writer() -> None:
+    """SQL text that writes a table stands only in the room that owns it."""
+    owner = {table: room for room, tables in _tables_by_room().items() for table in tables}
+    assert len(owner) > 40
+    writes = re.compile(r"(?:insert\s+into|update|delete\s+from|copy|truncate)\s+(?:only\s+)?([a-z_]+)\b", re.IGNORECASE)
+    strays = []
+    for path in (ROOT / "memoryd").rglob("*.py"):
+        room = path.relative_to(ROOT / "memoryd").parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for table in writes.findall(node.value):
+                    if table in owner and owner[table] != room and path.name == "queries.py":
+                        strays.append(f"{path.relative_to(ROOT)} writes {table} of {owner[table]}")
+    assert strays == []
+
+
+def test_nothing_speaks_of_anything_but_the_project() -> None:
+    """Left-overs that a reader of the code should never meet."""
+    pattern = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
+    assert [str(p.relative_to(ROOT)) for p in FILES if pattern.search(p.read_text())] == []
