@@ -1,0 +1,80 @@
+"""The HTTP application: every room's router under /v1, the pages, health, and the headers that all answers carry."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from memoryd import __version__
+from memoryd.access.guards import Offices
+from memoryd.app.problems import add_problem_answers, problem
+from memoryd.foundation.database import Database, DatabaseDown
+
+API_ROOMS = (
+    "access",
+    "catalog",
+    "search",
+    "ingest",
+    "workflows",
+    "model_registry",
+    "disclosure",
+    "reproduction",
+    "submission",
+    "reports",
+    "events",
+)
+API_PREFIX = "/v1"
+
+
+def make_app(offices: Offices) -> FastAPI:
+    """Return the application over these offices. Nothing is started or connected here."""
+    app = FastAPI(
+        title="memoryd",
+        version=__version__,
+        summary="The memory of a generative studio.",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.offices = offices
+    add_problem_answers(app)
+    app.include_router(_health())
+    for room in API_ROOMS:
+        endpoints = importlib.import_module(f"memoryd.{room}.endpoints")
+        app.include_router(endpoints.router, prefix=API_PREFIX)
+    pages = importlib.import_module("memoryd.web.pages")
+    pages.add_pages(app)
+
+    @app.middleware("http")
+    async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = await call_next(request)
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        answer.headers.setdefault("Referrer-Policy", "same-origin")
+        answer.headers.setdefault("X-Frame-Options", "DENY")
+        answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return answer
+
+    return app
+
+
+def _health() -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/health")
+    def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "alive", "version": __version__}
+
+    @router.get("/ready", response_model=None)
+    def ready(request: Request) -> dict[str, str] | Response:
+        """The process can serve: its database answers."""
+        database: Database = request.app.state.offices.database
+        try:
+            with database.farm_work():
+                return {"status": "ready", "version": __version__}
+        except DatabaseDown as error:
+            return problem(503, error.title, error.detail, slug=error.slug, hint=error.hint)
+
+    return router

@@ -1,0 +1,77 @@
+"""Errors as application/problem+json. Source: RFC 9457."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.logging import log_for
+
+PROBLEM_TYPE = "application/problem+json"
+_log = log_for(__name__)
+
+
+def problem(status: int, title: str, detail: str, *, slug: str, hint: str | None = None, **more: Json) -> JSONResponse:
+    """Return one problem as an answer. `slug` names the kind of problem for programs."""
+    body: dict[str, Json] = {"type": f"about:memoryd#{slug}", "title": title, "status": status, "detail": detail}
+    if hint:
+        body["hint"] = hint
+    body.update(more)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(body, status_code=status, media_type=PROBLEM_TYPE, headers=headers)
+
+
+def add_problem_answers(app: FastAPI) -> None:
+    """Let the application answer every error as a problem, also its own and the framework's."""
+
+    @app.exception_handler(MemorydError)
+    def _named(_: Request, error: MemorydError) -> JSONResponse:
+        facts: dict[str, Json] = {name: _shown(value) for name, value in error.facts.items()}
+        return problem(error.status, error.title, error.detail, slug=error.slug, hint=error.hint, **facts)
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        # What was sent is not echoed: it may be a secret.
+        errors: list[Json] = [
+            {"where": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
+            for each in error.errors()
+        ]
+        return problem(
+            422,
+            "This input cannot be used.",
+            f"{where}: {first['msg']}",
+            slug="invalid-input",
+            errors=errors,
+            hint="see /docs for what this address takes",
+        )
+
+    @app.exception_handler(HTTPException)
+    def _framework(_: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), str(error.detail), slug=f"http-{error.status_code}")
+
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> JSONResponse:
+        _log.error("fault at %s %s", request.method, request.url.path, exc_info=error)
+        return problem(
+            500,
+            "The server met a fault of its own.",
+            type(error).__name__,
+            slug="fault",
+            hint="the server's log tells more",
+        )
+
+
+def _shown(value: object) -> Json:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _shown(member) for name, member in value.items()}
+    return str(value)
