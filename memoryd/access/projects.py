@@ -1,0 +1,46 @@
+"""Projects: what assets are made for."""
+
+from __future__ import annotations
+
+from memoryd.access import queries
+from memoryd.access.facts import ProjectView, Sees
+from memoryd.access.names import checked_project_slug, checked_shown_name
+from memoryd.foundation.database import Session
+from memoryd.foundation.errors import NotFound
+from memoryd.foundation.ids import ProjectId, new_id
+
+DEFAULT_PROJECT = "default"
+"""Made with every tenant, so that a single team needs no ceremony."""
+
+
+class ProjectNotFound(NotFound):
+    """There is no such project."""
+
+
+def ensure_project(session: Session, slug: str, name: str | None = None) -> ProjectId:
+    """Return the project's id, making the project where it is not there. Raises: BadName."""
+    checked_project_slug(slug)
+    shown = checked_shown_name(name or slug)
+    made = new_id()
+    if queries.insert_project(session, project_id=made, slug=slug, name=shown):
+        return ProjectId(made)
+    return find_project(session, slug)
+
+
+def find_project(session: Session, slug: str, sees: Sees = None) -> ProjectId:
+    """Return the project's id. Raises: ProjectNotFound, also for one that the caller does not see."""
+    found = queries.find_project(session, slug)
+    if found is None or (sees is not None and found not in sees):
+        raise ProjectNotFound(f"project {slug[:80]!r}", hint="`memoryd projects list` shows yours")
+    return ProjectId(found)
+
+
+def list_projects(session: Session, sees: Sees = None) -> list[ProjectView]:
+    """Return the projects that a caller sees, by slug."""
+    rows = queries.list_projects(session, None if sees is None else list(sees))
+    return [
+        ProjectView(
+            id=ProjectId(row.id), slug=row.slug, name=row.name, created_at=row.created_at, archived_at=row.archived_at
+        )
+        for row in rows
+    ]

@@ -1,0 +1,309 @@
+"""Every statement of this room about tenants, people, projects, keys and sessions; the trail's are in trail/queries.py."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, create_engine, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from memoryd.access.tables import (
+    ApiKey,
+    KeyIndex,
+    Membership,
+    Person,
+    PersonKey,
+    Project,
+    SignIn,
+    Tenant,
+    WebSession,
+)
+from memoryd.foundation.database import EXTENSION_SCHEMA, SERVER_ROLE, Session, checked_name, down
+
+# --- as the owner
+
+
+@contextlib.contextmanager
+def owner_work(owner_url: str, schema: str) -> Iterator[Session]:
+    """One unit of work with the owner's rights in one schema: making tenants, and nothing that serves a request."""
+    engine = create_engine(make_url(owner_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            path = f"{checked_name(schema)}, {EXTENSION_SCHEMA}"
+            session.execute(text("select set_config('search_path', :path, true)"), {"path": path})
+            yield session
+    except OperationalError as error:
+        raise down(error) from error
+    finally:
+        engine.dispose()
+
+
+def make_tenant_role(session: Session, role: str) -> None:
+    """Create a tenant's role, which nobody logs in as, and let the server take it (never inherit it)."""
+    checked_name(role)
+    if session.execute(text("select 1 from pg_roles where rolname = :role"), {"role": role}).first() is None:
+        session.execute(text(f"create role {role} nologin"))
+    session.execute(text(f"grant {role} to {SERVER_ROLE} with inherit false, set true"))
+
+
+# --- the farm: directory and key index
+
+
+def find_tenant(session: Session, slug: str) -> Row[Any] | None:
+    return session.execute(select(*Tenant.__table__.c).where(Tenant.slug == slug)).one_or_none()
+
+
+def find_tenant_by_id(session: Session, tenant_id: UUID) -> Row[Any] | None:
+    return session.execute(select(*Tenant.__table__.c).where(Tenant.id == tenant_id)).one_or_none()
+
+
+def list_tenants(session: Session) -> Sequence[Row[Any]]:
+    return session.execute(select(*Tenant.__table__.c).order_by(Tenant.slug)).all()
+
+
+def insert_tenant(session: Session, **columns: object) -> bool:
+    """Return whether it was inserted; False where slug, schema or role is taken."""
+    statement = insert(Tenant).values(**columns).on_conflict_do_nothing().returning(Tenant.id)
+    return session.execute(statement).first() is not None
+
+
+def set_tenant_state(session: Session, tenant_id: UUID, state: str) -> None:
+    session.execute(update(Tenant).where(Tenant.id == tenant_id).values(state=state))
+
+
+def find_key_index(session: Session, prefix: str) -> Row[Any] | None:
+    """Return the tenant of a key's prefix, with the key's id."""
+    statement = (
+        select(KeyIndex.key_id, *Tenant.__table__.c)
+        .join(Tenant, Tenant.id == KeyIndex.tenant_id)
+        .where(KeyIndex.prefix == prefix)
+    )
+    return session.execute(statement).one_or_none()
+
+
+def insert_key_index(session: Session, *, prefix: str, tenant_id: UUID, key_id: UUID) -> None:
+    session.execute(insert(KeyIndex).values(prefix=prefix, tenant_id=tenant_id, key_id=key_id))
+
+
+# --- projects
+
+
+def insert_project(session: Session, *, project_id: UUID, slug: str, name: str) -> bool:
+    """Return whether it was inserted; False where the slug is taken."""
+    statement = insert(Project).values(id=project_id, slug=slug, name=name).on_conflict_do_nothing()
+    return session.execute(statement.returning(Project.id)).first() is not None
+
+
+def find_project(session: Session, slug: str) -> UUID | None:
+    return session.execute(select(Project.id).where(Project.slug == slug)).scalar_one_or_none()
+
+
+def list_projects(session: Session, only: Sequence[UUID] | None) -> Sequence[Row[Any]]:
+    """`only` None lists all."""
+    statement = select(Project.id, Project.slug, Project.name, Project.created_at, Project.archived_at)
+    if only is not None:
+        statement = statement.where(Project.id.in_(only))
+    return session.execute(statement.order_by(Project.slug)).all()
+
+
+# --- people
+
+
+def insert_person(session: Session, *, person_id: UUID, login: str, display_name: str) -> bool:
+    """Return whether they were inserted; False where the login is taken."""
+    statement = insert(Person).values(id=person_id, login=login, display_name=display_name).on_conflict_do_nothing()
+    return session.execute(statement.returning(Person.id)).first() is not None
+
+
+def find_person(session: Session, login: str) -> Row[Any] | None:
+    statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
+    return session.execute(statement.where(Person.login == login, Person.erased_at.is_(None))).one_or_none()
+
+
+def find_person_by_id(session: Session, person_id: UUID) -> Row[Any] | None:
+    statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
+    return session.execute(statement.where(Person.id == person_id, Person.erased_at.is_(None))).one_or_none()
+
+
+def list_people(session: Session) -> Sequence[Row[Any]]:
+    statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
+    return session.execute(statement.where(Person.erased_at.is_(None)).order_by(Person.login)).all()
+
+
+def list_memberships(session: Session, people: Sequence[UUID]) -> Sequence[Row[Any]]:
+    statement = (
+        select(Membership.person_id, Membership.role, Membership.project_id, Project.slug)
+        .outerjoin(Project, Project.id == Membership.project_id)
+        .where(Membership.person_id.in_(people))
+        .order_by(Membership.person_id, Project.slug.nulls_first())
+    )
+    return session.execute(statement).all()
+
+
+def upsert_membership(
+    session: Session, *, membership_id: UUID, person_id: UUID, project_id: UUID | None, role: str
+) -> None:
+    statement = insert(Membership).values(id=membership_id, person_id=person_id, project_id=project_id, role=role)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Membership.person_id, Membership.project_id], set_={"role": statement.excluded.role}
+        )
+    )
+
+
+def delete_membership(session: Session, *, person_id: UUID, project_id: UUID | None) -> bool:
+    statement = delete(Membership).where(
+        Membership.person_id == person_id, Membership.project_id.is_not_distinct_from(project_id)
+    )
+    return session.execute(statement.returning(Membership.id)).first() is not None
+
+
+def lock_tenant_wide_memberships(session: Session, role: str) -> list[UUID]:
+    """Return who holds a role in the whole tenant; nobody else changes those rows until the transaction ends."""
+    statement = select(Membership.person_id).where(Membership.project_id.is_(None), Membership.role == role)
+    return list(session.execute(statement.order_by(Membership.id).with_for_update()).scalars())
+
+
+def set_email(session: Session, person_id: UUID, sealed: bytes) -> None:
+    session.execute(update(Person).where(Person.id == person_id).values(email_sealed=sealed))
+
+
+def erase_person(session: Session, person_id: UUID, *, login: str, display_name: str) -> None:
+    """Take the names and every proof of identity away. The person's key is destroyed by destroy_person_key."""
+    session.execute(
+        update(Person)
+        .where(Person.id == person_id)
+        .values(login=login, display_name=display_name, email_sealed=None, erased_at=func.clock_timestamp())
+    )
+    for table in (Membership, SignIn, WebSession):
+        session.execute(delete(table).where(table.person_id == person_id))
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.person_id == person_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.clock_timestamp())
+    )
+
+
+def list_person_keys(session: Session, people: Sequence[UUID]) -> Sequence[Row[Any]]:
+    statement = select(PersonKey.person_id, PersonKey.wrapped, PersonKey.destroyed_at)
+    return session.execute(statement.where(PersonKey.person_id.in_(people))).all()
+
+
+def insert_person_key(session: Session, *, person_id: UUID, wrapped: bytes) -> None:
+    """Insert a key where the person has none yet, not even a destroyed one."""
+    session.execute(insert(PersonKey).values(person_id=person_id, wrapped=wrapped).on_conflict_do_nothing())
+
+
+def destroy_person_key(session: Session, person_id: UUID) -> None:
+    """Destroy the key, and leave a destroyed one where there was none, so that no later sealing makes one."""
+    statement = insert(PersonKey).values(person_id=person_id, wrapped=None, destroyed_at=func.clock_timestamp())
+    gone = {"wrapped": None, "destroyed_at": func.clock_timestamp()}
+    session.execute(statement.on_conflict_do_update(index_elements=[PersonKey.person_id], set_=gone))
+
+
+# --- keys
+
+
+def insert_key(session: Session, **columns: object) -> None:
+    session.execute(insert(ApiKey).values(**columns))
+
+
+def find_key(session: Session, key_id: UUID) -> Row[Any] | None:
+    """Return a key that is neither revoked nor expired, with its secret's hash and its person (None: a worker's)."""
+    statement = (
+        select(
+            ApiKey.id,
+            ApiKey.name,
+            ApiKey.secret_hash,
+            ApiKey.scopes,
+            ApiKey.person_id,
+            Person.login,
+            (ApiKey.last_used_on.is_distinct_from(func.current_date())).label("first_today"),
+        )
+        .outerjoin(Person, Person.id == ApiKey.person_id)
+        .where(
+            ApiKey.id == key_id,
+            ApiKey.revoked_at.is_(None),
+            ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.clock_timestamp()),
+        )
+    )
+    return session.execute(statement).one_or_none()
+
+
+def touch_key(session: Session, key_id: UUID) -> None:
+    """Note that the key was used today."""
+    today = func.current_date()
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.last_used_on.is_distinct_from(today))
+        .values(last_used_on=today)
+    )
+
+
+def list_keys(session: Session) -> Sequence[Row[Any]]:
+    statement = select(*(c for c in ApiKey.__table__.c if c.name != "secret_hash"), Person.login)
+    return session.execute(
+        statement.outerjoin(Person, Person.id == ApiKey.person_id).order_by(ApiKey.created_at, ApiKey.id)
+    ).all()
+
+
+def revoke_key(session: Session, prefix: str) -> UUID | None:
+    """Return the key's id; None where no live key has the prefix."""
+    statement = update(ApiKey).where(ApiKey.prefix == prefix, ApiKey.revoked_at.is_(None))
+    return session.execute(
+        statement.values(revoked_at=func.clock_timestamp()).returning(ApiKey.id)
+    ).scalar_one_or_none()
+
+
+# --- sessions
+
+
+def insert_sign_in(session: Session, *, token_hash: bytes, person_id: UUID, expires_at: datetime.datetime) -> None:
+    session.execute(insert(SignIn).values(token_hash=token_hash, person_id=person_id, expires_at=expires_at))
+
+
+def use_sign_in(session: Session, token_hash: bytes) -> UUID | None:
+    """Use a link up; return its person, or None where it is unknown, used or expired."""
+    statement = (
+        update(SignIn)
+        .where(SignIn.token_hash == token_hash, SignIn.used_at.is_(None), SignIn.expires_at > func.clock_timestamp())
+        .values(used_at=func.clock_timestamp())
+        .returning(SignIn.person_id)
+    )
+    return session.execute(statement).scalar_one_or_none()
+
+
+def insert_web_session(session: Session, *, token_hash: bytes, person_id: UUID, expires_at: datetime.datetime) -> None:
+    session.execute(insert(WebSession).values(token_hash=token_hash, person_id=person_id, expires_at=expires_at))
+
+
+def find_web_session(session: Session, token_hash: bytes) -> Row[Any] | None:
+    """Return the person of a session that has not expired."""
+    statement = (
+        select(Person.id, Person.login, Person.display_name)
+        .join(WebSession, WebSession.person_id == Person.id)
+        .where(
+            WebSession.token_hash == token_hash,
+            WebSession.expires_at > func.clock_timestamp(),
+            Person.erased_at.is_(None),
+        )
+    )
+    return session.execute(statement).one_or_none()
+
+
+def delete_web_session(session: Session, token_hash: bytes) -> None:
+    session.execute(delete(WebSession).where(WebSession.token_hash == token_hash))
+
+
+def delete_expired_sessions(session: Session) -> None:
+    for table in (SignIn, WebSession):
+        session.execute(delete(table).where(table.expires_at < func.clock_timestamp()))
+
+
