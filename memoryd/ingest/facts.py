@@ -116,13 +116,15 @@ class Folder:
 class PreparedFile:
     """One file, read without a database: everything that recording needs to know.
 
-    `shown` is the path as people read it. `asset`, `documents` and `graph` are there only in the states READ and
+    `place` is the path below the root (absolute without a root), `shown` the whole path as people read it. `asset`, `documents` and `graph` are there only in the states READ and
     UNREAD; `reason` only in REFUSED. `stored` is set when its bytes were copied into the blob store.
     """
 
     path: Path
+    place: bytes
     shown: str
     state: FileState
+    root_id: WatchRootId | None = None
     location: LocationRecord | None = None
     asset: AssetRecord | None = None
     documents: tuple[PreparedDocument, ...] = ()
@@ -219,10 +221,13 @@ class RootHealth(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantinedFile:
-    """A file that could not be read, and why. `path` is absolute, as shown text."""
+    """A file that could not be read, and why. `place` is its path in bytes below the root (absolute where there is none),
+    `path` the whole path as people read it.
+    """
 
     id: QuarantineId
     root_id: WatchRootId | None
+    place: bytes
     path: str
     size: int | None
     mtime_ns: int | None

@@ -1,0 +1,45 @@
+"""What this room stores: the files that could not be read."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from memoryd.foundation.declarative import UUID, Moment, RecordedNow, Sha256, TenantTable
+
+
+class Quarantine(TenantTable):
+    """A file that could not be read, with the reason; at most one open row for a place (INV-8).
+
+    `path` is relative to the root, absolute where there is none; `shown` is the absolute path as text.
+    A row without `next_try_at` waits for a person, or for the file to change.
+    """
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    watch_root_id: Mapped[UUID | None] = mapped_column(ForeignKey("watch_root.id", ondelete="CASCADE"))
+    path: Mapped[bytes]
+    shown: Mapped[str]
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[Sha256 | None]
+    reason: Mapped[str]
+    detail: Mapped[str]
+    tries: Mapped[int] = mapped_column(server_default=text("1"))
+    first_seen_at: Mapped[RecordedNow]
+    next_try_at: Mapped[Moment | None]
+    resolved_at: Mapped[Moment | None]
+    resolution: Mapped[str | None]
+
+
+# A path may be longer than an index entry (2,704 bytes): its digest stands for it.
+Index(
+    "quarantine_open_place_key",
+    Quarantine.watch_root_id,
+    func.sha256(Quarantine.path),
+    unique=True,
+    postgresql_nulls_not_distinct=True,
+    postgresql_where=Quarantine.resolved_at.is_(None),
+)
+Index("quarantine_open_idx", Quarantine.id.desc(), postgresql_where=Quarantine.resolved_at.is_(None))
