@@ -1,0 +1,215 @@
+"""The values this room hands out: jobs as they stand, leases, pools, workers, chores."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+from uuid import UUID
+
+from memoryd.dispatch.states import JobState
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.ids import ChoreId, JobId, PoolId, TenantId, WorkerId
+
+
+class Urgency(enum.StrEnum):
+    """The classes of jobs, most urgent first."""
+
+    REALTIME = "realtime"
+    """Somebody waits in front of the screen."""
+    STANDARD = "standard"
+    BATCH = "batch"
+    """Overnight; gives way to newer urgent work for 15 minutes."""
+
+
+class Cause(enum.StrEnum):
+    """Why a try ended without a result."""
+
+    JOB = "job"
+    """The graph failed: counts."""
+    CRASH = "crash"
+    """The worker went silent: counts, since a poisonous job takes workers with it."""
+    INFRA = "infra"
+    """Not the job's fault (a missing model, memory, a drain): does not count, up to INFRA_ATTEMPTS_LIMIT."""
+
+
+class Completion(enum.StrEnum):
+    """What became of a worker's report that a run has ended."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"
+    """This very report was recorded before."""
+    STALE = "stale"
+    """The lease is another's, or nobody's: nothing was changed."""
+
+
+class Cancellation(enum.StrEnum):
+    """What became of a wish to cancel."""
+
+    CANCELLED = "cancelled"
+    """It will never run."""
+    REQUESTED = "requested"
+    """A worker has it and will hear of it with its next heartbeat; it may still succeed before."""
+    ENDED = "ended"
+    """It had ended before."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """A named set of workers. Times in seconds."""
+
+    id: PoolId
+    name: str
+    shared: bool
+    max_run_time_s: float
+    no_progress_limit_s: float
+    warm_up_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PoolDepth:
+    """How busy a pool is now. `waiting` stops counting at DEPTH_LIMIT; `waiting_ms` is the work in it, as estimated."""
+
+    pool: str
+    waiting: int
+    waiting_ms: int
+    running: int
+    delayed: int
+    workers: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A job's place: jobs ahead of it (counting stops at DEPTH_LIMIT), and seconds until it starts, if that can be told."""
+
+    ahead: int
+    starts_in_s: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """A job in the queue. `known`: the idempotency key named a job that was there already."""
+
+    job_id: JobId
+    known: bool
+    place: Place
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A lease as its holder gets it: `token` is shown this once. Times in seconds."""
+
+    job_id: JobId
+    tenant_id: TenantId
+    pool_id: PoolId
+    model_set: str
+    fence: int
+    token: str
+    attempt: int
+    lease_s: float
+    deadline_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseKey:
+    """What names a lease in every call that writes: equality on all of it is the guard (INV-4)."""
+
+    job_id: JobId
+    fence: int
+    token: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SignOfLife:
+    """One lease's heartbeat. `progress` 0 to 1."""
+
+    lease: LeaseKey
+    progress: float | None
+    phase: str
+    node: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A job as the queue knows it now; the last five are its present run's, while it runs."""
+
+    job_id: JobId
+    tenant_id: TenantId
+    pool: str
+    urgency: Urgency
+    state: JobState
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    failures: tuple[dict[str, Json], ...]
+    created_at: datetime.datetime
+    ended_at: datetime.datetime | None
+    worker: str | None
+    leased_at: datetime.datetime | None
+    progress: float | None
+    phase: str | None
+    node: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A job that was given up."""
+
+    job_id: JobId
+    reason: str
+    at: datetime.datetime
+    failures: tuple[dict[str, Json], ...]
+
+
+class WorkerState(enum.StrEnum):
+    """What a worker is willing to do."""
+
+    JOINED = "joined"
+    """Has a key, was never started."""
+    ACTIVE = "active"
+    DRAINING = "draining"
+    """Finishes what it has."""
+    LEFT = "left"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """A worker, proven by its key. `serves` empty: jobs of every tenant."""
+
+    worker_id: WorkerId
+    label: str
+    state: WorkerState
+    incarnation: UUID | None
+    serves: tuple[TenantId, ...]
+    pool_ids: tuple[PoolId, ...]
+    pools: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker as people see it. `seen_at` is its last sign of life; `running` the leases it holds."""
+
+    id: WorkerId
+    label: str
+    host: str
+    gpu_uuid: str | None
+    state: WorkerState
+    pools: tuple[str, ...]
+    online: bool
+    running: int
+    models: int
+    protocol: int
+    seen_at: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chore:
+    """A chore under lease."""
+
+    id: ChoreId
+    tenant_id: TenantId
+    kind: str
+    recipe: str
+    subjects: tuple[UUID, ...]
+    attempt: int
+    lease_token: UUID
