@@ -1,0 +1,164 @@
+"""The server process: where it may listen, what it tells the commands of this machine, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from memoryd.access import directory
+from memoryd.access.guards import Offices
+from memoryd.access.local_key import local_key
+from memoryd.app.connecting import server_database
+from memoryd.app.http import make_app
+from memoryd.foundation.database import Database
+from memoryd.foundation.errors import Conflict, NotAcceptable
+from memoryd.foundation.logging import log_for
+from memoryd.foundation.settings import Settings, write_secret
+from memoryd.storage.blob_store import BlobStore
+
+GRACE_S = 10
+"""How long requests under way may take to end after SIGTERM."""
+
+_log = log_for(__name__)
+Scope = MutableMapping[str, Any]
+
+
+class OpenToStrangers(NotAcceptable):
+    """The server would be open to the network without protection."""
+
+
+class PortTaken(Conflict):
+    """Another program listens on this port."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address (or the name `localhost`) is this machine's own."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def require_protected(settings: Settings) -> None:
+    """Return when the server listens on loopback, or with TLS, or behind a named proxy. Raises: OpenToStrangers."""
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise OpenToStrangers(
+            "MEMORYD_TLS_CERT and MEMORYD_TLS_KEY belong together", hint="name both files, or neither"
+        )
+    if is_loopback(settings.host) or settings.tls_cert is not None or settings.proxy is not None:
+        return
+    raise OpenToStrangers(
+        f"{settings.host} is not a loopback address, and neither TLS nor a proxy is named",
+        hint="set MEMORYD_TLS_CERT and MEMORYD_TLS_KEY, or MEMORYD_PROXY to the proxy's address, or listen on 127.0.0.1",
+    )
+
+
+def make_offices(settings: Settings) -> Offices:
+    """Return what every request may use: the database checked to be at this version, the blob store, the keys' folder."""
+    return Offices(
+        settings=settings,
+        database=server_database(settings),
+        store=BlobStore(settings.home / "blobs"),
+        keys=settings.secrets_folder,
+    )
+
+
+@contextlib.contextmanager
+def described(settings: Settings, database: Database, url: str) -> Iterator[None]:
+    """Keep `local.json` in the home while the server runs: its address, and a key for this machine's commands."""
+    with database.farm_work() as session:
+        tenant = directory.find_tenant(session, settings.tenant)
+    path = settings.home / "local.json"
+    key = local_key(database, tenant, settings.secrets_folder)
+    write_secret(path, json.dumps({"url": url, "key": key, "pid": os.getpid()}).encode())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_bytes()).get("pid") == os.getpid():
+                path.unlink()
+
+
+def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises: OpenToStrangers; PortTaken; and as server_database."""
+    require_protected(settings)
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    offices = make_offices(settings)
+    scheme = "https" if settings.tls_cert else "http"
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{scheme}://{shown}:{port}"
+    application = make_app(offices)
+    config = uvicorn.Config(
+        _only_from(application, settings.proxy),
+        log_level="warning",
+        access_log=False,
+        # Who a request is from is decided by ourselves (access.guards), never by a header that anybody may send.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
+        lifespan="off",
+    )
+    try:
+        with described(settings, offices.database, url):
+            say(f"memoryd serves at {url}")
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+        offices.database.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"{host}:{port}: {error.strerror}", hint="set MEMORYD_PORT (or --port) to another port"
+        ) from error
+    listener.listen(128)
+    return listener
+
+
+def _only_from(application: Any, proxy: str | None) -> Any:
+    """Wrap the application so that, behind a named proxy, nobody but the proxy is answered."""
+    if proxy is None:
+        return application
+
+    async def guarded(
+        scope: Scope,
+        receive: Callable[[], Awaitable[Scope]],
+        send: Callable[[Scope], Awaitable[None]],
+    ) -> None:
+        peer = (scope.get("client") or ("",))[0]
+        if scope["type"] in {"http", "websocket"} and peer != proxy:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            body = b'{"title":"Only the named proxy is answered.","status":403}'
+            headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await application(scope, receive, send)
+
+    return guarded
+
+
+def home_is_ready(home: Path) -> None:
+    """Make the home folder, closed to others, if it is not there."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,147 @@
+"""The values this room hands out: what is needed, what came of it, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.ids import AssetId, GenerationId, JobId, ProjectId, ReproductionId
+
+
+class Verdict(enum.StrEnum):
+    """The outcome of an attempt to make an asset again, best first."""
+
+    IDENTICAL_FILE = "identical file"
+    """Computed again, and every byte is equal."""
+    IDENTICAL_PIXELS = "identical pixels"
+    """Computed again, every pixel is equal, the file around them is not."""
+    SIMILAR = "similar"
+    """Computed again, within SIMILAR_PSNR_DB and SIMILAR_MAX_ABS of the original."""
+    DIFFERENT = "different"
+    """Computed again, and it is another picture."""
+    NOT_ATTEMPTED = "not attempted"
+    """Nothing was computed, so nothing can be said of it (INV-7)."""
+
+
+class State(enum.StrEnum):
+    """How far an attempt is."""
+
+    RUNNING = "running"
+    """Its job waits or runs, or its outputs wait to be compared."""
+    DECIDED = "decided"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A named difference between then and now, or a named thing that is missing.
+
+    `code` is a stable kebab-case word (`no-graph`, `input-missing`, `job-failed`, `served-from-cache`); `next_step` says
+    what a person can do about it.
+    """
+
+    code: str
+    detail: str
+    next_step: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        """The cause as stored and shown."""
+        return {"code": self.code, "detail": self.detail, "next_step": self.next_step}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file the graph reads: where ComfyUI must find it, and its content. `sha256` is 32 bytes, size in bytes."""
+
+    name: str
+    subfolder: str
+    type: str
+    sha256: bytes
+    size: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPin:
+    """A model the graph names: folder, name as written, and its content where it is known (32 bytes)."""
+
+    folder: str
+    name: str
+    sha256: bytes | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What making an asset again needs. With anything `missing` it cannot be attempted.
+
+    `prompt` and `extras` are the documents verbatim; `node` and `batch_index` say which output the asset was, as far as
+    is known (`certain`: the node is).
+    """
+
+    asset_id: AssetId
+    generation_id: GenerationId | None
+    project_id: ProjectId | None
+    prompt: bytes = b""
+    extras: tuple[tuple[str, bytes], ...] = ()
+    inputs: tuple[InputFile, ...] = ()
+    pins: tuple[ModelPin, ...] = ()
+    node: str | None = None
+    batch_index: int | None = None
+    certain: bool = False
+    missing: tuple[Cause, ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        """The plan as stored and shown; documents by their size, contents by their hash."""
+        return {
+            "generation_id": str(self.generation_id) if self.generation_id else None,
+            "prompt_bytes": len(self.prompt),
+            "extras": [key for key, _ in self.extras],
+            "inputs": [
+                {"name": i.name, "subfolder": i.subfolder, "type": i.type, "sha256": i.sha256.hex(), "size": i.size}
+                for i in self.inputs
+            ],
+            "models": [
+                {"folder": p.folder, "name": p.name, "sha256": p.sha256.hex() if p.sha256 else None} for p in self.pins
+            ],
+            "node": self.node,
+            "batch_index": self.batch_index,
+            "certain": self.certain,
+            "missing": [cause.as_json() for cause in self.missing],
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One output of the attempt. `sha256` is 32 bytes."""
+
+    asset_id: AssetId
+    node: str
+    batch_index: int | None
+    sha256: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict with what it rests on. `made` is the output that was compared, where there was one."""
+
+    verdict: Verdict
+    measures: dict[str, Json]
+    causes: tuple[Cause, ...] = ()
+    made: AssetId | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """One attempt, as recorded."""
+
+    id: ReproductionId
+    asset_id: AssetId
+    state: State
+    plan: dict[str, Json]
+    job_id: JobId | None
+    verdict: Verdict | None
+    measures: dict[str, Json]
+    causes: list[dict[str, Json]]
+    made_asset_id: AssetId | None
+    asked_at: datetime.datetime
+    decided_at: datetime.datetime | None
