@@ -1,11 +1,11 @@
-"""Every statement of this room about tenants, people, projects, keys and sessions; the trail's are in trail/queries.py."""
+"""Every statement of this room."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Row, create_engine, delete, func, select, text, update
@@ -16,6 +16,9 @@ from sqlalchemy.pool import NullPool
 
 from memoryd.access.tables import (
     ApiKey,
+    AuditCheckpoint,
+    AuditEntry,
+    AuditPending,
     KeyIndex,
     Membership,
     Person,
@@ -26,6 +29,9 @@ from memoryd.access.tables import (
     WebSession,
 )
 from memoryd.foundation.database import EXTENSION_SCHEMA, SERVER_ROLE, Session, checked_name, down
+
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+"""A row whose columns are read by name."""
 
 # --- as the owner
 
@@ -56,15 +62,15 @@ def make_tenant_role(session: Session, role: str) -> None:
 # --- the farm: directory and key index
 
 
-def find_tenant(session: Session, slug: str) -> Row[Any] | None:
+def find_tenant(session: Session, slug: str) -> AnyRow | None:
     return session.execute(select(*Tenant.__table__.c).where(Tenant.slug == slug)).one_or_none()
 
 
-def find_tenant_by_id(session: Session, tenant_id: UUID) -> Row[Any] | None:
+def find_tenant_by_id(session: Session, tenant_id: UUID) -> AnyRow | None:
     return session.execute(select(*Tenant.__table__.c).where(Tenant.id == tenant_id)).one_or_none()
 
 
-def list_tenants(session: Session) -> Sequence[Row[Any]]:
+def list_tenants(session: Session) -> Sequence[AnyRow]:
     return session.execute(select(*Tenant.__table__.c).order_by(Tenant.slug)).all()
 
 
@@ -78,7 +84,7 @@ def set_tenant_state(session: Session, tenant_id: UUID, state: str) -> None:
     session.execute(update(Tenant).where(Tenant.id == tenant_id).values(state=state))
 
 
-def find_key_index(session: Session, prefix: str) -> Row[Any] | None:
+def find_key_index(session: Session, prefix: str) -> AnyRow | None:
     """Return the tenant of a key's prefix, with the key's id."""
     statement = (
         select(KeyIndex.key_id, *Tenant.__table__.c)
@@ -105,7 +111,7 @@ def find_project(session: Session, slug: str) -> UUID | None:
     return session.execute(select(Project.id).where(Project.slug == slug)).scalar_one_or_none()
 
 
-def list_projects(session: Session, only: Sequence[UUID] | None) -> Sequence[Row[Any]]:
+def list_projects(session: Session, only: Sequence[UUID] | None) -> Sequence[AnyRow]:
     """`only` None lists all."""
     statement = select(Project.id, Project.slug, Project.name, Project.created_at, Project.archived_at)
     if only is not None:
@@ -122,22 +128,22 @@ def insert_person(session: Session, *, person_id: UUID, login: str, display_name
     return session.execute(statement.returning(Person.id)).first() is not None
 
 
-def find_person(session: Session, login: str) -> Row[Any] | None:
+def find_person(session: Session, login: str) -> AnyRow | None:
     statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
     return session.execute(statement.where(Person.login == login, Person.erased_at.is_(None))).one_or_none()
 
 
-def find_person_by_id(session: Session, person_id: UUID) -> Row[Any] | None:
+def find_person_by_id(session: Session, person_id: UUID) -> AnyRow | None:
     statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
     return session.execute(statement.where(Person.id == person_id, Person.erased_at.is_(None))).one_or_none()
 
 
-def list_people(session: Session) -> Sequence[Row[Any]]:
+def list_people(session: Session) -> Sequence[AnyRow]:
     statement = select(Person.id, Person.login, Person.display_name, Person.created_at)
     return session.execute(statement.where(Person.erased_at.is_(None)).order_by(Person.login)).all()
 
 
-def list_memberships(session: Session, people: Sequence[UUID]) -> Sequence[Row[Any]]:
+def list_memberships(session: Session, people: Sequence[UUID]) -> Sequence[AnyRow]:
     statement = (
         select(Membership.person_id, Membership.role, Membership.project_id, Project.slug)
         .outerjoin(Project, Project.id == Membership.project_id)
@@ -191,7 +197,7 @@ def erase_person(session: Session, person_id: UUID, *, login: str, display_name:
     )
 
 
-def list_person_keys(session: Session, people: Sequence[UUID]) -> Sequence[Row[Any]]:
+def list_person_keys(session: Session, people: Sequence[UUID]) -> Sequence[AnyRow]:
     statement = select(PersonKey.person_id, PersonKey.wrapped, PersonKey.destroyed_at)
     return session.execute(statement.where(PersonKey.person_id.in_(people))).all()
 
@@ -215,7 +221,7 @@ def insert_key(session: Session, **columns: object) -> None:
     session.execute(insert(ApiKey).values(**columns))
 
 
-def find_key(session: Session, key_id: UUID) -> Row[Any] | None:
+def find_key(session: Session, key_id: UUID) -> AnyRow | None:
     """Return a key that is neither revoked nor expired, with its secret's hash and its person (None: a worker's)."""
     statement = (
         select(
@@ -247,7 +253,7 @@ def touch_key(session: Session, key_id: UUID) -> None:
     )
 
 
-def list_keys(session: Session) -> Sequence[Row[Any]]:
+def list_keys(session: Session) -> Sequence[AnyRow]:
     statement = select(*(c for c in ApiKey.__table__.c if c.name != "secret_hash"), Person.login)
     return session.execute(
         statement.outerjoin(Person, Person.id == ApiKey.person_id).order_by(ApiKey.created_at, ApiKey.id)
@@ -284,7 +290,7 @@ def insert_web_session(session: Session, *, token_hash: bytes, person_id: UUID, 
     session.execute(insert(WebSession).values(token_hash=token_hash, person_id=person_id, expires_at=expires_at))
 
 
-def find_web_session(session: Session, token_hash: bytes) -> Row[Any] | None:
+def find_web_session(session: Session, token_hash: bytes) -> AnyRow | None:
     """Return the person of a session that has not expired."""
     statement = (
         select(Person.id, Person.login, Person.display_name)
@@ -307,3 +313,75 @@ def delete_expired_sessions(session: Session) -> None:
         session.execute(delete(table).where(table.expires_at < func.clock_timestamp()))
 
 
+# --- the audit trail
+
+SEALER_LOCK = 0x6D656D61
+"""First half of the advisory lock's number; the second is the tenant's. Any number that nobody else uses."""
+
+
+def insert_pending(session: Session, **columns: object) -> None:
+    session.execute(insert(AuditPending).values(**columns))
+
+
+def try_sealer_lock(session: Session, schema: str) -> bool:
+    """Return whether this transaction is now the one that may seal or relay for the tenant."""
+    statement = text("select pg_try_advisory_xact_lock(:first, hashtext(:schema))")
+    return bool(session.execute(statement, {"first": SEALER_LOCK, "schema": schema}).scalar_one())
+
+
+def list_pending(session: Session, limit: int) -> Sequence[AnyRow]:
+    return session.execute(select(*AuditPending.__table__.c).order_by(AuditPending.id).limit(limit)).all()
+
+
+def delete_pending(session: Session, ids: Sequence[int]) -> None:
+    session.execute(delete(AuditPending).where(AuditPending.id.in_(ids)))
+
+
+def count_pending(session: Session) -> int:
+    return session.execute(select(func.count()).select_from(AuditPending)).scalar_one()
+
+
+def insert_entries(session: Session, entries: Sequence[dict[str, object]]) -> None:
+    session.execute(insert(AuditEntry), entries)
+
+
+def find_last_entry(session: Session) -> AnyRow | None:
+    return session.execute(
+        select(AuditEntry.seq, AuditEntry.hash).order_by(AuditEntry.seq.desc()).limit(1)
+    ).one_or_none()
+
+
+def list_entries(session: Session, *, after: int, limit: int) -> Sequence[AnyRow]:
+    """Return sealed entries in their order."""
+    statement = select(*AuditEntry.__table__.c).where(AuditEntry.seq > after)
+    return session.execute(statement.order_by(AuditEntry.seq).limit(limit)).all()
+
+
+def list_latest_entries(
+    session: Session, *, before: int | None, action: str | None, subject: str | None, limit: int
+) -> Sequence[AnyRow]:
+    """Return sealed entries, newest first. `action` is a whole action, or a room's (`asset.`) by its dot at the end."""
+    statement = select(*AuditEntry.__table__.c)
+    if before is not None:
+        statement = statement.where(AuditEntry.seq < before)
+    if action is not None:
+        whole = AuditEntry.action == action
+        statement = statement.where(
+            AuditEntry.action.startswith(action, autoescape=True) if action[-1:] == "." else whole
+        )
+    if subject is not None:
+        statement = statement.where(AuditEntry.subject == subject)
+    return session.execute(statement.order_by(AuditEntry.seq.desc()).limit(limit)).all()
+
+
+def insert_checkpoint(session: Session, **columns: object) -> None:
+    session.execute(insert(AuditCheckpoint).values(**columns).on_conflict_do_nothing())
+
+
+def list_checkpoints(session: Session) -> Sequence[AnyRow]:
+    return session.execute(select(*AuditCheckpoint.__table__.c).order_by(AuditCheckpoint.seq)).all()
+
+
+def find_last_checkpoint(session: Session) -> AnyRow | None:
+    statement = select(*AuditCheckpoint.__table__.c).order_by(AuditCheckpoint.seq.desc()).limit(1)
+    return session.execute(statement).one_or_none()

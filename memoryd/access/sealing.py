@@ -52,7 +52,7 @@ def wrapping_key(keys: Path) -> bytes:
     """Return the server's key for people's keys, made at first need. Raises: SealBroken for a file that is no key."""
     path = keys / WRAPPING_KEY_FILE
     if not path.exists():
-        _make_once(path, os.urandom(KEY_BYTES))
+        make_key_file(path, os.urandom(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise SealBroken(f"{path} holds {len(key)} bytes, not {KEY_BYTES}", hint="restore it from a backup")
@@ -74,8 +74,8 @@ def person_keys(session: Session, keys: Path, people: Collection[PersonId]) -> d
     }
 
 
-def _make_once(path: Path, content: bytes) -> None:
-    # Two processes may start at once: the file that is linked first stands, and both read that one.
+def make_key_file(path: Path, content: bytes) -> None:
+    """Make a key file (mode 600) unless it is there: of two processes that start at once, the first one's stands."""
     fresh = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     write_secret(fresh, content)
     try:
