@@ -35,7 +35,7 @@ def make_app(offices: Offices) -> FastAPI:
         version=__version__,
         summary="The memory of a generative studio.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.offices = offices

@@ -15,7 +15,7 @@ import uvicorn
 
 from memoryd.access import directory
 from memoryd.access.guards import Offices
-from memoryd.access.local_key import local_key
+from memoryd.app.local_key import local_key
 from memoryd.app.connecting import server_database
 from memoryd.app.http import make_app
 from memoryd.foundation.database import Database

@@ -1,0 +1,36 @@
+"""All pages of the server, under one content security policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from memoryd.web import asset_pages, intake_pages, queue_pages, search_pages, sign_in_pages, verify_pages
+from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY, STATIC, page
+
+STATIC_AGE_S = 31_536_000
+"""Static files carry their version in the address, so that they may be kept for a year."""
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add every page, the static files, and the policy that each answer outside the API's own docs carries."""
+    for room in (search_pages, asset_pages, queue_pages, verify_pages, intake_pages, sign_in_pages):
+        app.include_router(room.router, include_in_schema=False)
+
+    @app.get("/docs", include_in_schema=False)
+    def api_docs(request: Request) -> Response:
+        """The API, to read and to try; from our own files, since a studio's network may have no way out."""
+        return page(request, "api.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.middleware("http")
+    async def _policy(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = await call_next(request)
+        if request.url.path.startswith("/static/"):
+            answer.headers["Cache-Control"] = f"public, max-age={STATIC_AGE_S}, immutable"
+        policy = API_PAGE_POLICY if request.url.path == "/docs" else CONTENT_SECURITY_POLICY
+        answer.headers.setdefault("Content-Security-Policy", policy)
+        return answer
