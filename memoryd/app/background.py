@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from memoryd.access import directory
+from memoryd.access import directory, sealer
 from memoryd.app.handlers import HANDLERS, HandlerContext
-from memoryd.events import relay
-from memoryd.access.trail import sealer
+from memoryd.app.serving import make_offices
 from memoryd.dispatch import chores, tending
+from memoryd.dispatch.facts import Chore
+from memoryd.events import relay
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import TenantId
@@ -22,9 +23,114 @@ from memoryd.foundation.settings import Settings
 
 SEAL_EVERY_S = 0.2
 TEND_EVERY_S = 1.0
+CHECKPOINT_EVERY_S = 60.0
 TENANTS_EVERY_S = 5.0
-CHORE_IDLE_S = 0.5
+CHORE_IDLE_S = 0.3
 DOWN_WAIT_S = 1.0
 """After the database did not answer. `memoryd up` has it back within 5 s."""
 
 _log = log_for(__name__)
+
+
+class Background:
+    """The loops of one process, until told to stop."""
+
+    def __init__(self, settings: Settings, *, chore_threads: int = 1) -> None:
+        """Raises: as make_offices (no database, another schema version)."""
+        self.offices = make_offices(settings)
+        self.database: Database = self.offices.database
+        self._stop = threading.Event()
+        self._tenants: dict[TenantId, TenantScope] = {}
+        self._chore_threads = chore_threads
+
+    def stop_soon(self) -> None:
+        """Ask every loop to end; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until stop_soon; then seal what is pending, so that a quiet trail has no unsealed tail."""
+        self._refresh_tenants()
+        loops: list[tuple[Callable[[], object], float]] = [
+            (self._refresh_tenants, TENANTS_EVERY_S),
+            (self._seal, SEAL_EVERY_S),
+            (self._checkpoint, CHECKPOINT_EVERY_S),
+            (lambda: tending.tend_once(self.database), TEND_EVERY_S),
+        ]
+        threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
+        threads += [threading.Thread(target=self._chores, daemon=True) for _ in range(self._chore_threads)]
+        for thread in threads:
+            thread.start()
+        self._stop.wait()
+        for thread in threads:
+            thread.join()
+        try:
+            self._seal()
+        except MemorydError as error:
+            _log.warning("the audit trail's last entries wait for the next start: %s", error.detail)
+        self.database.close()
+
+    def _repeat(self, act: Callable[[], object], every_s: float) -> None:
+        while not self._stop.is_set():
+            started = time.monotonic()
+            wait = every_s
+            try:
+                act()
+            except Unavailable as error:
+                _log.warning("%s %s", error.title, error.detail)
+                wait = DOWN_WAIT_S
+            except Exception:
+                # A loop that ends here would stop sealing or reaping for good, unseen.
+                _log.exception("a round of follow-up work failed; the next round tries again")
+                wait = max(every_s, DOWN_WAIT_S)
+            self._stop.wait(max(0.0, wait - (time.monotonic() - started)))
+
+    def _refresh_tenants(self) -> None:
+        with self.database.farm_work() as session:
+            self._tenants = {tenant.id: tenant for tenant in directory.list_tenants(session)}
+
+    def _seal(self) -> None:
+        for tenant in list(self._tenants.values()):
+            sealer.seal_once(self.database, tenant, self.offices.keys)
+            relay.relay_once(self.database, tenant)
+
+    def _checkpoint(self) -> None:
+        for tenant in list(self._tenants.values()):
+            sealer.checkpoint_once(self.database, tenant, self.offices.keys)
+
+    def _chores(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if not self.do_one_chore():
+                    self._stop.wait(CHORE_IDLE_S)
+            except Unavailable:
+                self._stop.wait(DOWN_WAIT_S)
+            except Exception:
+                _log.exception("taking a chore failed; the next round tries again")
+                self._stop.wait(DOWN_WAIT_S)
+
+    def do_one_chore(self) -> bool:
+        """Take the next chore and do it; return whether there was one."""
+        with self.database.farm_work() as session:
+            chore = chores.claim(session, kinds=sorted(HANDLERS))
+        if chore is None:
+            return False
+        tenant = self._tenants.get(chore.tenant_id)
+        if tenant is None:
+            self._refresh_tenants()
+            tenant = self._tenants[chore.tenant_id]
+        self._do(chore, tenant)
+        return True
+
+    def _do(self, chore: Chore, tenant: TenantScope) -> None:
+        context = HandlerContext(
+            database=self.database, store=self.offices.store, tenant=tenant, keys=self.offices.keys
+        )
+        try:
+            HANDLERS[chore.kind](context, chore)
+        except Exception as error:
+            _log.exception("chore %s %s failed", chore.kind, chore.id)
+            with self.database.farm_work() as session:
+                chores.fail(session, chore, reason=f"{type(error).__name__}: {error}")
+            return
+        with self.database.farm_work() as session:
+            chores.finish(session, chore)

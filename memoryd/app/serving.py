@@ -15,9 +15,9 @@ import uvicorn
 
 from memoryd.access import directory
 from memoryd.access.guards import Offices
-from memoryd.app.local_key import local_key
 from memoryd.app.connecting import server_database
 from memoryd.app.http import make_app
+from memoryd.app.local_key import local_key
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import Conflict, NotAcceptable
 from memoryd.foundation.logging import log_for

@@ -1,0 +1,108 @@
+"""`up`, `serve`, `work`, `watch`, `demo`: the processes."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memoryd.foundation.logging import begin_logging
+from memoryd.foundation.settings import Settings
+from memoryd_cli.output import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that run a process."""
+    app.command()(up)
+    app.command()(demo)
+    app.command()(serve)
+    app.command()(work)
+    app.command()(watch)
+
+
+def up(
+    folders: Annotated[list[Path], typer.Argument(help="Folders to watch: ComfyUI's output folder, or several.")],
+    comfyui: Annotated[str | None, typer.Option(help="Address of a ComfyUI; a worker then runs jobs on it.")] = None,
+    project: Annotated[str, typer.Option(help="Project that new pictures belong to.")] = "default",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep a copy of every file instead of referring to it.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the server; 0 picks a free one.")] = None,
+) -> None:
+    """Run everything on this machine until Ctrl-C: Postgres, server, watcher and worker, each started again if it dies."""
+    from memoryd.app.one_machine import Wishes, bring_up
+    from memoryd.ingest.facts import Custody
+
+    settings = _settings(port=port)
+    wishes = Wishes(
+        folders=tuple(folders),
+        comfyui=comfyui,
+        project=project,
+        custody=Custody.KEEP if keep else Custody.REFERENCE,
+    )
+    bring_up(settings, wishes, say=say)
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; off loopback needs TLS or a named proxy.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+) -> None:
+    """Run the server alone: the API under /v1, the pages, /docs, /health, /ready."""
+    from memoryd.app.serving import serve as serve_until_stopped
+    from memoryd.app.supervising import die_with_supervisor
+
+    die_with_supervisor()
+    serve_until_stopped(_settings(host=host, port=port), say=say)
+
+
+def work(
+    threads: Annotated[int, typer.Option(min=1, max=32, help="Chores done at once.")] = 1,
+) -> None:
+    """Run the follow-up work alone: thumbnails and digests, the audit trail's sealer, events, the queue's tending."""
+    from memoryd.app.background import Background
+    from memoryd.app.supervising import die_with_supervisor
+
+    die_with_supervisor()
+    background = Background(_settings(), chore_threads=threads)
+    _on_stop(background.stop_soon)
+    background.run()
+
+
+def watch() -> None:
+    """Run the watcher alone, over every folder that is remembered for this machine."""
+    from memoryd.app.supervising import die_with_supervisor
+    from memoryd.app.watching import Watch
+
+    die_with_supervisor()
+    watching = Watch(_settings())
+    _on_stop(watching.stop_soon)
+    watching.run()
+
+
+def demo(
+    pictures: Annotated[Path | None, typer.Option(help="Folder of ComfyUI pictures to take in.")] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep running at the end, to look around, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show the whole main job on real pictures, in a place of its own that is removed afterwards."""
+    from memoryd.app.demo import Demo
+
+    Demo(pictures=pictures, stay=stay).run()
+
+
+def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
+    settings = Settings()
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update=changes)
+    begin_logging(settings.log_level)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings
+
+
+def _on_stop(stop_soon: object) -> None:
+    assert callable(stop_soon)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop_soon())

@@ -1,0 +1,135 @@
+"""`memoryd up`: everything on one machine, from an empty home to a running whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from memoryd.access import directory, people, projects
+from memoryd.app.connecting import addresses, embedded_cluster, upgrade
+from memoryd.app.supervising import Part, Supervisor
+from memoryd.dispatch import workers
+from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.migrations import require_current, schema_states
+from memoryd.foundation.settings import Settings
+from memoryd.ingest.facts import Custody
+from memoryd.ingest.roots import ensure_root
+
+DEFAULT_POOL = "default"
+
+
+class NotAFolder(NotAcceptable):
+    """This is no folder that can be watched."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What `memoryd up` was asked for."""
+
+    folders: tuple[Path, ...]
+    comfyui: str | None = None
+    project: str = "default"
+    custody: Custody = Custody.REFERENCE
+
+
+def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) -> None:
+    """Start Postgres, the tables, server, follow-up work, watcher and (with a ComfyUI) a worker; keep them alive.
+
+    Returns after Ctrl-C or SIGTERM, with everything stopped in order. Raises: NotAFolder; SchemaBehind; DatabaseDown.
+    """
+    folders = [checked_folder(folder) for folder in wishes.folders]
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cluster = embedded_cluster(settings)
+    where = addresses(settings)
+    states = schema_states(where.owner)
+    if not states:
+        say("first start: making the tables")
+        states = upgrade(settings)
+    require_current(states)
+    database = Database(where.server, pool_size=2)
+    try:
+        tenant = _tenant(database, settings.tenant)
+        _remember_roots(database, tenant, folders, wishes)
+        token = _join_token(database, tenant, settings, wishes)
+    finally:
+        database.close()
+    port = settings.port or _free_port(settings.host)
+    supervisor = Supervisor(_parts(settings, wishes, token, port), cluster)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.stop_soon())
+    for folder in folders:
+        say(f"watching {folder}")
+    say("Ctrl-C stops everything in order")
+    supervisor.run()
+    say("stopped")
+
+
+def checked_folder(folder: Path) -> Path:
+    """Return the folder's real, absolute path. Raises: NotAFolder."""
+    real = folder.expanduser().resolve()
+    if not real.is_dir():
+        raise NotAFolder(f"{folder} is not a folder that can be read", hint="name the folder that ComfyUI writes to")
+    return real
+
+
+def _tenant(database: Database, slug: str) -> TenantScope:
+    with database.farm_work() as session:
+        return directory.find_tenant(session, slug)
+
+
+def _remember_roots(database: Database, tenant: TenantScope, folders: Sequence[Path], wishes: Wishes) -> None:
+    with database.tenant_work(tenant) as session:
+        project = projects.ensure_project(session, wishes.project)
+        person = people.find_person(session, people.LOCAL_LOGIN)
+        for folder in folders:
+            ensure_root(
+                session,
+                host=socket.gethostname(),
+                path=folder,
+                project_id=project,
+                person_id=person,
+                custody=wishes.custody,
+            )
+
+
+def worker_state(settings: Settings) -> Path:
+    """Return the folder where this machine's worker keeps its key."""
+    return settings.home / "worker"
+
+
+def _join_token(database: Database, tenant: TenantScope, settings: Settings, wishes: Wishes) -> str | None:
+    if wishes.comfyui is None:
+        return None
+    if any(worker_state(settings).glob("*.key")):
+        return None
+    with database.farm_work() as session:
+        return workers.make_join_token(session, pools=[DEFAULT_POOL], label=socket.gethostname(), tenants=[tenant.id])
+
+
+def _free_port(host: str) -> int:
+    # Chosen once: a server that is started again must be found where it was.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _parts(settings: Settings, wishes: Wishes, token: str | None, port: int) -> list[Part]:
+    shared = {"MEMORYD_HOME": str(settings.home), "MEMORYD_TENANT": settings.tenant}
+    parts = [
+        Part(name="server", arguments=["serve"], environment={**shared, "MEMORYD_PORT": str(port)}),
+        Part(name="work", arguments=["work"], environment=shared),
+        Part(name="watch", arguments=["watch"], environment=shared),
+    ]
+    if wishes.comfyui is not None:
+        server = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{port}"
+        arguments = ["worker", "--server", server, "--comfyui", wishes.comfyui, "--state", str(worker_state(settings))]
+        environment = dict(shared)
+        if token is not None:
+            # Not on the command line, where every user of the machine could read it.
+            environment["MEMORYD_JOIN_TOKEN"] = token
+        parts.append(Part(name="worker", arguments=arguments, environment=environment))
+    return parts
