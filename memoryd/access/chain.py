@@ -208,6 +208,10 @@ class ChainCheck:
             self._prev, self._expected = entry.hash, entry.seq + 1
             self._last_seq = max(self._last_seq, entry.seq)
 
+    def note_unreadable(self, place: int) -> None:
+        """Record that what should be an entry is none; `place` counts the source's entries from 1."""
+        self._find(Defect.CHANGED, self._expected, f"the {place}. entry of the source cannot be read")
+
     def note_cut_off(self) -> None:
         """Record that the source ended before its own last line."""
         self._find(Defect.TRUNCATED, self._last_seq, "the export ends before its last line")

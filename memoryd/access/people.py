@@ -66,24 +66,15 @@ def withdraw_role(session: Session, person: PersonId, project: ProjectId | None 
 
 def list_people(session: Session) -> list[PersonView]:
     """Return everybody with their roles, by login."""
-    rows = queries.list_people(session)
-    memberships = _memberships(session, [row.id for row in rows])
-    return [
-        PersonView(
-            id=PersonId(row.id),
-            login=row.login,
-            display_name=row.display_name,
-            memberships=tuple(memberships[row.id]),
-            created_at=row.created_at,
-        )
-        for row in rows
-    ]
+    return _views(session, queries.list_people(session))
 
 
-def show_person(session: Session, login: str) -> PersonView:
-    """Return one person with their roles. Raises: PersonNotFound."""
-    person = find_person(session, login)
-    return next(view for view in list_people(session) if view.id == person)
+def show_person_by_id(session: Session, person: PersonId) -> PersonView:
+    """Return one person with their roles. Raises: PersonNotFound, also for one who was erased."""
+    row = queries.find_person_by_id(session, person)
+    if row is None:
+        raise PersonNotFound("this person was erased")
+    return _views(session, [row])[0]
 
 
 def rights_of_person(session: Session, person: PersonId) -> Rights:
@@ -107,6 +98,20 @@ def erase_person(session: Session, person: PersonId) -> None:
     unknown = f"erased-{person.hex}"
     queries.erase_person(session, person, login=unknown, display_name="erased")
     queries.destroy_person_key(session, person)
+
+
+def _views(session: Session, rows: Sequence[queries.AnyRow]) -> list[PersonView]:
+    memberships = _memberships(session, [row.id for row in rows])
+    return [
+        PersonView(
+            id=PersonId(row.id),
+            login=row.login,
+            display_name=row.display_name,
+            memberships=tuple(memberships[row.id]),
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
 
 
 def _keep_an_admin(session: Session, person: PersonId) -> None:
