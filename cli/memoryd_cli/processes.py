@@ -72,8 +72,9 @@ def work(
 
 def watch() -> None:
     """Run the watcher alone, over every folder that is remembered for this machine."""
-    from memoryd.app.supervising import die_with_supervisor
     from memoryd.app.watching import Watch
+
+    from memoryd.app.supervising import die_with_supervisor
 
     die_with_supervisor()
     watching = Watch(_settings())
