@@ -31,7 +31,15 @@ NAME_GAP = 1
 CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 """Scripts written without spaces, as members of a character class: kana, Han, and Hangul with them."""
 
-_TOKEN = re.compile(rf"<(lora|lyco|hypernet):([^:<>]{{1,500}})[^<>]{{0,500}}>|([{CJK}]+)|([^\W_{CJK}]+)")
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e30-\u0e3a\u0e47-\u0e4e"
+    "\u0eb0-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u17b4-\u17d3"
+)
+"""Vowel signs and accents that stand inside a word: Hebrew, Arabic, the scripts of India, Thai, Lao, Burmese, Khmer.
+
+Python's `\\w` leaves them out, and would so break each word at every vowel."""
+
+_TOKEN = re.compile(rf"<(lora|lyco|hypernet):([^:<>]{{1,500}})[^<>]{{0,500}}>|([{CJK}]+)|((?:[^\W_{CJK}]|[{_MARKS}])+)")
 _PART = re.compile(r"[^\W_]+")
 
 
