@@ -1,0 +1,265 @@
+"""Every statement about pools, workers, their keys, and what people see of the queue."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from memoryd.dispatch.tables import JobClass, JoinToken, Pool, Worker, WorkerKey, WorkerModel, WorkerNodes, WorkerPool
+from memoryd.foundation.database import Session
+
+Found = Row[Any]
+
+ONLINE_S = 60
+"""A worker that was heard within this many seconds is online; it speaks at least every HEARTBEAT_S."""
+
+DEPTH_LIMIT = 500
+
+# --- pools and classes
+
+
+def insert_classes(session: Session, classes: Sequence[Mapping[str, object]]) -> None:
+    """Write the job classes that are not there."""
+    session.execute(upsert(JobClass).values([dict(one) for one in classes]).on_conflict_do_nothing())
+
+
+def insert_pool(session: Session, values: Mapping[str, object]) -> bool:
+    """Write a pool; False where its name is taken."""
+    made = session.execute(
+        upsert(Pool).values(**values).on_conflict_do_nothing(index_elements=[Pool.name]).returning(Pool.id)
+    )
+    return made.first() is not None
+
+
+def insert_grant(session: Session, *, tenant_id: UUID, pool_id: UUID) -> None:
+    """Let a tenant use a pool that is not shared."""
+    session.execute(
+        text("insert into pool_grant (tenant_id, pool_id) values (:tenant_id, :pool_id) on conflict do nothing"),
+        {"tenant_id": tenant_id, "pool_id": pool_id},
+    )
+
+
+def list_pools(session: Session, *, tenant_id: UUID, name: str | None = None) -> Sequence[Found]:
+    """The pools a tenant may use, by name; only `name` if given."""
+    return session.execute(
+        text("""select p.id, p.name, p.shared, p.max_run_time_s, p.no_progress_limit_s, p.warm_up_s from pool p
+                 where (p.shared or exists (select from pool_grant g where g.pool_id = p.id and g.tenant_id = :tenant_id))
+                   and (cast(:name as text) is null or p.name = :name) order by p.name"""),
+        {"tenant_id": tenant_id, "name": name},
+    ).all()
+
+
+def list_depths(session: Session, *, pool_ids: Sequence[UUID]) -> Sequence[Found]:
+    """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running, delayed, workers."""
+    return session.execute(
+        text(f"""
+        select p.name as pool, w.waiting, w.waiting_ms,
+               (select count(*) from lease l where l.pool_id = p.id) as running,
+               (select count(*) from delayed d join job j on j.id = d.job_id where j.pool_id = p.id) as delayed,
+               (select count(*) from worker_pool x join worker k on k.id = x.worker_id where x.pool_id = p.id
+                   and k.state = 'active' and k.seen_at > clock_timestamp() - interval '{ONLINE_S} s') as workers
+          from pool p cross join lateral (
+               select coalesce(sum(q.jobs), 0)::bigint as waiting, coalesce(sum(q.cost), 0)::bigint as waiting_ms
+                 from job_class k left join mark m on m.pool_id = p.id and m.class_id = k.id
+                cross join lateral (select count(*) as jobs, sum(h.cost_ms) as cost from (
+                      select r.cost_ms from ready r
+                       where r.pool_id = p.id and r.class_id = k.id and r.vtag >= coalesce(m.low, -1)
+                       order by r.vtag, r.job_id limit {DEPTH_LIMIT}) h) q) w
+         where p.id = any(cast(:pool_ids as uuid[])) order by p.name"""),
+        {"pool_ids": list(pool_ids)},
+    ).all()
+
+
+# --- joining, and proving oneself
+
+
+def insert_join_token(session: Session, values: Mapping[str, object]) -> None:
+    """Write a one-time token's hash."""
+    session.execute(insert(JoinToken).values(**values))
+
+
+def use_join_token(session: Session, *, token_hash: bytes) -> Found | None:
+    """Use a token up, if it is valid now: pool_ids, serves, label."""
+    return session.execute(
+        text("""update join_token set used_at = clock_timestamp()
+                 where token_hash = :token_hash and used_at is null and expires_at > clock_timestamp()
+                returning pool_ids, serves, label"""),
+        {"token_hash": token_hash},
+    ).first()
+
+
+def insert_worker(session: Session, values: Mapping[str, object], *, pool_ids: Sequence[UUID]) -> None:
+    """Write a worker and the pools it serves."""
+    session.execute(insert(Worker).values(**values))
+    session.execute(insert(WorkerPool), [{"worker_id": values["id"], "pool_id": pool_id} for pool_id in pool_ids])
+
+
+def insert_worker_key(session: Session, *, prefix: str, worker_id: UUID, secret_hash: bytes) -> None:
+    """Write the hash of a worker's key."""
+    session.execute(insert(WorkerKey).values(prefix=prefix, worker_id=worker_id, secret_hash=secret_hash))
+
+
+def find_worker_key(session: Session, *, prefix: str) -> Found | None:
+    """A key that is in force, and its worker: secret_hash, worker_id, label, state, incarnation, serves, pools, pool_ids."""
+    return session.execute(
+        text("""
+        select k.secret_hash, w.id as worker_id, w.label, w.state, w.incarnation, w.serves,
+               coalesce(array_agg(p.name order by p.name) filter (where p.id is not null), '{}') as pools,
+               coalesce(array_agg(p.id order by p.name) filter (where p.id is not null), '{}') as pool_ids
+          from worker_key k join worker w on w.id = k.worker_id
+          left join worker_pool x on x.worker_id = w.id left join pool p on p.id = x.pool_id
+         where k.prefix = :prefix and k.revoked_at is null group by k.prefix, w.id"""),
+        {"prefix": prefix},
+    ).first()
+
+
+# --- what a worker states about itself
+
+
+def update_worker_start(session: Session, values: Mapping[str, object]) -> None:
+    """Write a start of a worker. A worker that is drained stays so until the next start."""
+    session.execute(
+        text("""
+        update worker set state = case when state = 'draining' and incarnation = :incarnation then state else 'active' end,
+               incarnation = :incarnation, label = :label, host = :host, gpu_uuid = :gpu_uuid, protocol = :protocol,
+               environment = :environment, environment_sha256 = :environment_sha256, nodes_sha256 = :nodes_sha256,
+               registered_at = clock_timestamp(), seen_at = clock_timestamp()
+         where id = :worker_id"""),
+        dict(values),
+    )
+
+
+def insert_nodes(session: Session, *, sha256: bytes, classes: Sequence[str]) -> None:
+    """Write a node catalogue that is not there."""
+    session.execute(upsert(WorkerNodes).values(sha256=sha256, classes=list(classes)).on_conflict_do_nothing())
+
+
+def replace_models(session: Session, *, worker_id: UUID, models: Sequence[Mapping[str, object]]) -> None:
+    """Write which model files a worker has, instead of what it stated before."""
+    session.execute(text("delete from worker_model where worker_id = :worker_id"), {"worker_id": worker_id})
+    if models:
+        session.execute(insert(WorkerModel), [{"worker_id": worker_id, **model} for model in models])
+
+
+def touch_worker(session: Session, *, worker_id: UUID) -> None:
+    """Note a sign of life, at most every 2 seconds."""
+    session.execute(
+        text("""update worker set seen_at = clock_timestamp()
+                 where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '2 s')"""),
+        {"worker_id": worker_id},
+    )
+
+
+def update_worker_state(
+    session: Session, *, worker_id: UUID, state: str, incarnation: UUID | None = None, tenant_id: UUID | None = None
+) -> bool:
+    """Change what a worker is willing to do, of this incarnation and serving this tenant if given; False where none is it."""
+    changed = session.execute(
+        text("""update worker set state = :state where id = :worker_id
+                   and (cast(:incarnation as uuid) is null or incarnation = :incarnation)
+                   and (cast(:tenant_id as uuid) is null or cardinality(serves) = 0 or :tenant_id = any(serves))
+                returning 1"""),
+        {"worker_id": worker_id, "state": state, "incarnation": incarnation, "tenant_id": tenant_id},
+    )
+    return changed.first() is not None
+
+
+def find_environment(session: Session, *, sha256: bytes) -> bytes | None:
+    """An environment's document (compressed), by its hash, as some worker stated it."""
+    return session.execute(
+        text("select environment from worker where environment_sha256 = :sha256 limit 1"), {"sha256": sha256}
+    ).scalar()
+
+
+def list_workers(session: Session, *, tenant_id: UUID) -> Sequence[Found]:
+    """The workers that serve a tenant, by label."""
+    return session.execute(
+        text(f"""
+        select w.id, w.label, w.host, w.gpu_uuid, w.state, w.protocol, w.seen_at,
+               coalesce(w.seen_at > clock_timestamp() - interval '{ONLINE_S} s', false) as online,
+               array(select p.name from worker_pool x join pool p on p.id = x.pool_id
+                      where x.worker_id = w.id order by 1) as pools,
+               (select count(*) from lease l where l.worker_id = w.id) as running,
+               (select count(*) from worker_model m where m.worker_id = w.id) as models
+          from worker w where cardinality(w.serves) = 0 or :tenant_id = any(w.serves) order by w.label, w.id"""),
+        {"tenant_id": tenant_id},
+    ).all()
+
+
+def count_other_workers(session: Session, *, pool_ids: Sequence[UUID], worker_id: UUID) -> int:
+    """Workers online in these pools, this one apart."""
+    return int(
+        session.execute(
+            text(f"""select count(distinct w.id) from worker_pool x join worker w on w.id = x.worker_id
+                      where x.pool_id = any(cast(:pool_ids as uuid[])) and w.id <> :worker_id and w.state = 'active'
+                        and w.seen_at > clock_timestamp() - interval '{ONLINE_S} s'"""),
+            {"pool_ids": list(pool_ids), "worker_id": worker_id},
+        ).scalar_one()
+    )
+
+
+def list_catalogues(session: Session, *, pool_id: UUID) -> Sequence[Found]:
+    """The node catalogues of a pool's workers that may come back: sha256, classes."""
+    return session.execute(
+        text("""select distinct n.sha256, n.classes from worker_pool x join worker w on w.id = x.worker_id
+                  join worker_nodes n on n.sha256 = w.nodes_sha256
+                 where x.pool_id = :pool_id and w.state in ('active', 'draining')"""),
+        {"pool_id": pool_id},
+    ).all()
+
+
+def list_offered_models(session: Session, *, pool_id: UUID) -> Sequence[Found]:
+    """The model files a pool's workers offer: worker_id, folder, path, sha256."""
+    return session.execute(
+        text("""select m.worker_id, m.folder, m.path, m.sha256 from worker_pool x join worker w on w.id = x.worker_id
+                  join worker_model m on m.worker_id = w.id
+                 where x.pool_id = :pool_id and w.state in ('active', 'draining')"""),
+        {"pool_id": pool_id},
+    ).all()
+
+
+# --- how jobs stand
+
+
+def list_standings(session: Session, *, job_ids: Sequence[UUID]) -> Sequence[Found]:
+    """How jobs stand now, newest first."""
+    return session.execute(
+        text("""
+        select j.id as job_id, j.tenant_id, p.name as pool, k.name as urgency, j.state, j.attempt, j.max_attempts,
+               j.cancel_requested, j.failures, j.created_at, j.ended_at, w.label as worker, l.leased_at, l.progress, l.phase,
+               l.node, j.pool_id, j.class_id, j.vtag
+          from job j join pool p on p.id = j.pool_id join job_class k on k.id = j.class_id
+          left join lease l on l.job_id = j.id left join worker w on w.id = l.worker_id
+         where j.id = any(cast(:job_ids as uuid[])) order by j.id desc"""),
+        {"job_ids": list(job_ids)},
+    ).all()
+
+
+def list_dead(session: Session, *, tenant_id: UUID, before: UUID | None, limit: int) -> Sequence[Found]:
+    """A tenant's dead letters, newest first: job_id, reason, at, failures."""
+    return session.execute(
+        text("""select d.job_id, d.reason, d.at, j.failures from dead d join job j on j.id = d.job_id
+                 where d.tenant_id = :tenant_id and (cast(:before as uuid) is null or d.job_id < :before)
+                 order by d.job_id desc limit :limit"""),
+        {"tenant_id": tenant_id, "before": before, "limit": limit},
+    ).all()
+
+
+def delete_dead(session: Session, *, tenant_id: UUID, job_id: UUID) -> bool:
+    """Take a job out of the dead letters; False where it is not there."""
+    gone = session.execute(
+        text("delete from dead where tenant_id = :tenant_id and job_id = :job_id returning 1"),
+        {"tenant_id": tenant_id, "job_id": job_id},
+    )
+    return gone.first() is not None
+
+
+def read_clock(session: Session) -> datetime.datetime:
+    """The database's clock."""
+    now: datetime.datetime = session.execute(text("select clock_timestamp()")).scalar_one()
+    return now

@@ -1,0 +1,177 @@
+"""Keeping the queue in order: what one elected process does every second. Every step is safe to repeat and to lose.
+
+Two leaders at once are harmless: each row is locked and each step guarded by itself; the lead only saves the work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import threading
+import time
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from memoryd.dispatch import leases, pools, waking
+from memoryd.dispatch.facts import Cause
+from memoryd.dispatch.queries import leasing, upkeep
+from memoryd.dispatch.states import JobState
+from memoryd.foundation.database import Database, Session
+from memoryd.foundation.ids import JobId
+from memoryd.foundation.logging import log_for
+
+LEAD = "tending"
+LEAD_TERM_S = 10.0
+PRUNE_EVERY_S = 60.0
+KEYS_KEPT_DAYS = 30
+"""Days that an idempotency key is remembered."""
+
+_log = log_for(__name__)
+_holder = uuid4()
+_pruning = threading.Lock()
+_pruned_at: dict[int, float] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tended:
+    """What one round did. `leading` False: another process leads, and nothing was done."""
+
+    leading: bool
+    reaped: int = 0
+    promoted: int = 0
+    expired: int = 0
+
+
+def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
+    """Do one round, if this process leads: reap silent leases, promote retries whose time has come, move the watermarks.
+
+    Each step is a transaction of its own. Raises: DatabaseDown.
+    """
+    with database.farm_work() as session:
+        calm_since = upkeep.take_lead(session, name=LEAD, holder=holder, term_s=LEAD_TERM_S)
+    if calm_since is None:
+        return Tended(leading=False)
+    with database.farm_work() as session:
+        reaped = reap(session, calm_since=calm_since)
+    with database.farm_work() as session:
+        promoted = promote(session)
+    with database.farm_work() as session:
+        orders = upkeep.list_orders(session)
+    for order in orders:
+        with database.farm_work() as session:
+            upkeep.advance_mark(session, pool_id=order.pool_id, class_id=order.class_id)
+    expired = _prune(database) if _prune_is_due(database) else 0
+    if reaped or promoted:
+        waking.waker_of(database).wake()
+    if reaped:
+        _log.warning("%d leases of silent workers ended", reaped)
+    return Tended(leading=True, reaped=reaped, promoted=promoted, expired=expired)
+
+
+def resign(database: Database, *, holder: UUID = _holder) -> None:
+    """Give up the lead at shutdown, so that the next process need not wait for the term's end."""
+    with database.farm_work() as session:
+        upkeep.resign(session, name=LEAD, holder=holder)
+
+
+def begin(database: Database) -> bool:
+    """Prepare the queue for a server's start: the defaults, and no lease if the database was restored from a copy.
+
+    Safe at every start of every process. Returns whether it was restored. A restored database would hand out fences
+    again that later leases had before the restore.
+    """
+    with database.farm_work() as session:
+        pools.ensure_defaults(session)
+        restored = upkeep.note_identity(session, upkeep.read_identity(session))
+        if restored:
+            ended = upkeep.delete_all_leases(session)
+            _end_tries(session, ended, kind="restored", then=JobState.READY, cause=Cause.INFRA)
+            _log.warning("this database is a restored copy: %d leases ended", len(ended))
+    return restored
+
+
+def reap(session: Session, *, calm_since: datetime.datetime, limit: int = upkeep.STEP_LIMIT) -> int:
+    """End leases that ran out, and let their jobs be tried again or give them up; return how many.
+
+    Nothing while the queue has not been calm for a lease's whole visibility: after an outage every lease looks silent.
+    """
+    ended = upkeep.delete_expired_leases(session, calm_since=calm_since, limit=limit)
+    _end_tries(session, ended, kind="lease-expired", then=JobState.DELAYED, cause=Cause.CRASH)
+    return len(ended)
+
+
+def end_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) -> int:
+    """End what a worker held before it was started anew: its earlier process is gone, or must be refused."""
+    ended = upkeep.delete_leases_of_earlier_starts(session, worker_id=worker_id, incarnation=incarnation)
+    _end_tries(session, ended, kind="worker-restarted", then=JobState.DELAYED, cause=Cause.CRASH)
+    return len(ended)
+
+
+def promote(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
+    """Let jobs wait for a worker whose time has come; return how many."""
+    due = upkeep.delete_due_delayed(session, limit=limit)
+    for row in sorted(due, key=lambda row: row.job_id):
+        place = upkeep.find_place(session, job_id=row.job_id)
+        assert place is not None
+        leasing.lock_order_shared(session, place.pool_id, place.class_id)
+        leasing.requeue_job(
+            session, job_id=row.job_id, pool_id=place.pool_id, class_id=place.class_id, fresh_budget=False
+        )
+    return len(due)
+
+
+def expire(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
+    """Give up jobs that nobody started in time; return how many."""
+    rows = upkeep.delete_expired_ready(session, limit=limit)
+    for row in sorted(rows, key=lambda row: row.job_id):
+        upkeep.end_waiting_job(session, job_id=row.job_id, state=JobState.EXPIRED)
+    return len(rows)
+
+
+def rescue_strays(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
+    """Give jobs that lie below their watermark a tag that claims look at; return how many (it should always be none)."""
+    strays = upkeep.list_strays(session, limit=limit)
+    for row in strays:
+        leasing.delete_ready(
+            session, pool_id=row.pool_id, class_id=row.class_id, vtag=row.vtag, job_id=JobId(row.job_id)
+        )
+        leasing.lock_order_shared(session, row.pool_id, row.class_id)
+        leasing.requeue_job(session, job_id=row.job_id, pool_id=row.pool_id, class_id=row.class_id, fresh_budget=False)
+    return len(strays)
+
+
+def _end_tries(session: Session, ended: Sequence[upkeep.Found], *, kind: str, then: JobState, cause: Cause) -> None:
+    for row in sorted(ended, key=lambda row: row.job_id):
+        word = "run-too-long" if row.past_deadline else kind
+        error = {"kind": word, "message": _SENTENCES[word]}
+        leases.end_try(session, row, cause=cause, error=dict(error), then=then, lease_token_hash=row.token_hash)
+
+
+_SENTENCES = {
+    "lease-expired": "the worker went silent, or made no progress",
+    "run-too-long": "the run took longer than its pool allows",
+    "worker-restarted": "the worker was started anew in the middle of it",
+    "restored": "the database was restored from a copy",
+}
+
+
+def _prune_is_due(database: Database) -> bool:
+    with _pruning:
+        now = time.monotonic()
+        if now - _pruned_at.get(id(database), -PRUNE_EVERY_S) < PRUNE_EVERY_S:
+            return False
+        _pruned_at[id(database)] = now
+        return True
+
+
+def _prune(database: Database) -> int:
+    with database.farm_work() as session:
+        expired = expire(session)
+    with database.farm_work() as session:
+        rescued = rescue_strays(session)
+    with database.farm_work() as session:
+        upkeep.prune_join_tokens(session)
+        upkeep.prune_job_keys(session, kept_days=KEYS_KEPT_DAYS)
+    if rescued:
+        _log.error("%d jobs lay below their watermark and were rescued", rescued)
+    return expired

@@ -1,0 +1,268 @@
+"""Workers: how they join, prove themselves, state what they can do, and are drained."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from memoryd.access.tokens import hash_secret, new_secret
+from memoryd.dispatch import tending
+from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
+from memoryd.dispatch.pools import find_pool
+from memoryd.dispatch.queries import fleet
+from memoryd.dispatch.wire import SUPPORTED, ModelFile, RegisterRequest
+from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
+from memoryd.foundation.database import Session
+from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound, NotRecognised
+from memoryd.foundation.ids import PoolId, TenantId, WorkerId, new_id
+from memoryd.foundation.texts import storable
+
+HEARTBEAT_S = 3.0
+"""How often a worker must be heard: less than a third of the shortest visibility (realtime, 10 s)."""
+JOIN_TOKEN_TTL_S = 24 * 3600
+KEY_MARK = "mw_"
+"""What worker keys begin with, so that a leaked one is recognised for what it is."""
+JOIN_MARK = "mj_"
+PREFIX_BYTES = 6
+LABEL_LIMIT = 100
+MODELS_LIMIT = 50_000
+CLASSES_LIMIT = 20_000
+ENVIRONMENT_LIMIT = 4 * 1024 * 1024
+"""Bytes of an environment's document."""
+
+
+class WorkerNotRecognised(NotRecognised):
+    """This is no worker's key."""
+
+
+class JoinTokenRefused(NotRecognised):
+    """This join token is not valid."""
+
+
+class WorkerNotFound(NotFound):
+    """There is no such worker."""
+
+
+class ProtocolNotSupported(Conflict):
+    """Server and worker speak different versions."""
+
+
+class EarlierStart(Conflict):
+    """This worker was started anew in the meantime."""
+
+
+class StatementTooLarge(NotAcceptable):
+    """A worker stated more about itself than can be kept."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A worker that just joined. `key` is shown this once."""
+
+    worker_id: WorkerId
+    key: str
+    pools: tuple[str, ...]
+
+
+def check_protocol(stated: int | None) -> int:
+    """Return the version to speak. Raises: ProtocolNotSupported."""
+    if stated is None or stated not in SUPPORTED:
+        ours = ", ".join(str(version) for version in SUPPORTED)
+        newer = stated is not None and stated > max(SUPPORTED)
+        raise ProtocolNotSupported(
+            f"the worker speaks {stated if stated is not None else 'no version'}, this server {ours}",
+            hint="upgrade the server first, then its workers" if newer else "upgrade memoryd on the worker's machine",
+            supported=list(SUPPORTED),
+        )
+    return stated
+
+
+def make_join_token(session: Session, *, tenant_id: TenantId, pool: str, label: str | None) -> str:
+    """Return a one-time token, valid for JOIN_TOKEN_TTL_S, that makes a worker for this tenant's jobs in a pool.
+
+    Raises: PoolNotFound.
+    """
+    token = JOIN_MARK + new_secret()
+    fleet.insert_join_token(
+        session,
+        {
+            "token_hash": hash_secret(token),
+            "pool_ids": [find_pool(session, pool, tenant_id=tenant_id).id],
+            # Whoever administers one tenant adds workers for that tenant's jobs, never for another's.
+            "serves": [tenant_id],
+            "label": _shown(label) if label else None,
+            "expires_at": fleet.read_clock(session) + datetime.timedelta(seconds=JOIN_TOKEN_TTL_S),
+        },
+    )
+    return token
+
+
+def join(session: Session, token: str, *, label: str, host: str, gpu_uuid: str | None, protocol: int) -> Joined:
+    """Use a join token up and return the worker it makes. Raises: JoinTokenRefused, ProtocolNotSupported."""
+    check_protocol(protocol)
+    row = fleet.use_join_token(session, token_hash=hash_secret(token))
+    if row is None:
+        raise JoinTokenRefused(
+            "unknown, used before, or too old", hint="`memoryd workers add --pool P` prints a fresh command"
+        )
+    worker_id = WorkerId(new_id())
+    fleet.insert_worker(
+        session,
+        {
+            "id": worker_id,
+            "label": row.label or _shown(label),
+            "host": _shown(host),
+            "gpu_uuid": gpu_uuid and _shown(gpu_uuid),
+            "state": WorkerState.JOINED,
+            "serves": row.serves,
+            "protocol": protocol,
+        },
+        pool_ids=row.pool_ids,
+    )
+    prefix, secret = KEY_MARK + secrets.token_hex(PREFIX_BYTES), new_secret()
+    fleet.insert_worker_key(session, prefix=prefix, worker_id=worker_id, secret_hash=hash_secret(secret))
+    worker = recognise(session, f"{prefix}_{secret}")
+    return Joined(worker_id=worker_id, key=f"{prefix}_{secret}", pools=worker.pools)
+
+
+def recognise(session: Session, key: str) -> WorkerIdentity:
+    """Return the worker that a key proves. `session` has taken the farm. Raises: WorkerNotRecognised."""
+    prefix, _, secret = key.rpartition("_")
+    row = fleet.find_worker_key(session, prefix=storable(prefix)[0])
+    if row is None or not secrets.compare_digest(row.secret_hash, hash_secret(secret)):
+        raise WorkerNotRecognised(
+            "the key is unknown or revoked", hint="join again: `memoryd workers add --pool P` prints the command"
+        )
+    return WorkerIdentity(
+        worker_id=WorkerId(row.worker_id),
+        label=row.label,
+        state=WorkerState(row.state),
+        incarnation=row.incarnation,
+        serves=tuple(TenantId(one) for one in row.serves),
+        pool_ids=tuple(PoolId(one) for one in row.pool_ids),
+        pools=tuple(row.pools),
+    )
+
+
+def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) -> int:
+    """Note a start of a worker and what it can do; return how many leases of its earlier starts were ended.
+
+    Raises: StatementTooLarge, ProtocolNotSupported.
+    """
+    check_protocol(stated.protocol)
+    document = canonical_bytes(stated.environment)
+    if len(stated.models) > MODELS_LIMIT or len(stated.classes) > CLASSES_LIMIT or len(document) > ENVIRONMENT_LIMIT:
+        raise StatementTooLarge(
+            f"{len(stated.models)} models, {len(stated.classes)} node classes, {len(document)} bytes of environment",
+            hint=f"at most {MODELS_LIMIT}, {CLASSES_LIMIT} and {ENVIRONMENT_LIMIT}",
+        )
+    nodes_sha256 = bytes.fromhex(stated.nodes_sha256)
+    fleet.insert_nodes(session, sha256=nodes_sha256, classes=sorted({storable(name)[0] for name in stated.classes}))
+    fleet.update_worker_start(
+        session,
+        {
+            "worker_id": worker.worker_id,
+            "incarnation": stated.incarnation,
+            "label": worker.label,
+            "host": _shown(stated.host),
+            "gpu_uuid": stated.gpu_uuid and _shown(stated.gpu_uuid),
+            "protocol": stated.protocol,
+            "environment": zlib.compress(document),
+            "environment_sha256": hash_secret(document.decode("ascii")),
+            "nodes_sha256": nodes_sha256,
+        },
+    )
+    fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
+    return tending.end_earlier_starts(session, worker_id=worker.worker_id, incarnation=stated.incarnation)
+
+
+def check_start(worker: WorkerIdentity, incarnation: UUID) -> None:
+    """Return where this is the worker's present start. Raises: EarlierStart."""
+    if worker.incarnation != incarnation:
+        raise EarlierStart(f"worker {worker.label!r}", hint="register first; if another process runs, stop this one")
+
+
+def touch(session: Session, worker: WorkerIdentity) -> None:
+    """Note a sign of life."""
+    fleet.touch_worker(session, worker_id=worker.worker_id)
+
+
+def drain(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> None:
+    """Let a worker finish what it has and take nothing new until its next start. Raises: WorkerNotFound."""
+    if not fleet.update_worker_state(session, worker_id=worker_id, state=WorkerState.DRAINING, tenant_id=tenant_id):
+        raise WorkerNotFound(f"worker {worker_id}", hint="`memoryd workers list` shows them")
+
+
+def leave(session: Session, worker: WorkerIdentity, incarnation: UUID) -> None:
+    """Note that this start of a worker takes no more work."""
+    fleet.update_worker_state(session, worker_id=worker.worker_id, state=WorkerState.LEFT, incarnation=incarnation)
+
+
+def list_workers(session: Session, *, tenant_id: TenantId) -> list[WorkerView]:
+    """Return the workers that serve a tenant, by label."""
+    return [
+        WorkerView(
+            id=WorkerId(row.id),
+            label=row.label,
+            host=row.host,
+            gpu_uuid=row.gpu_uuid,
+            state=WorkerState(row.state),
+            pools=tuple(row.pools),
+            online=row.online,
+            running=row.running,
+            models=row.models,
+            protocol=row.protocol,
+            seen_at=row.seen_at,
+        )
+        for row in fleet.list_workers(session, tenant_id=tenant_id)
+    ]
+
+
+def find_environment(session: Session, sha256: bytes) -> Mapping[str, Json] | None:
+    """Return an environment's document as some worker stated it, by its hash (32 bytes), or None."""
+    packed = fleet.find_environment(session, sha256=sha256)
+    document = read_json(zlib.decompress(packed)) if packed is not None else None
+    return document if isinstance(document, dict) else None
+
+
+def known_classes(session: Session, pool_id: PoolId) -> frozenset[str] | None:
+    """Return the node classes that some worker of a pool has; None where no worker has stated any."""
+    rows = fleet.list_catalogues(session, pool_id=pool_id)
+    return frozenset(name for row in rows for name in row.classes) if rows else None
+
+
+def offered_models(session: Session, pool_id: PoolId) -> dict[str, dict[str, set[bytes | None]]] | None:
+    """Return what a pool's workers can load: folder -> name -> contents stated (None: not hashed). None: nobody stated."""
+    rows = fleet.list_offered_models(session, pool_id=pool_id)
+    if not rows:
+        return None
+    offered: dict[str, dict[str, set[bytes | None]]] = {}
+    for row in rows:
+        offered.setdefault(row.folder, {}).setdefault(row.path, set()).add(row.sha256)
+    return offered
+
+
+def _models(stated: Sequence[ModelFile]) -> list[dict[str, object]]:
+    # A folder that lists a file twice (two search paths) is one name to a graph: the first counts, as in ComfyUI.
+    named: dict[tuple[str, str], dict[str, object]] = {}
+    for model in stated:
+        folder, path = storable(model.folder)[0], storable(model.path)[0]
+        named.setdefault(
+            (folder, path),
+            {
+                "folder": folder,
+                "path": path,
+                "sha256": bytes.fromhex(model.sha256) if model.sha256 else None,
+                "size": model.size,
+                "mtime_ns": model.mtime_ns,
+            },
+        )
+    return list(named.values())
+
+
+def _shown(text: str) -> str:
+    return storable(text)[0].strip()[:LABEL_LIMIT] or "worker"
