@@ -89,7 +89,7 @@ def demo(
     ] = False,
 ) -> None:
     """Show the whole main job on real pictures, in a place of its own that is removed afterwards."""
-    from memoryd.app.demo import Demo
+    from memoryd_cli.demo import Demo
 
     Demo(pictures=pictures, stay=stay).run()
 

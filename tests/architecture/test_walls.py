@@ -82,9 +82,10 @@ def _tables_by_room() -> dict[str, dict[str, str]]:
     owners: dict[str, dict[str, str]] = defaultdict(dict)
     for path in (ROOT / "memoryd").glob("*/tables.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                if node.targets[0].id == "__tablename__" and isinstance(node.value, ast.Constant):
-                    owners[path.parent.name][str(node.value.value)] = path.parent.name
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+                continue
+            if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__tablename__":
+                owners[path.parent.name][str(node.value.value)] = path.parent.name
     return owners
 
 
@@ -100,9 +101,11 @@ def test_every_table_has_one_writer() -> None:
         room = path.relative_to(ROOT / "memoryd").parts[0]
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for table in writes.findall(node.value):
-                    if table in owner and owner[table] != room and is_queries(path):
-                        strays.append(f"{path.relative_to(ROOT)} writes {table} of {owner[table]}")
+                strays += [
+                    f"{path.relative_to(ROOT)} writes {table} of {owner[table]}"
+                    for table in writes.findall(node.value)
+                    if table in owner and owner[table] != room and is_queries(path)
+                ]
     assert strays == []
 
 
