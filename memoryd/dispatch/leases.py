@@ -175,7 +175,7 @@ def fail(
     ended = leasing.delete_lease(session, _named(lease, worker.worker_id))
     if ended is None:
         return _late(session, lease)
-    end_try(session, ended, cause=cause, error=error, then=JobState.DELAYED, lease_token_hash=token_hash(lease.token))
+    end_try(session, ended, cause=cause, error=error, then=JobState.DELAYED, reported_with=token_hash(lease.token))
     waking.wake_after_commit(session)
     return Completion.RECORDED
 
@@ -189,7 +189,7 @@ def release(
         return _late(session, lease)
     cause = Cause.CRASH if counts else Cause.INFRA
     error: dict[str, Json] = {"kind": "released", "message": reason}
-    end_try(session, ended, cause=cause, error=error, then=JobState.READY, lease_token_hash=token_hash(lease.token))
+    end_try(session, ended, cause=cause, error=error, then=JobState.READY, reported_with=token_hash(lease.token))
     waking.wake_after_commit(session)
     return Completion.RECORDED
 
@@ -201,9 +201,12 @@ def end_try(
     cause: Cause,
     error: Mapping[str, Json],
     then: JobState,
-    lease_token_hash: bytes,
+    reported_with: bytes | None,
 ) -> JobState:
-    """Decide what comes after a try that made nothing, for a lease that was just deleted; return the job's new state."""
+    """Decide what comes after a try that made nothing, for a lease that was just deleted; return the job's new state.
+
+    `reported_with` is the token's hash where the worker itself reported the end: its report, sent again, is a duplicate.
+    """
     kept = {name: storable(value)[0][:ERROR_TEXT_LIMIT] for name, value in error.items() if isinstance(value, str)}
     row = leasing.end_try(
         session,
@@ -215,7 +218,7 @@ def end_try(
                 "worker": str(ended.worker_id),
                 "cause": cause.value,
                 "error": kept,
-                "token_hash": lease_token_hash.hex(),
+                "token_hash": reported_with.hex() if reported_with else None,
             },
             # A drained or restarted worker did nothing wrong, and may have the job again.
             "avoid": then is JobState.DELAYED,

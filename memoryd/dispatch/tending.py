@@ -144,7 +144,7 @@ def _end_tries(session: Session, ended: Sequence[upkeep.Found], *, kind: str, th
     for row in sorted(ended, key=lambda row: row.job_id):
         word = "run-too-long" if row.past_deadline else kind
         error = {"kind": word, "message": _SENTENCES[word]}
-        leases.end_try(session, row, cause=cause, error=dict(error), then=then, lease_token_hash=row.token_hash)
+        leases.end_try(session, row, cause=cause, error=dict(error), then=then, reported_with=None)
 
 
 _SENTENCES = {

@@ -78,7 +78,7 @@ def request_cancel(session: Session, *, job_id: UUID) -> bool:
 
 
 def delete_expired_leases(session: Session, *, calm_since: datetime.datetime, limit: int) -> Sequence[Found]:
-    """End leases that ran out: job_id, fence, worker_id, token_hash, past_deadline.
+    """End leases that ran out: job_id, fence, worker_id, past_deadline.
 
     None while the queue itself has not been calm for a whole visibility: after an outage of database or server every
     lease looks silent, and its holder must get the chance to be heard.
@@ -91,7 +91,7 @@ def delete_expired_leases(session: Session, *, calm_since: datetime.datetime, li
                and :calm_since + make_interval(secs => k.visibility_s) < clock_timestamp()
              order by l.expires_at limit :limit for update of l skip locked)
         delete from lease where job_id = any(array(select job_id from silent))
-        returning job_id, fence, worker_id, token_hash, deadline_at < clock_timestamp() as past_deadline"""),
+        returning job_id, fence, worker_id, deadline_at < clock_timestamp() as past_deadline"""),
         {"calm_since": calm_since, "limit": limit},
     ).all()
 
@@ -100,16 +100,14 @@ def delete_leases_of_earlier_starts(session: Session, *, worker_id: UUID, incarn
     """End what a worker held before it was started anew; columns as delete_expired_leases."""
     return session.execute(
         text("""delete from lease where worker_id = :worker_id and incarnation <> :incarnation
-                returning job_id, fence, worker_id, token_hash, false as past_deadline"""),
+                returning job_id, fence, worker_id, false as past_deadline"""),
         {"worker_id": worker_id, "incarnation": incarnation},
     ).all()
 
 
 def delete_all_leases(session: Session) -> Sequence[Found]:
     """End every lease; columns as delete_expired_leases."""
-    return session.execute(
-        text("delete from lease returning job_id, fence, worker_id, token_hash, false as past_deadline")
-    ).all()
+    return session.execute(text("delete from lease returning job_id, fence, worker_id, false as past_deadline")).all()
 
 
 def delete_due_delayed(session: Session, *, limit: int) -> Sequence[Found]:
