@@ -6,7 +6,7 @@ import dataclasses
 
 from memoryd.access import directory
 from memoryd.foundation.database import FARM_ROLE, FARM_SCHEMA, Database
-from memoryd.foundation.embedded_postgres import Cluster, prepare_external
+from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.migrations import (
     SchemaState,
     ensure_farm_role,
@@ -14,6 +14,7 @@ from memoryd.foundation.migrations import (
     schema_states,
     upgrade_schema,
 )
+from memoryd.foundation.postgres_roles import prepare_external
 from memoryd.foundation.settings import Settings
 
 DEFAULT_TENANT_NAME = "Default studio"
