@@ -95,7 +95,7 @@ class PluginTrials:
             reading = self._read(content)
             for index in (reading.prompt, reading.workflow):
                 assert index is None or 0 <= index < len(reading.carriers)
-            assert all(isinstance(carrier.raw, bytes) and carrier.place for carrier in reading.carriers)
+            assert all(type(carrier.raw) is bytes and carrier.place for carrier in reading.carriers)
 
     def test_damage_is_a_finding_never_an_exception(self) -> None:
         """Every part of the file is damaged in turn."""

@@ -1,0 +1,222 @@
+"""What node classes do, as far as their parameters are read: tables of ComfyUI's own nodes and of common packs.
+
+Unlike `recipe_v1` these may grow at any time: what they decide is a fact with its evidence, never an identity.
+Source: ComfyUI 0.29 and the sources of 32 node packs, read class by class for what their inputs name.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+
+from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, class_words, is_saving
+
+MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
+
+_ROLE_BY_INPUT: Mapping[str, str] = {
+    "ckpt_name": "checkpoints", "base_model": "checkpoints", "refiner_model": "checkpoints", "sdxl_model": "checkpoints",
+    "supir_model": "checkpoints", "ltxv_path": "checkpoints", "unet_name": "diffusion_models", "lora_name": "loras",
+    "lora": "loras", "lora_model": "loras", "existing_lora": "loras", "default_lora": "loras", "vae_name": "vae",
+    "vae_model": "vae", "clip_name": "text_encoders", "gemma_path": "text_encoders", "clip_vision_name": "clip_vision",
+    "control_net_name": "controlnet", "controlnet_name": "controlnet", "sparsectrl_name": "controlnet",
+    "cnet": "controlnet", "cn_lora_name": "controlnet", "tile_controlnet": "controlnet",
+    "style_model_name": "style_models", "gligen_name": "gligen", "hypernetwork_name": "hypernetworks",
+    "photomaker_model_name": "photomaker", "audio_encoder_name": "audio_encoders", "upscale_model": "upscale_models",
+    "bg_removal_name": "background_removal", "model_patch": "model_patches", "ipadapter_file": "ipadapter",
+    "instantid_file": "instantid", "pulid_file": "pulid", "select_to_add_lora": "loras", "insert_lora": "loras",
+    "controlnet_path": "controlnet", "embeddingslist": "embeddings", "insert_embedding": "embeddings",
+}  # fmt: skip
+"""Input name -> models folder, wherever the name says enough. Numbers, `_opt` and words before it do not matter."""
+
+_MODEL_NAME_BY_CLASS: Mapping[str, str] = {
+    "UpscaleModelLoader": "upscale_models", "easy hiresFix": "upscale_models", "ttN hiresfixScale": "upscale_models",
+    "Upscale Model Loader": "upscale_models", "LatentUpscaleModelLoader": "latent_upscale_models",
+    "LowVRAMLatentUpscaleModelLoader": "latent_upscale_models", "OpticalFlowLoader": "optical_flow",
+    "LoadDA3Model": "geometry_estimation", "LoadMoGeModel": "geometry_estimation",
+    "FrameInterpolationModelLoader": "frame_interpolation", "LoadMediaPipeFaceLandmarker": "detection",
+    "WanVideoVAELoader": "vae", "LoadWanVideoT5TextEncoder": "text_encoders",
+    "LoadWanVideoClipTextEncoder": "text_encoders", "DiffusionModelSelector": "diffusion_models",
+    "DiffusionModelLoaderKJ": "diffusion_models", "GGUFLoaderKJ": "diffusion_models", "ONNXDetectorProvider": "onnx",
+    "SAMLoader": "sams", "easy samLoaderPipe": "sams", "MMDetLoader": "mmdets", "MMDetDetectorProvider": "mmdets",
+    "UltralyticsDetectorProvider": "ultralytics", "easy ultralyticsDetectorPipe": "ultralytics",
+    "easy LLLiteLoader": "controlnet", "INPAINT_LoadInpaintModel": "inpaint", "ClownModelLoader": "diffusion_models",
+    "FluxLoader": "diffusion_models", "SD35Loader": "diffusion_models",
+    "ADE_LoadAnimateDiffModel": "animatediff_models", "ADE_AnimateDiffLoaderGen1": "animatediff_models",
+    "ADE_AnimateDiffLoaderWithContext": "animatediff_models",
+}  # fmt: skip
+"""Classes whose input `model_name` names a file of this folder."""
+
+_BY_CLASS_AND_INPUT: Mapping[tuple[str, str], str] = {
+    ("CLIPVisionLoader", "clip_name"): "clip_vision", ("UltraSharkSampler_Tiled", "clip_name"): "clip_vision",
+    ("LoadFluxIPAdapter", "clip_vision"): "clip_vision", ("LoadFluxIPAdapter", "ipadatper"): "ipadapter",
+    ("ModelPatchLoader", "name"): "model_patches", ("WanVideoModelLoader", "model"): "diffusion_models",
+    ("ACN_ControlNet++LoaderAdvanced", "name"): "controlnet", ("ACN_ControlNet++LoaderSingle", "name"): "controlnet",
+    ("ACN_CtrLoRALoader", "base"): "controlnet", ("ACN_CtrLoRALoader", "lora"): "controlnet",
+    ("INPAINT_LoadFooocusInpaint", "head"): "inpaint", ("INPAINT_LoadFooocusInpaint", "patch"): "inpaint",
+    ("LTXAVTextEncoderLoader", "text_encoder"): "text_encoders", ("LTXVLoadConditioning", "file_name"): "embeddings",
+    ("easy cascadeLoader", "stage_a"): "vae", ("easy cascadeLoader", "stage_b"): "checkpoints",
+    ("easy cascadeLoader", "stage_c"): "checkpoints",
+}  # fmt: skip
+
+_HEURISTIC_ROLES = (
+    ("lora", "loras"), ("lycoris", "loras"), ("vae", "vae"), ("clip_vision", "clip_vision"), ("clipvision", "clip_vision"),
+    ("control", "controlnet"), ("ipadapter", "ipadapter"), ("ip_adapter", "ipadapter"), ("upscale", "upscale_models"),
+    ("hypernet", "hypernetworks"), ("motion", "animatediff_models"), ("animatediff", "animatediff_models"),
+    ("instantid", "instantid"), ("pulid", "pulid"), ("detector", "ultralytics"), ("ultralytics", "ultralytics"),
+    ("sam", "sams"), ("clip", "text_encoders"), ("t5", "text_encoders"), ("text_encoder", "text_encoders"),
+    ("textencoder", "text_encoders"), ("style", "style_models"), ("gligen", "gligen"), ("embedding", "embeddings"),
+    ("unet", "diffusion_models"), ("diffusion", "diffusion_models"), ("ckpt", "checkpoints"), ("checkpoint", "checkpoints"),
+)  # fmt: skip
+_NUMBER = re.compile(r"[ _]?\d+(?=_|$)|_opt$|_[abc](?=_name$)")
+
+_TEXT_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "CLIPTextEncode": ("text",), "CLIPTextEncodeSDXL": ("text_g", "text_l"), "CLIPTextEncodeSDXLRefiner": ("text",),
+    "CLIPTextEncodeSD3": ("clip_l", "clip_g", "t5xxl"), "CLIPTextEncodeFlux": ("clip_l", "t5xxl"),
+    "CLIPTextEncodeHiDream": ("clip_l", "clip_g", "t5xxl", "llama"), "CLIPTextEncodeHunyuanDiT": ("bert", "mt5xl"),
+    "CLIPTextEncodeKandinsky5": ("clip_l", "qwen25_7b"), "CLIPTextEncodeLumina2": ("user_prompt",),
+    "CLIPTextEncodePixArtAlpha": ("text",), "CLIPTextEncodeControlnet": ("text",), "PhotoMakerEncode": ("text",),
+    "GLIGENTextBoxApply": ("text",), "TextEncodeAceStepAudio": ("tags", "lyrics"),
+    "TextEncodeAceStepAudio1.5": ("tags", "lyrics"), "ImpactWildcardEncode": ("populated_text",),
+    "ImpactWildcardProcessor": ("populated_text",), "smZ CLIPTextEncode": ("text", "text_g", "text_l"),
+    "CLIPTextEncode (NSP)": ("text",), "WAS_AdvancedCLIPTextEncode": ("text",),
+    "CLIPTextEncodeFluxUnguided": ("clip_l", "t5xxl"), "BNK_CLIPTextEncodeSDXLAdvanced": ("text_g", "text_l"),
+    "RgthreeSDXLPowerPromptPositive": ("prompt_g", "prompt_l"),
+    "RgthreeSDXLPowerPromptSimple": ("prompt_g", "prompt_l"),
+}  # fmt: skip
+_TEXT_NAMES = (
+    "populated_text", "text", "prompt", "text_g", "text_l", "clip_g", "clip_l", "t5xxl", "user_prompt", "string",
+    "string_a", "string_b", "string_c", "string_d", "text_a", "text_b", "text_c", "text_d", "text1", "text2", "text3",
+    "text4", "text_1", "text_2", "text_3", "text_4", "string1", "string2", "prefix", "suffix", "value", "tags", "lyrics",
+)  # fmt: skip
+_LORA_TEXT = re.compile(
+    r"lora ?manager|loramanager|prompt ?control|wildcard|power prompt|powerprompt|^easy |^ttn |lora.*tag"
+)
+_TEMPLATE_WORDS = frozenset(
+    (
+        "random", "wildcard", "wildcards", "llm", "llama", "ollama", "gpt", "chat", "florence", "tagger", "caption",
+        "captioner", "interrogate", "interrogator", "blip", "joy", "describe", "load", "line", "file", "replace", "csv",
+        "style", "styler", "translate", "translator", "nsp", "dynamic", "generator", "enhance", "enhancer",
+    )
+)  # fmt: skip
+
+_INPUT_FILES: Mapping[str, tuple[str, ...]] = {
+    "LoadImage": ("image",), "LoadImageMask": ("image",), "LoadImageOutput": ("image",), "LoadAudio": ("audio",),
+    "LoadVideo": ("file",), "Load3D": ("model_file",), "Load3DAdvanced": ("model_file",), "Painter": ("image",),
+    "VHS_LoadVideo": ("video",), "VHS_LoadVideoPath": ("video",), "VHS_LoadAudio": ("audio_file",),
+    "VHS_LoadAudioUpload": ("audio",), "VHS_LoadImagePath": ("image",), "VHS_LoadVideoFFmpeg": ("video",),
+    "Image Load": ("image_path",),
+}  # fmt: skip
+_MEDIA = re.compile(
+    r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|avif|exr|mp4|mov|mkv|webm|m4v|wav|mp3|flac|ogg|opus|glb|obj|latent)"
+    r"(?: \[(?:input|output|temp)\])?$",
+    re.IGNORECASE,
+)
+
+_NOT_SAMPLING = frozenset(("select", "selector", "scheduler", "provider", "settings", "parameters", "options", "info"))
+_SAMPLING = frozenset(("sampler", "detailer"))
+_SAMPLED = frozenset(
+    (
+        "positive",
+        "latent_image",
+        "latent",
+        "samples",
+        "pipe",
+        "basic_pipe",
+        "guider",
+        "text_embeds",
+        "conditioning",
+        "sdxl_tuple",
+    )
+)
+_STEERED = frozenset(("seed", "noise_seed", "steps", "cfg", "model", "pipe", "guider", "noise", "sigmas"))
+_GENERATING_SERVICE = re.compile(
+    r"dall-?e|gptimage|openaiimage|fluxpro|fluxkontext|flux2(?:pro|max)|ideogramv|recraft\w*to|stabilityst|stabilityultra|gemini\w*image"
+    r"|^kling|^luma\w*(?:image|video)|^runway|^veo|^minimax|^pixverse|^moonvalley|^pika|^vidu|^bytedance|^bria|^wan\w*api",
+    re.IGNORECASE,
+)
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def model_role(class_type: str, name: str) -> str | None:
+    """Return the models folder that an input names a file of, by the tables; None where they do not say."""
+    known = _BY_CLASS_AND_INPUT.get((class_type, name))
+    if known is not None:
+        return known
+    if name == "model_name":
+        return _MODEL_NAME_BY_CLASS.get(class_type)
+    bare = _NUMBER.sub("", name.lower().replace(" ", "_"))
+    if bare == "lora" or bare == "lora_name":
+        return "loras"
+    while bare:
+        if bare in _ROLE_BY_INPUT:
+            return _ROLE_BY_INPUT[bare]
+        _, _, bare = bare.partition("_")
+    return None
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def guessed_model_role(class_type: str, name: str) -> str:
+    """Return the likeliest folder of a model file by the words of its input and then of its class."""
+    for text in (name.lower(), class_type.lower().replace(" ", "")):
+        for word, role in _HEURISTIC_ROLES:
+            if word in text:
+                return role
+    return "unknown"
+
+
+def names_model_file(text: str) -> bool:
+    """Tell whether a literal looks like the name of a model file."""
+    return len(text) < 1000 and text.lower().endswith(MODEL_SUFFIXES)
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def text_inputs(class_type: str) -> tuple[str, ...]:
+    """Return the inputs that hold a class's text, those of the tables first, else every usual name."""
+    return _TEXT_INPUTS.get(class_type, _TEXT_NAMES)
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def reads_loras_in_text(class_type: str) -> bool:
+    """Tell whether `<lora:name:0.8>` in a text has an effect in this class. In ComfyUI's own it has none."""
+    return _LORA_TEXT.search(class_type.lower()) is not None
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def writes_text_at_run_time(class_type: str) -> bool:
+    """Tell whether the text that the class gives is made while it runs, so that the graph holds a template of it."""
+    return class_type not in _TEXT_INPUTS and not _TEMPLATE_WORDS.isdisjoint(class_words(class_type))
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def input_files(class_type: str) -> tuple[str, ...] | None:
+    """Return the inputs that name files to read, an empty tuple where any may, None where the class reads none."""
+    known = _INPUT_FILES.get(class_type)
+    if known is not None:
+        return known
+    return () if "load" in class_words(class_type) or "loader" in class_words(class_type) else None
+
+
+def names_media_file(text: str) -> bool:
+    """Tell whether a literal looks like the name of a picture, film or sound."""
+    return len(text) < 1000 and _MEDIA.search(text) is not None
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def is_sampler(class_type: str, inputs: frozenset[str]) -> bool:
+    """Tell whether a node of this class with these inputs samples: by its name and what it takes, or by that alone."""
+    words = class_words(class_type)
+    if is_saving(class_type) or not _NOT_SAMPLING.isdisjoint(words):
+        return False
+    if class_type.startswith("Sampler") and not class_type.startswith("SamplerCustom"):
+        return False  # ComfyUI's SamplerEuler… are algorithms handed to a sampler
+    if not _SAMPLING.isdisjoint(words) and not _SAMPLED.isdisjoint(inputs) and not _STEERED.isdisjoint(inputs):
+        return True
+    seeded = "seed" in inputs or "noise_seed" in inputs
+    return seeded and "steps" in inputs and not inputs.isdisjoint(("positive", "model", "text_embeds"))
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def is_generating_service(class_type: str) -> bool:
+    """Tell whether nodes of the class have a picture generated elsewhere, over somebody's API."""
+    return _GENERATING_SERVICE.search(class_type.replace(" ", "").replace("_", "")) is not None
