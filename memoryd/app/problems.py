@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
+from memoryd.web.rendering import page
 
 PROBLEM_TYPE = "application/problem+json"
 _log = log_for(__name__)
@@ -29,7 +30,9 @@ def add_problem_answers(app: FastAPI) -> None:
     """Let the application answer every error as a problem, also its own and the framework's."""
 
     @app.exception_handler(MemorydError)
-    def _named(_: Request, error: MemorydError) -> JSONResponse:
+    def _named(request: Request, error: MemorydError) -> Response:
+        if _is_page(request):
+            return page(request, "problem.html", status=error.status, problem=error, caller=None)
         facts: dict[str, Json] = {name: _shown(value) for name, value in error.facts.items()}
         return problem(error.status, error.title, error.detail, slug=error.slug, hint=error.hint, **facts)
 
@@ -65,6 +68,12 @@ def add_problem_answers(app: FastAPI) -> None:
             slug="fault",
             hint="the server's log tells more",
         )
+
+
+def _is_page(request: Request) -> bool:
+    # A person who follows a link gets a page; a program, and a page's own script, get the document.
+    wants_page = "text/html" in request.headers.get("accept", "") and request.headers.get("HX-Request") != "true"
+    return wants_page and not request.url.path.startswith("/v1/")
 
 
 def _shown(value: object) -> Json:
