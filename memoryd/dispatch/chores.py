@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from memoryd.dispatch.facts import Chore
-from memoryd.dispatch.queries import follow_up
+from memoryd.dispatch.queries import follow_up as statements
 from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.errors import Conflict
-from memoryd.foundation.ids import ChoreId, TenantId, new_id
+from memoryd.foundation.ids import ChoreId, JobId, TenantId, new_id
 from memoryd.foundation.texts import storable
 
 SUBJECTS_LIMIT = 500
@@ -51,13 +51,18 @@ def add(
         for some in (subjects[at : at + SUBJECTS_LIMIT] for at in range(0, len(subjects), SUBJECTS_LIMIT))
     ]
     if rows:
-        follow_up.insert_chores(session, rows)
+        statements.insert_chores(session, rows)
     return len(rows)
+
+
+def follow_up(session: Session, job_id: JobId) -> None:
+    """Add the chore that a job's end brings, in the transaction that ends it."""
+    statements.insert_follow_up(session, chore_id=new_id(), job_id=job_id)
 
 
 def claim(session: Session, kinds: Sequence[str], *, lease_s: float = LEASE_S) -> Chore | None:
     """Return the next chore of these kinds under a lease of `lease_s` seconds, or None."""
-    for row in follow_up.lease_chores(session, kinds=kinds, token=uuid4(), lease_s=lease_s, limit=1):
+    for row in statements.lease_chores(session, kinds=kinds, token=uuid4(), lease_s=lease_s, limit=1):
         return Chore(
             id=ChoreId(row.id),
             tenant_id=TenantId(row.tenant_id),
@@ -72,13 +77,13 @@ def claim(session: Session, kinds: Sequence[str], *, lease_s: float = LEASE_S) -
 
 def extend(session: Session, chore: Chore, *, lease_s: float = LEASE_S) -> None:
     """Keep a chore for `lease_s` seconds from now. Raises: ChoreLost."""
-    if not follow_up.extend_chore(session, chore_id=chore.id, token=chore.lease_token, lease_s=lease_s):
+    if not statements.extend_chore(session, chore_id=chore.id, token=chore.lease_token, lease_s=lease_s):
         raise _lost(chore)
 
 
 def finish(session: Session, chore: Chore) -> bool:
     """Note that a chore is done; False where it had become somebody else's, who does it again (chores are idempotent)."""
-    return follow_up.delete_chore(session, chore_id=chore.id, token=chore.lease_token)
+    return statements.delete_chore(session, chore_id=chore.id, token=chore.lease_token)
 
 
 def fail(session: Session, chore: Chore, *, reason: str) -> bool:
@@ -86,7 +91,7 @@ def fail(session: Session, chore: Chore, *, reason: str) -> bool:
 
     False where the chore had become somebody else's.
     """
-    return follow_up.postpone_chore(
+    return statements.postpone_chore(
         session,
         chore_id=chore.id,
         token=chore.lease_token,
@@ -98,12 +103,12 @@ def fail(session: Session, chore: Chore, *, reason: str) -> bool:
 
 def retry_given_up(session: Session, tenant: TenantScope) -> int:
     """Let a tenant's given-up chores be tried again; return how many."""
-    return follow_up.retry_given_up(session, tenant_id=tenant.id)
+    return statements.retry_given_up(session, tenant_id=tenant.id)
 
 
 def count(session: Session) -> dict[str, tuple[int, int]]:
     """Return how many chores there are, by kind: (to do, given up)."""
-    return {row.kind: (row.waiting, row.given_up) for row in follow_up.count_chores(session)}
+    return {row.kind: (row.waiting, row.given_up) for row in statements.count_chores(session)}
 
 
 def _lost(chore: Chore) -> ChoreLost:

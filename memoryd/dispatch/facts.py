@@ -79,6 +79,15 @@ class PoolDepth:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """The chore that a job's end brings, however it ends."""
+
+    kind: str
+    recipe: str
+    subject: UUID
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A job's place: jobs ahead of it (counting stops at DEPTH_LIMIT), and seconds until it starts, if that can be told."""
 

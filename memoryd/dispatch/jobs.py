@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from memoryd.dispatch import waking
-from memoryd.dispatch.facts import Cancellation, DeadLetter, Enqueued, Place, Standing, Urgency
+from memoryd.dispatch import chores, waking
+from memoryd.dispatch.facts import Cancellation, DeadLetter, Enqueued, FollowUp, Place, Standing, Urgency
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.dispatch.queries import fleet, leasing, upkeep
 from memoryd.dispatch.states import ENDED, JobState
@@ -58,6 +58,7 @@ class JobAsked:
     body_sha256: bytes = b""
     max_attempts: int = MAX_ATTEMPTS
     expires_in_s: float = EXPIRES_IN_S
+    follow_up: FollowUp | None = None
 
 
 def find_known(session: Session, *, tenant_id: TenantId, key: str, body_sha256: bytes) -> JobId | None:
@@ -101,7 +102,7 @@ def enqueue(session: Session, asked: JobAsked) -> Enqueued:
             "model_set": asked.model_set,
             "cost_ms": asked.cost_ms,
             "max_attempts": asked.max_attempts,
-            "group_id": None,
+            "follow_up": _follow_up(asked.follow_up),
             "expires_in_s": asked.expires_in_s,
         },
     )
@@ -169,6 +170,7 @@ def cancel(session: Session, job_id: JobId, *, tenant_id: TenantId) -> Cancellat
     waking.wake_after_commit(session)
     if taken:
         upkeep.end_waiting_job(session, job_id=job_id, state=JobState.CANCELLED)
+        chores.follow_up(session, job_id)
         return Cancellation.CANCELLED
     # Running, or just moving between two places: whoever has it in hand finds the wish.
     return Cancellation.REQUESTED if upkeep.request_cancel(session, job_id=job_id) else Cancellation.ENDED
@@ -191,6 +193,12 @@ def replay(session: Session, job_id: JobId, *, tenant_id: TenantId) -> Place:
     leasing.requeue_job(session, job_id=job_id, pool_id=row.pool_id, class_id=row.class_id, fresh_budget=True)
     waking.wake_after_commit(session)
     return find_place(session, job_id)
+
+
+def _follow_up(asked: FollowUp | None) -> dict[str, Json] | None:
+    if asked is None:
+        return None
+    return {"kind": asked.kind, "recipe": asked.recipe, "subject": str(asked.subject)}
 
 
 def _place(session: Session, *, pool_id: PoolId, class_id: int, vtag: int, job_id: JobId) -> Place:

@@ -12,10 +12,10 @@ import random
 import secrets
 from collections.abc import Mapping, Sequence
 
-from memoryd.dispatch import waking
+from memoryd.dispatch import chores, waking
 from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, SignOfLife, WorkerIdentity, WorkerState
 from memoryd.dispatch.queries import fleet, leasing, upkeep
-from memoryd.dispatch.states import JobState
+from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.wire import LeaseState
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
@@ -68,6 +68,7 @@ def claim(session: Session, worker: WorkerIdentity, *, loaded: Sequence[str]) ->
             return grant
         # Somebody cancelled it while we had it in hand.
         upkeep.end_waiting_job(session, job_id=picked["job_id"], state=JobState.CANCELLED)
+        chores.follow_up(session, JobId(picked["job_id"]))
     return None
 
 
@@ -158,6 +159,7 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
         worker_id=worker.worker_id,
     )
     leasing.correct_flow(session, job=job, leased_at=ended.leased_at)
+    chores.follow_up(session, lease.job_id)
     waking.wake_after_commit(session)
     return Completion.RECORDED
 
@@ -241,6 +243,8 @@ def end_try(
         leasing.requeue_job(
             session, job_id=ended.job_id, pool_id=row.pool_id, class_id=row.class_id, fresh_budget=False
         )
+    if state in ENDED:
+        chores.follow_up(session, JobId(ended.job_id))
     return state
 
 

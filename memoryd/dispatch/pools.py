@@ -63,6 +63,8 @@ def add_pool(session: Session, name: str, *, tenant_id: TenantId, warm_up_s: flo
 
 def find_pool(session: Session, name: str, *, tenant_id: TenantId) -> PoolView:
     """Return a pool that the tenant may use. Raises: PoolNotFound."""
+    if name == DEFAULT_POOL:
+        ensure_defaults(session)
     for row in fleet.list_pools(session, tenant_id=tenant_id, name=name):
         return _view(row)
     raise PoolNotFound(f"pool {name[:80]!r}", hint="`memoryd pools list` shows those there are")
@@ -70,6 +72,7 @@ def find_pool(session: Session, name: str, *, tenant_id: TenantId) -> PoolView:
 
 def list_pools(session: Session, *, tenant_id: TenantId) -> list[PoolView]:
     """Return the pools that the tenant may use, by name."""
+    ensure_defaults(session)
     return [_view(row) for row in fleet.list_pools(session, tenant_id=tenant_id)]
 
 

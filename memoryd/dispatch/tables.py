@@ -112,6 +112,8 @@ class Job(FarmTable):
     """The worker that failed it last: another tries next, where there is one."""
     failures: Mapped[list[dict[str, object]]] = mapped_column(JSONB, server_default="[]")
     """Every try that failed: attempt, fence, worker, cause, error, at."""
+    follow_up: Mapped[dict[str, object] | None] = mapped_column(JSONB)
+    """The chore that its end brings, however it ends: kind, recipe, subject."""
     group_id: Mapped[UUID | None]
     after_job_id: Mapped[UUID | None]
     created_at: Mapped[RecordedNow]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from memoryd.dispatch import leases, pools, waking
+from memoryd.dispatch import chores, leases, pools, waking
 from memoryd.dispatch.facts import Cause
 from memoryd.dispatch.queries import leasing, upkeep
 from memoryd.dispatch.states import JobState
@@ -28,8 +30,8 @@ KEYS_KEPT_DAYS = 30
 
 _log = log_for(__name__)
 _holder = uuid4()
-_pruning = threading.Lock()
-_pruned_at: dict[int, float] = {}
+_due_lock = threading.Lock()
+_done_at: weakref.WeakKeyDictionary[Database, dict[str, float]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,10 @@ class Tended:
 def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
     """Do one round, if this process leads: reap silent leases, promote retries whose time has come, move the watermarks.
 
-    Each step is a transaction of its own. Raises: DatabaseDown.
+    Its first round in a process begins with `begin`. Each step is a transaction of its own. Raises: DatabaseDown.
     """
+    if _is_due(database, "begin", math.inf):
+        begin(database)
     with database.farm_work() as session:
         calm_since = upkeep.take_lead(session, name=LEAD, holder=holder, term_s=LEAD_TERM_S)
     if calm_since is None:
@@ -60,7 +64,7 @@ def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
     for order in orders:
         with database.farm_work() as session:
             upkeep.advance_mark(session, pool_id=order.pool_id, class_id=order.class_id)
-    expired = _prune(database) if _prune_is_due(database) else 0
+    expired = _prune(database) if _is_due(database, "prune", PRUNE_EVERY_S) else 0
     if reaped or promoted:
         waking.waker_of(database).wake()
     if reaped:
@@ -125,6 +129,7 @@ def expire(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     rows = upkeep.delete_expired_ready(session, limit=limit)
     for row in sorted(rows, key=lambda row: row.job_id):
         upkeep.end_waiting_job(session, job_id=row.job_id, state=JobState.EXPIRED)
+        chores.follow_up(session, JobId(row.job_id))
     return len(rows)
 
 
@@ -155,12 +160,13 @@ _SENTENCES = {
 }
 
 
-def _prune_is_due(database: Database) -> bool:
-    with _pruning:
+def _is_due(database: Database, what: str, every_s: float) -> bool:
+    with _due_lock:
+        times = _done_at.setdefault(database, {})
         now = time.monotonic()
-        if now - _pruned_at.get(id(database), -PRUNE_EVERY_S) < PRUNE_EVERY_S:
+        if what in times and now - times[what] < every_s:
             return False
-        _pruned_at[id(database)] = now
+        times[what] = now
         return True
 
 

@@ -81,8 +81,12 @@ def check_protocol(stated: int | None) -> int:
     return stated
 
 
-def make_join_token(session: Session, *, tenant_id: TenantId, pool: str, label: str | None) -> str:
-    """Return a one-time token, valid for JOIN_TOKEN_TTL_S, that makes a worker for this tenant's jobs in a pool.
+def make_join_token(
+    session: Session, *, pools: Sequence[str], tenants: Sequence[TenantId], label: str | None = None
+) -> str:
+    """Return a one-time token, valid for JOIN_TOKEN_TTL_S, that makes a worker for these tenants' jobs in these pools.
+
+    Whoever administers one tenant names that tenant alone: a worker sees the prompts of every tenant it serves.
 
     Raises: PoolNotFound.
     """
@@ -91,9 +95,8 @@ def make_join_token(session: Session, *, tenant_id: TenantId, pool: str, label: 
         session,
         {
             "token_hash": hash_secret(token),
-            "pool_ids": [find_pool(session, pool, tenant_id=tenant_id).id],
-            # Whoever administers one tenant adds workers for that tenant's jobs, never for another's.
-            "serves": [tenant_id],
+            "pool_ids": list({find_pool(session, pool, tenant_id=one).id: None for pool in pools for one in tenants}),
+            "serves": list(tenants),
             "label": _shown(label) if label else None,
             "expires_at": fleet.read_clock(session) + datetime.timedelta(seconds=JOIN_TOKEN_TTL_S),
         },

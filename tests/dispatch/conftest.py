@@ -20,7 +20,7 @@ LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 def add_worker(session: Session, tenant_id: TenantId, label: str = "gpu-1", pool: str = "default") -> WorkerIdentity:
     """Join and register a worker of a tenant."""
-    token = workers.make_join_token(session, tenant_id=tenant_id, pool=pool, label=label)
+    token = workers.make_join_token(session, tenants=[tenant_id], pools=[pool], label=label)
     joined = workers.join(session, token, label=label, host="host", gpu_uuid=None, protocol=1)
     return start_worker(session, joined.key)
 

@@ -85,8 +85,7 @@ def insert_job(session: Session, values: Mapping[str, object]) -> int:
 
     start = max(the tenant's last finish, the present); last finish = start + cost/weight.
     """
-    vtag: int = session.execute(
-        text(f"""
+    statement = text(f"""
         with placed as (
             insert into flow as f (pool_id, class_id, tenant_id, last_finish)
             values (:pool_id, :class_id, :tenant_id, {_VIRTUAL_TIME} + :cost_ms)
@@ -94,15 +93,15 @@ def insert_job(session: Session, values: Mapping[str, object]) -> int:
                set last_finish = greatest(f.last_finish, excluded.last_finish - :cost_ms) + (:cost_ms / f.weight)::bigint
             returning last_finish - (:cost_ms / weight)::bigint as vtag),
         written as (
-            insert into job (id, tenant_id, pool_id, class_id, model_set, cost_ms, vtag, state, max_attempts, group_id,
+            insert into job (id, tenant_id, pool_id, class_id, model_set, cost_ms, vtag, state, max_attempts, follow_up,
                              expires_at)
-            select :job_id, :tenant_id, :pool_id, :class_id, :model_set, :cost_ms, vtag, 'ready', :max_attempts, :group_id,
+            select :job_id, :tenant_id, :pool_id, :class_id, :model_set, :cost_ms, vtag, 'ready', :max_attempts, :follow_up,
                    clock_timestamp() + make_interval(secs => :expires_in_s)
               from placed returning *)
         insert into ready (pool_id, class_id, vtag, job_id, model_set, tenant_id, cost_ms, expires_at)
-        select pool_id, class_id, vtag, id, model_set, tenant_id, cost_ms, expires_at from written returning vtag"""),
-        dict(values),
-    ).scalar_one()
+        select pool_id, class_id, vtag, id, model_set, tenant_id, cost_ms, expires_at from written returning vtag""")
+    follow_up = bindparam("follow_up", type_=JSONB(none_as_null=True))
+    vtag: int = session.execute(statement.bindparams(follow_up), dict(values)).scalar_one()
     return vtag
 
 

@@ -1,0 +1,51 @@
+"""What is stored about jobs in their tenant: what was asked for, by whom, and what became of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
+
+
+class JobDetail(TenantTable):
+    """What a job asks for. Its state is the queue's knowledge, in the farm; here is only how it ended."""
+
+    __tablename__ = "job_detail"
+    __table_args__ = (Index("job_detail_project_idx", "project_id", text("job_id desc")),)
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"), index=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    """What people call the workflow; names the folder of its outputs."""
+    pool: Mapped[str]
+    urgency: Mapped[str]
+    prompt: Mapped[bytes]
+    """The JSON text to execute, verbatim (zlib): its spelling decides the file's bytes."""
+    extra_data: Mapped[bytes]
+    """The JSON text that goes with it, verbatim (zlib)."""
+    recompute: Mapped[bool]
+    inputs: Mapped[list[dict[str, object]]] = mapped_column(JSONB)
+    """name, subfolder, type, sha256, size: the files the worker must put in place."""
+    pins: Mapped[list[dict[str, object]]] = mapped_column(JSONB)
+    """folder, name, sha256 or null: the weights it was accepted for."""
+    via: Mapped[str]
+    created_at: Mapped[RecordedNow]
+    result: Mapped[dict[str, object] | None] = mapped_column(JSONB)
+    """outcome, outputs (node, batch_index, sha256, asset_id), cached_nodes, environment_sha256, prompt_id, error."""
+
+
+class JobEvent(TenantTable):
+    """What happened to a job, in order."""
+
+    __tablename__ = "job_event"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job_detail.job_id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    state: Mapped[str]
+    at: Mapped[RecordedNow]
+    worker: Mapped[str | None]
+    reason: Mapped[str | None]
