@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Mapping
 
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId, JobId, LocationId, PersonId, ProjectId, WatchRootId
@@ -111,6 +112,8 @@ class GenerationRecord:
     started_at: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
     cached: bool = False
+    pins: Mapping[tuple[str, str], bytes] = dataclasses.field(default_factory=dict)
+    """(role, name as written) -> SHA-256 of the weights that the worker proved it used."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +159,109 @@ class RecordedAsset:
     generation_id: GenerationId | None
     new: bool
     location_ids: tuple[LocationId, ...] = ()
+
+
+class LocationPastReason(enum.StrEnum):
+    """Why a place is no longer what it was."""
+
+    OVERWRITTEN = "overwritten"
+    """Other content was written under the same name."""
+    RENAMED = "renamed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A place as recorded. `path` is relative to its watch root, absolute where there is none."""
+
+    id: LocationId
+    watch_root_id: WatchRootId | None
+    path: bytes
+    shown_path: str
+    size: int
+    mtime_ns: int
+    inode: int | None
+    device: int | None
+    state: LocationState
+    asset_id: AssetId | None
+    project_id: ProjectId | None
+    first_seen: datetime.datetime
+    last_seen: datetime.datetime
+    gone_at: datetime.datetime | None
+
+
+class Custody(enum.StrEnum):
+    """Who keeps the bytes of a watch root's files."""
+
+    REFERENCE = "reference"
+    """They are remembered where they lie."""
+    KEEP = "keep"
+    """A copy is kept in the blob store."""
+
+
+class RootDisclosure(enum.StrEnum):
+    """Whether files of a watch root are disclosed as they come."""
+
+    OFF = "off"
+    COPY = "copy"
+    IN_PLACE = "in_place"
+
+
+class RootState(enum.StrEnum):
+    """Whether what a watch root's folder shows can be trusted."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    """Unreachable, another device, without its marker, or emptied at once: nothing is marked gone (INV-8)."""
+    PAUSED = "paused"
+    """Not watched, by a person's wish."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRoot:
+    """A watched folder. `aliases` maps a machine's name to the folder's path there (`render07` -> `Z:\\out`).
+
+    `marker` is the content expected in its marker file; `device` the st_dev that it lay on when it was added.
+    """
+
+    id: WatchRootId
+    host: str
+    path: bytes
+    shown_path: str
+    marker: str | None
+    device: int | None
+    aliases: Mapping[str, str]
+    project_id: ProjectId | None
+    person_id: PersonId | None
+    person_rule: str | None
+    custody: str
+    disclosure: str
+    state: RootState
+    state_reason: str | None
+    state_at: datetime.datetime
+    scanned_at: datetime.datetime | None
+    retired_at: datetime.datetime | None
+
+
+class Sighting(enum.StrEnum):
+    """What a file seen in a watched folder is, compared with what is recorded."""
+
+    NEW = "new"
+    """No such place is known."""
+    SAME = "same"
+    """As recorded; nothing to read."""
+    CHANGED = "changed"
+    """Another size, time (also an older one) or inode: its content must be read."""
+    RENAMED = "renamed"
+    """A known place under another name: it was moved along."""
+    MAYBE_RENAMED = "maybe_renamed"
+    """Like a known place that nobody has found gone yet: look there, then say which names are gone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What became of one file that was seen. `location` is its place now; `before` the place that it was, or may be."""
+
+    seen: LocationRecord
+    sighting: Sighting
+    location: Location | None = None
+    before: Location | None = None

@@ -1,0 +1,1 @@
+"""Every statement of the catalogue, one module per part of it."""

@@ -1,0 +1,97 @@
+"""What an asset can be found by: its words, made where the file is read, without a database.
+
+Recipe v1. Words of prompts as the tokeniser gives them; words of negative prompts with `-` before; and names as marks:
+`m:` model, `l:` LoRA, `s:` sampler, `c:` scheduler, `y:` node class, `i:` input file. A name is findable whole, without
+folder and ending, and by its parts: `style/tiny-random-lora.safetensors` as `tiny-random-lora`, `tiny`, `random`, `lora`.
+Recording adds `p:` (project) and `u:` (person).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+from memoryd.foundation.texts import storable
+from memoryd.words.tokens import tsvector_text
+from memoryd.workflows.facts import Parameters, Polarity
+
+RECIPE = "v1"
+
+WORDS_TEXT_LIMIT = 50_000
+"""Characters of all prompts of one output that become words. A tsvector holds 1 MB; a bigram of Chinese takes about ten
+bytes with its place. Source: Postgres 18, section 12.11."""
+
+MARK_LIMIT = 120
+"""Characters of one mark; a lexeme may have 2,046 bytes. Source: Postgres 18, section 12.11."""
+
+MARKS_LIMIT = 2_000
+"""Marks of one document."""
+
+_PARTS = re.compile(r"[^\W_]+")
+_FOLDER_OR_ENDING = re.compile(
+    r"^.*[/\\]|\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx|png|jpe?g|webp)$", re.IGNORECASE
+)
+
+
+def mark(kind: str, name: str) -> str:
+    """Return the one spelling of a mark: `m:tiny-sd15`. Equal names in other case or width are equal marks."""
+    clean = unicodedata.normalize("NFKC", storable(name)[0]).casefold().strip()
+    return f"{kind}:{' '.join(clean.split())}"[:MARK_LIMIT]
+
+
+def project_mark(project_id: UUID) -> str:
+    """Return the mark of a project."""
+    return f"p:{project_id.hex}"
+
+
+def person_mark(person_id: UUID) -> str:
+    """Return the mark of a person."""
+    return f"u:{person_id.hex}"
+
+
+def name_marks(kind: str, name: str) -> Iterator[str]:
+    """Yield the marks that a file's name is found by: whole, bare, and its parts."""
+    yield mark(kind, name)
+    bare = _FOLDER_OR_ENDING.sub("", _FOLDER_OR_ENDING.sub("", name))
+    yield mark(kind, bare)
+    for part in _PARTS.findall(bare):
+        yield mark(kind, part)
+
+
+def document_marks(parameters: Parameters, class_types: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the marks of one output's facts, sorted, at most MARKS_LIMIT."""
+    marks: set[str] = set()
+    for model in parameters.models:
+        kind = "l" if model.role == "loras" else "m"
+        marks.update(name_marks(kind, model.name))
+    for sampler in parameters.samplers:
+        marks.update(mark(kind, word) for kind, word in (("s", sampler.sampler), ("c", sampler.scheduler)) if word)
+        marks.add(mark("y", sampler.class_type))
+    for given in parameters.inputs:
+        marks.update(name_marks("i", given.name))
+    marks.update(mark("y", class_type) for class_type in class_types)
+    return tuple(sorted(marks)[:MARKS_LIMIT])
+
+
+def search_words(parameters: Parameters, class_types: Iterable[str] = ()) -> str:
+    """Return the text of the tsvector for `AssetRecord.words`: one output's prompts, negative prompts and names."""
+    positive = _texts(parameters, Polarity.POSITIVE)
+    negative = _texts(parameters, Polarity.NEGATIVE)
+    return tsvector_text(
+        positive[:WORDS_TEXT_LIMIT],
+        negative[:WORDS_TEXT_LIMIT],
+        names=(),
+        marks=document_marks(parameters, class_types),
+    )
+
+
+def _texts(parameters: Parameters, polarity: Polarity) -> str:
+    # A text that several samplers share is one text.
+    return "\n".join(dict.fromkeys(storable(use.text)[0] for use in parameters.prompts if use.polarity is polarity))
+
+
+def quoted(lexeme: str) -> str:
+    """Return a lexeme as the text form of a tsvector or tsquery spells it."""
+    return "'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'"
