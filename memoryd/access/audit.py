@@ -13,11 +13,14 @@ from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import TooLarge
 from memoryd.foundation.ids import PersonId
-from memoryd.foundation.paging import Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.foundation.texts import storable
 
 FACTS_LIMIT = 256 * 1024
 """Bytes of one entry's facts: a batch of 10,000 files is one entry with counts and a Merkle root, not a list."""
+
+SEQ_LIMIT = 2**63 - 1
+"""Source: Postgres, bigint."""
 
 
 class FactsTooLarge(TooLarge):
@@ -62,14 +65,25 @@ def list_entries(
     Raises: BadCursor, BadPageSize.
     """
     size = page_size(limit)
-    before: int | None = None
-    if cursor is not None:
-        before = int(str(decode_cursor(cursor, 1)[0]))
-    rows = queries.list_latest_entries(session, before=before, action=action, subject=subject, limit=size + 1)
+    before = None if cursor is None else _place(cursor)
+    rows = queries.list_latest_entries(
+        session,
+        before=before,
+        action=None if action is None else storable(action)[0],
+        subject=None if subject is None else storable(subject)[0],
+        limit=size + 1,
+    )
     people = {PersonId(row.person_id) for row in rows if row.personal_sealed is not None}
     known = sealing.person_keys(session, keys, people) if people else {}
     views = [_opened(row, known.get(PersonId(row.person_id)) if row.person_id else None) for row in rows[:size]]
     return Page(rows=views, next_cursor=encode_cursor(views[-1].seq) if len(rows) > size else None)
+
+
+def _place(cursor: str) -> int:
+    (seq,) = decode_cursor(cursor, 1)
+    if not isinstance(seq, int) or not 0 <= seq <= SEQ_LIMIT:
+        raise BadCursor("the cursor is another list's", hint="start again without a cursor")
+    return seq
 
 
 def _opened(row: queries.AnyRow, key: bytes | None) -> AuditView:

@@ -11,6 +11,7 @@ from memoryd.foundation.database import FARM_SCHEMA, Session, TenantScope
 from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.ids import PersonId, TenantId, new_id
 from memoryd.foundation.migrations import upgrade_schema
+from memoryd.foundation.texts import storable
 
 DEFAULT_TENANT = "default"
 LOCAL_NAME = "Local person"
@@ -26,7 +27,7 @@ class TenantExists(Conflict):
 
 def find_tenant(session: Session, slug: str) -> TenantScope:
     """Return a tenant that is ready for use. `session` has taken the farm. Raises: TenantNotFound."""
-    row = queries.find_tenant(session, slug)
+    row = queries.find_tenant(session, storable(slug)[0])
     if row is None or row.state != TenantState.ACTIVE:
         raise TenantNotFound(f"tenant {slug[:80]!r}", hint="`memoryd tenants list` shows them")
     return scope_of(row)

@@ -16,6 +16,7 @@ from memoryd.access.tokens import TOKEN_LIMIT, hash_secret, new_secret
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import NotAcceptable, NotFound, NotRecognised
 from memoryd.foundation.ids import KeyId, PersonId, new_id
+from memoryd.foundation.texts import storable
 
 PREFIX_BYTES = 6
 _TOKEN = re.compile(r"mk_([0-9a-f]{12})_([0-9a-f]{64})")
@@ -127,7 +128,7 @@ def list_keys(session: Session) -> list[KeyView]:
 
 def revoke_key(session: Session, prefix: str) -> KeyId:
     """Revoke a key for good; return its id. Raises: KeyNotFound."""
-    revoked = queries.revoke_key(session, prefix)
+    revoked = queries.revoke_key(session, storable(prefix)[0])
     if revoked is None:
         raise KeyNotFound(f"prefix {prefix[:40]!r}", hint="`memoryd keys list` shows the keys in use")
     return KeyId(revoked)

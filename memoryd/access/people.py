@@ -14,6 +14,7 @@ from memoryd.access.roles import Rights, rights_of
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.ids import PersonId, ProjectId, new_id
+from memoryd.foundation.texts import storable
 
 LOCAL_LOGIN = "local"
 """Who asks on loopback without any proof, where the settings allow it."""
@@ -38,7 +39,7 @@ def ensure_person(session: Session, login: str, display_name: str) -> PersonId:
 
 def find_person(session: Session, login: str) -> PersonId:
     """Return a person's id. Raises: PersonNotFound."""
-    row = queries.find_person(session, login.lower())
+    row = queries.find_person(session, storable(login.lower())[0])
     if row is None:
         raise PersonNotFound(f"login {login[:80]!r}", hint="`memoryd people list` shows everybody")
     return PersonId(row.id)

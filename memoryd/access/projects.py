@@ -8,6 +8,7 @@ from memoryd.access.names import checked_project_slug, checked_shown_name
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import ProjectId, new_id
+from memoryd.foundation.texts import storable
 
 DEFAULT_PROJECT = "default"
 """Made with every tenant, so that a single team needs no ceremony."""
@@ -29,7 +30,7 @@ def ensure_project(session: Session, slug: str, name: str | None = None) -> Proj
 
 def find_project(session: Session, slug: str, sees: Sees = None) -> ProjectId:
     """Return the project's id. Raises: ProjectNotFound, also for one that the caller does not see."""
-    found = queries.find_project(session, slug)
+    found = queries.find_project(session, storable(slug)[0])
     if found is None or (sees is not None and found not in sees):
         raise ProjectNotFound(f"project {slug[:80]!r}", hint="`memoryd projects list` shows yours")
     return ProjectId(found)
