@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -211,18 +211,21 @@ class ComfyClient:
         Raises: EngineDown.
         """
         address = "ws" + self.url.removeprefix("http") + f"/ws?clientId={quote(client_id, safe='')}"
+        opened = ExitStack()
         try:
-            socket = connect(
-                address,
-                open_timeout=CONNECT_TIMEOUT_S,
-                close_timeout=1,
-                max_size=FRAME_LIMIT,
-                proxy=None,
-                ping_interval=None,
+            socket = opened.enter_context(
+                connect(
+                    address,
+                    open_timeout=CONNECT_TIMEOUT_S,
+                    close_timeout=1,
+                    max_size=FRAME_LIMIT,
+                    proxy=None,
+                    ping_interval=None,
+                )
             )
         except (OSError, WebSocketException) as error:
             raise self._down(error) from error
-        return Events(socket)
+        return Events(socket, opened)
 
     def _http_get(self, path: str) -> httpx.Response:
         return self._send("GET", path)
@@ -258,9 +261,10 @@ class ComfyClient:
 class Events:
     """The event stream of one client id. Close it, or use it as a context manager."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        """`socket` is open."""
+    def __init__(self, socket: ClientConnection, opened: ExitStack) -> None:
+        """`socket` is open; closing `opened` closes it."""
         self._socket = socket
+        self._opened = opened
 
     def __enter__(self) -> Events:
         """Enter a block at whose end the stream is closed."""
@@ -290,7 +294,7 @@ class Events:
 
     def close(self) -> None:
         """Close the stream."""
-        self._socket.close()
+        self._opened.close()
 
 
 def _spelled(value: str | Mapping[str, Json]) -> str:

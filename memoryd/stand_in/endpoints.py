@@ -13,13 +13,22 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI, Form, Query, Request, Response, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
-from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.catalogue import CLASSES, specification
 from memoryd.stand_in.engine import Engine, Refused
 from memoryd.stand_in.folders import MODELS, OutsideFolder, inside
 from memoryd.stand_in.job_list import cancel_job, list_jobs, show_job
 from memoryd.stand_in.machine import FEATURES, system_stats
 from memoryd.stand_in.uploads import keep_upload, one_channel, preview, read_original, with_mask
+
+
+class _Json(JSONResponse):
+    """JSON as ComfyUI labels and spells it: pure ASCII, integers in full."""
+
+    media_type = "application/json; charset=utf-8"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
+
 
 _TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
 
@@ -33,7 +42,14 @@ def make_app(engine: Engine, argv: list[str]) -> FastAPI:
         yield
         await asyncio.to_thread(engine.stop)
 
-    app = FastAPI(title="memoryd stand-in", lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="memoryd stand-in",
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        default_response_class=_Json,
+    )
 
     @app.exception_handler(Exception)
     async def trouble(request: Request, error: Exception) -> Response:
@@ -53,7 +69,7 @@ def make_app(engine: Engine, argv: list[str]) -> FastAPI:
 
 def _queue_routes(router: APIRouter, engine: Engine) -> None:
     @router.get("/prompt")
-    def remaining() -> dict[str, Json]:
+    def remaining() -> dict[str, Any]:
         return {"exec_info": {"queue_remaining": engine.remaining()}}
 
     @router.post("/prompt")
@@ -63,13 +79,13 @@ def _queue_routes(router: APIRouter, engine: Engine) -> None:
         try:
             answer = await asyncio.to_thread(lambda: engine.submit(json.loads(body)))
         except Refused as refused:
-            return JSONResponse(refused.body, status_code=400)
+            return _Json(refused.body, status_code=400)
         except Exception:  # ComfyUI answers so to anything that is malformed
             return PlainTextResponse(_TROUBLE, status_code=500)
-        return JSONResponse(answer)
+        return _Json(answer)
 
     @router.get("/queue")
-    def queue() -> dict[str, Json]:
+    def queue() -> dict[str, Any]:
         running, pending = engine.queued()
         return {
             "queue_running": [running.as_json()] if running else [],
@@ -98,17 +114,17 @@ def _queue_routes(router: APIRouter, engine: Engine) -> None:
         return Response()
 
     @router.get("/history")
-    def history(max_items: int | None = None, offset: int = -1) -> JSONResponse:
+    def history(max_items: int | None = None, offset: int = -1) -> Response:
         entries = {prompt_id: ended.as_json() for prompt_id, ended in engine.history().items()}
         names = list(entries)
         start = max(0, len(names) - max_items) if offset < 0 and max_items is not None else max(0, offset)
         kept = names[start:] if max_items is None else names[start : start + max_items]
-        return JSONResponse({name: entries[name] for name in kept})
+        return _Json({name: entries[name] for name in kept})
 
     @router.get("/history/{prompt_id}")
-    def history_of(prompt_id: str) -> JSONResponse:
+    def history_of(prompt_id: str) -> Response:
         ended = engine.history().get(prompt_id)
-        return JSONResponse({prompt_id: ended.as_json()} if ended else {})
+        return _Json({prompt_id: ended.as_json()} if ended else {})
 
     @router.post("/history")
     async def forget(request: Request) -> Response:
@@ -177,12 +193,12 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
     folders = engine.conditions.folders
 
     @router.get("/object_info")
-    def object_info() -> JSONResponse:
-        return JSONResponse({name: specification(name, folders) for name in sorted(CLASSES)})
+    def object_info() -> Response:
+        return _Json({name: specification(name, folders) for name in sorted(CLASSES)})
 
     @router.get("/object_info/{class_type}")
-    def object_info_of(class_type: str) -> JSONResponse:
-        return JSONResponse({class_type: specification(class_type, folders)} if class_type in CLASSES else {})
+    def object_info_of(class_type: str) -> Response:
+        return _Json({class_type: specification(class_type, folders)} if class_type in CLASSES else {})
 
     @router.get("/models")
     def model_folders() -> list[str]:
@@ -190,17 +206,17 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
 
     @router.get("/models/{folder}")
     def models(folder: str) -> Response:
-        return JSONResponse(list(MODELS[folder])) if folder in MODELS else Response(status_code=404)
+        return _Json(list(MODELS[folder])) if folder in MODELS else Response(status_code=404)
 
     @router.get("/experiment/models")
-    def experiment_folders() -> list[dict[str, Json]]:
+    def experiment_folders() -> list[dict[str, Any]]:
         return [{"name": folder, "folders": []} for folder in MODELS]
 
     @router.get("/experiment/models/{folder}")
     def experiment_models(folder: str) -> Response:
         if folder not in MODELS:
             return Response(status_code=404)
-        return JSONResponse(
+        return _Json(
             [{"name": name, "pathIndex": 0, "modified": 0, "created": 0, "size": 0} for name in MODELS[folder]]
         )
 
@@ -218,31 +234,31 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
         return []
 
     @router.get("/features")
-    def features() -> dict[str, Json]:
+    def features() -> dict[str, Any]:
         return FEATURES
 
     @router.get("/system_stats")
-    def stats() -> dict[str, Json]:
+    def stats() -> dict[str, Any]:
         return system_stats(argv)
 
 
 def _job_routes(router: APIRouter, engine: Engine) -> None:
     @router.get("/jobs")
-    def jobs(status: str | None = None, limit: int | None = None, offset: int = 0) -> JSONResponse:
+    def jobs(status: str | None = None, limit: int | None = None, offset: int = 0) -> Response:
         wanted = status.split(",") if status else None
         found = [job for job in list_jobs(engine) if wanted is None or job["status"] in wanted]
         page = found[offset:] if limit is None else found[offset : offset + limit]
         more = offset + len(page) < len(found)
         paging = {"offset": offset, "limit": limit, "total": len(found), "has_more": more}
-        return JSONResponse({"jobs": page, "pagination": paging})
+        return _Json({"jobs": page, "pagination": paging})
 
     @router.get("/jobs/{prompt_id}")
-    def job(prompt_id: str) -> JSONResponse:
+    def job(prompt_id: str) -> Response:
         shown = show_job(engine, prompt_id)
-        return JSONResponse(shown) if shown else JSONResponse({"error": "Job not found"}, status_code=404)
+        return _Json(shown) if shown else _Json({"error": "Job not found"}, status_code=404)
 
     @router.post("/jobs/{prompt_id}/cancel")
-    def cancel(prompt_id: str) -> dict[str, Json]:
+    def cancel(prompt_id: str) -> dict[str, Any]:
         return {"cancelled": cancel_job(engine, prompt_id)}
 
     @router.post("/jobs/cancel")
@@ -250,16 +266,16 @@ def _job_routes(router: APIRouter, engine: Engine) -> None:
         try:
             wanted = [str(UUID(prompt_id)) for prompt_id in (await _wish(request))["job_ids"]]
         except (KeyError, ValueError, TypeError, AttributeError):
-            return JSONResponse({"error": "job_ids must be a list of UUIDs"}, status_code=400)
+            return _Json({"error": "job_ids must be a list of UUIDs"}, status_code=400)
         cancelled = [cancel_job(engine, prompt_id) for prompt_id in wanted]
-        return JSONResponse({"cancelled": any(cancelled)})
+        return _Json({"cancelled": any(cancelled)})
 
 
 def _listening(engine: Engine) -> Any:
     async def listen(connection: WebSocket) -> None:
         await connection.accept()
         socket = engine.sockets.open(connection.query_params.get("clientId"))
-        status: dict[str, Json] = {"exec_info": {"queue_remaining": engine.remaining()}}
+        status: dict[str, Any] = {"exec_info": {"queue_remaining": engine.remaining()}}
         await connection.send_text(_message("status", {"status": status, "sid": socket.sid}))
         present = engine.present_node(socket.sid)
         if present is not None:
@@ -288,7 +304,7 @@ def _listening(engine: Engine) -> Any:
     return listen
 
 
-def _message(kind: str, body: dict[str, Json]) -> str:
+def _message(kind: str, body: dict[str, Any]) -> str:
     return json.dumps({"type": kind, "data": body})
 
 
@@ -306,4 +322,4 @@ def _keep(engine: Engine, image: UploadFile, content: bytes, kind: str, subfolde
         name = keep_upload(inside(folder, subfolder), image.filename, content, overwrite=overwrite in ("true", "1"))
     except (OutsideFolder, OSError):
         return Response(status_code=400)
-    return JSONResponse({"name": name, "subfolder": subfolder, "type": kind})
+    return _Json({"name": name, "subfolder": subfolder, "type": kind})

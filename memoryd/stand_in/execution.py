@@ -20,6 +20,10 @@ _SLICE_S = 0.02
 """How often a waiting node looks whether it was interrupted."""
 
 
+_STEP_S = 0.001
+"""Seconds of a sampler's step at least, so that a long sampling lasts and can be interrupted."""
+
+
 class Interrupted(Exception):
     """Somebody asked for this run to stop."""
 
@@ -106,7 +110,7 @@ class Execution:
         steps = [1.0, 1.0]
 
         def step(value: int, maximum: int) -> None:
-            self._wait(self._conditions.delay_s / maximum)
+            self._wait(max(self._conditions.delay_s / maximum, _STEP_S))
             steps[:] = [value, maximum]
             self._say_progress(node_id, value, maximum, "running")
             facts: dict[str, Json] = {"value": value, "max": maximum, "prompt_id": self._run.prompt_id, "node": node_id}

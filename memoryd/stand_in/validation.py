@@ -63,10 +63,9 @@ class _Judge:
     def _cycle(self, node_id: str) -> _Verdict:
         members = self.path[self.path.index(node_id) :]
         words = " -> ".join(f"{member} ({self.prompt[member]['class_type']})" for member in [*members, node_id])
-        error = _error(
-            "dependency_cycle", "Dependency cycle detected", words, node_id=node_id, cycle_nodes=list(members)
-        )
         for member in members:
+            facts: dict[str, Json] = {"node_id": member, "cycle_nodes": list(members)}
+            error = _error("dependency_cycle", "Dependency cycle detected", words, **facts)
             self.known[member] = _Verdict(valid=False, errors=[error])
         return self.known[node_id]
 
