@@ -12,7 +12,7 @@ from memoryd.access import directory, people, queries
 from memoryd.access.facts import Caller, Scope
 from memoryd.access.roles import sees_with
 from memoryd.access.tokens import TOKEN_LIMIT, hash_secret, new_secret
-from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
+from memoryd.foundation.database import FARM_SCHEMA, Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import NotRecognised
 from memoryd.foundation.ids import PersonId
 
@@ -60,8 +60,13 @@ def make_sign_in_link(session: Session, tenant_slug: str, person: PersonId) -> S
     return SignInLink(token=f"{tenant_slug}.{secret}", expires_at=expires_at)
 
 
-def make_sign_in_link_as_owner(owner_url: str, tenant: TenantScope, person: PersonId) -> SignInLink:
-    """Return a sign-in link made with the owner's rights: for a first administrator, when nobody can sign in yet."""
+def make_sign_in_link_as_owner(owner_url: str, tenant_slug: str, person: PersonId) -> SignInLink:
+    """Return a sign-in link made with the owner's rights: for an administrator, when nobody can sign in (yet).
+
+    Raises: TenantNotFound.
+    """
+    with queries.owner_work(owner_url, FARM_SCHEMA) as session:
+        tenant = directory.find_tenant(session, tenant_slug)
     with queries.owner_work(owner_url, tenant.schema) as session:
         return make_sign_in_link(session, tenant.slug, person)
 
