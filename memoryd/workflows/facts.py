@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
+from memoryd.foundation.ids import WorkflowId
 from memoryd.plugin_api.facts import DocumentKind
 
 RECIPE = "v1"
@@ -195,6 +196,8 @@ class PreparedDocument:
     kind: DocumentKind
     key: str
     raw: bytes
+    packed: bytes = b""
+    """zlib of `raw`, made where the file is read; empty where that is left to the recorder."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +206,14 @@ class PreparedGraph:
 
     identities: Identities
     values: tuple[NodeValue, ...] = ()
+    packed: bytes = b""
+    """zlib of the canonical form, made where the file is read; empty where that is left to the recorder."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWorkflow:
+    """A workflow that is known here: all graphs of one digest at the workflow level."""
+
+    id: WorkflowId
+    digest: bytes
+    name: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.workflows.facts import Graph, Link, Value
@@ -13,7 +14,7 @@ HOPS_LIMIT = 50
 _VALUE_NAMES = ("value", "int", "float", "number", "Number", "seed", "noise_seed", "string", "text", "a")
 _HANDING_ON = ("value", "input", "any", "anything", "source", "*", "")
 
-CONTEXTS = ("base_ctx", "context", "ctx", "pipe")
+_CONTEXT = re.compile(r"^(?:base_ctx|context|ctx|pipe|ctx_\d+)$")
 """Inputs by which a bundle of values comes from the node before."""
 
 
@@ -36,13 +37,20 @@ def literal_behind(graph: Graph, value: Value | None, names: Sequence[str] = ())
         if wanted is None and not any(isinstance(other, Link) for other in inputs.values()):
             wanted = next((name for name in _VALUE_NAMES if name in inputs), None)
         if wanted is None:
-            links = [name for name, other in inputs.items() if isinstance(other, Link)]
-            if len(links) == 1 and (links[0] in CONTEXTS or links[0] in _HANDING_ON):
-                wanted = links[0]
+            wanted = _handed_on(inputs)
         if wanted is None:
             return None
         value = inputs[wanted]
     return None
+
+
+def _handed_on(inputs: Mapping[str, Value]) -> str | None:
+    """The one link by which a node hands on what came to it, unless it could be another."""
+    links = [name for name, value in inputs.items() if isinstance(value, Link)]
+    bundles = [name for name in links if _CONTEXT.match(name)]
+    if len(bundles) == 1:
+        return bundles[0]
+    return links[0] if len(links) == 1 and links[0] in _HANDING_ON else None
 
 
 def number_behind(graph: Graph, value: Value | None, names: Sequence[str] = ()) -> int | float | None:

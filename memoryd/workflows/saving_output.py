@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 
 from memoryd.workflows.facts import Graph
 from memoryd.workflows.literals import word_behind
-from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, is_preview
+from memoryd.workflows.recipe_v1 import is_preview
 from memoryd.workflows.tracing import root_outputs, saving_outputs
 
 _TOKEN = re.compile(r"%[^%]*%")
+_ENDING = re.compile(r"_\d{5,}_?\.[A-Za-z0-9]{1,5}$", re.ASCII)
+"""`{prefix}_{counter:05}_.png`; some savers leave out the last underscore. Source: ComfyUI 0.29, folder_paths.py."""
+
 _TEMPORARY = re.compile(r"^ComfyUI_temp_[a-z]{5}_\d+_?\.", re.ASCII)
 """The names that PreviewImage gives. Source: ComfyUI 0.29, nodes.py."""
 
@@ -48,16 +50,21 @@ def find_saving_output(graph: Graph, filename: str | None = None) -> SavingOutpu
 
 
 def _fits(graph: Graph, id_: str, base: str) -> bool:
-    node = graph.nodes[id_]
-    prefix = word_behind(graph, node.inputs.get("filename_prefix"), ("filename_prefix",))
-    return prefix is not None and len(prefix) < 1000 and _name_pattern(prefix).match(base) is not None
-
-
-@functools.lru_cache(NAME_CACHE_SIZE)
-def _name_pattern(prefix: str) -> re.Pattern[str]:
-    # `{prefix}_{counter:05}_.png`, some savers without the last underscore; %tokens% are filled in when it is saved.
-    last = re.split(r"[\\/]", prefix)[-1]
-    parts = [re.escape(part) for part in _TOKEN.split(last)]
-    # One token may stand for much, but many of them must not make matching slow.
-    pattern = ".{0,80}?".join(parts) if len(parts) <= 8 else re.escape(last.split("%")[0]) + ".*"
-    return re.compile(pattern + r"_\d{5,}_?\.[A-Za-z0-9]{1,5}$")
+    prefix = word_behind(graph, graph.nodes[id_].inputs.get("filename_prefix"), ("filename_prefix",))
+    ending = _ENDING.search(base)
+    if prefix is None or ending is None:
+        return False
+    # %tokens% are filled in when the file is saved: each stands for anything. Leftmost finds, so that it stays linear.
+    first, *middle = _TOKEN.split(re.split(r"[\\/]", prefix)[-1])
+    stem = base[: ending.start()]
+    if not middle:
+        return stem == first
+    place, last = len(first), middle.pop()
+    if not stem.startswith(first):
+        return False
+    for part in middle:
+        found = stem.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return stem.endswith(last) and len(stem) - len(last) >= place

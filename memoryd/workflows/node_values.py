@@ -1,0 +1,51 @@
+"""The literal inputs of a graph that search can ask for: `node:KSampler.cfg>6`."""
+
+from __future__ import annotations
+
+from memoryd.foundation.canonical_json import Json
+from memoryd.workflows.facts import Graph, Link, NodeValue
+from memoryd.workflows.recipe_v1 import instance_parameter, is_value_source
+from memoryd.workflows.tracing import execution_order, root_outputs
+
+VALUE_TEXT_LIMIT = 200
+"""Characters of a text that is kept: longer ones are prose, and found by its words."""
+
+NODE_VALUES_LIMIT = 2_000
+"""Values of one graph."""
+
+_EXACT_LIMIT = 2**53
+"""Integers beyond are kept as text: a double would change their digits."""
+
+
+def node_values(graph: Graph) -> tuple[NodeValue, ...]:
+    """Return the literals of the executed nodes, each once, sorted, at most NODE_VALUES_LIMIT.
+
+    Without what differs from run to run (seeds, texts, names of files, what is typed into value nodes): searches of
+    their own find those. Hence all graphs of one workflow (digest at that level) give the same values.
+    """
+    found: set[tuple[str, str, float | None, str | None]] = set()
+    for id_ in execution_order(graph, root_outputs(graph)):
+        node = graph.nodes[id_]
+        if is_value_source(node.class_type):
+            continue
+        for name, value in node.inputs.items():
+            if isinstance(value, Link) or instance_parameter(node.class_type, name) is not None:
+                continue
+            number, text = _split(value)
+            if number is not None or text is not None:
+                found.add((node.class_type, name, number, text))
+    ordered = sorted(found, key=lambda v: (v[0], v[1], v[2] is None, v[2] or 0.0, v[3] or ""))
+    return tuple(
+        NodeValue(class_type=class_type, input=name, number=number, text=text)
+        for class_type, name, number, text in ordered[:NODE_VALUES_LIMIT]
+    )
+
+
+def _split(value: Json) -> tuple[float | None, str | None]:
+    if isinstance(value, bool):
+        return None, "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return (float(value), None) if abs(value) <= _EXACT_LIMIT else (None, str(value)[:VALUE_TEXT_LIMIT])
+    if isinstance(value, str) and 0 < len(value) <= VALUE_TEXT_LIMIT:
+        return None, value
+    return None, None
