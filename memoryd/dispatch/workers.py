@@ -140,6 +140,18 @@ def recognise(session: Session, key: str) -> WorkerIdentity:
         raise WorkerNotRecognised(
             "the key is unknown or revoked", hint="join again: `memoryd workers add --pool P` prints the command"
         )
+    return _identity(row)
+
+
+def current(session: Session, worker_id: WorkerId) -> WorkerIdentity:
+    """Return a worker as it is now: drained or started anew since it was recognised. Raises: WorkerNotFound."""
+    row = fleet.find_worker(session, worker_id=worker_id)
+    if row is None:
+        raise WorkerNotFound(f"worker {worker_id}", hint="join again")
+    return _identity(row)
+
+
+def _identity(row: fleet.Found) -> WorkerIdentity:
     return WorkerIdentity(
         worker_id=WorkerId(row.worker_id),
         label=row.label,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Row, insert, select, text, update
@@ -50,16 +50,17 @@ def list_details(
         wanted = wanted.where(JobDetail.project_id == project_id)
     if before is not None:
         wanted = wanted.where(JobDetail.job_id < before)
-    return session.execute(wanted.limit(limit)).all()
+    return cast("Sequence[Found]", session.execute(wanted.limit(limit)).all())
 
 
 def list_events(session: Session, *, job_id: UUID, after: int = 0) -> Sequence[Found]:
     """What happened to a job, in order, after a sequence number: seq, state, at, worker, reason."""
-    return session.execute(
+    wanted = (
         select(JobEvent.seq, JobEvent.state, JobEvent.at, JobEvent.worker, JobEvent.reason)
         .where(JobEvent.job_id == job_id, JobEvent.seq > after)
         .order_by(JobEvent.seq)
-    ).all()
+    )
+    return cast("Sequence[Found]", session.execute(wanted).all())
 
 
 def update_result(session: Session, *, job_id: UUID, result: Mapping[str, object]) -> None:
@@ -87,3 +88,9 @@ def find_person_name(session: Session, *, person_id: UUID) -> str | None:
         text("select display_name from person where id = :id"), {"id": person_id}
     ).scalar()
     return name
+
+
+def list_projects_of(session: Session, *, job_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+    """The project of each job."""
+    wanted = select(JobDetail.job_id, JobDetail.project_id).where(JobDetail.job_id.in_(job_ids))
+    return {row.job_id: row.project_id for row in session.execute(wanted)}

@@ -104,17 +104,26 @@ def insert_worker_key(session: Session, *, prefix: str, worker_id: UUID, secret_
     session.execute(insert(WorkerKey).values(prefix=prefix, worker_id=worker_id, secret_hash=secret_hash))
 
 
+_IDENTITY = """w.id as worker_id, w.label, w.state, w.incarnation, w.serves,
+               array(select p.name from worker_pool x join pool p on p.id = x.pool_id
+                      where x.worker_id = w.id order by p.name) as pools,
+               array(select p.id from worker_pool x join pool p on p.id = x.pool_id
+                      where x.worker_id = w.id order by p.name) as pool_ids"""
+
+
 def find_worker_key(session: Session, *, prefix: str) -> Found | None:
     """A key that is in force, and its worker: secret_hash, worker_id, label, state, incarnation, serves, pools, pool_ids."""
     return session.execute(
-        text("""
-        select k.secret_hash, w.id as worker_id, w.label, w.state, w.incarnation, w.serves,
-               coalesce(array_agg(p.name order by p.name) filter (where p.id is not null), '{}') as pools,
-               coalesce(array_agg(p.id order by p.name) filter (where p.id is not null), '{}') as pool_ids
-          from worker_key k join worker w on w.id = k.worker_id
-          left join worker_pool x on x.worker_id = w.id left join pool p on p.id = x.pool_id
-         where k.prefix = :prefix and k.revoked_at is null group by k.prefix, w.id"""),
+        text(f"""select k.secret_hash, {_IDENTITY} from worker_key k join worker w on w.id = k.worker_id
+                  where k.prefix = :prefix and k.revoked_at is null"""),
         {"prefix": prefix},
+    ).first()
+
+
+def find_worker(session: Session, *, worker_id: UUID) -> Found | None:
+    """A worker as find_worker_key shows it, without the key."""
+    return session.execute(
+        text(f"select {_IDENTITY} from worker w where w.id = :worker_id"), {"worker_id": worker_id}
     ).first()
 
 

@@ -1,0 +1,133 @@
+"""The queue over HTTP: pools, workers and depths for people; joining, registering and heartbeats for workers."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from memoryd.access import audit
+from memoryd.access.guards import Administrator, Office, Reader
+from memoryd.dispatch import leases, pools, shown, waking, wire, workers
+from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
+from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
+from memoryd.foundation.database import take_farm, take_tenant
+from memoryd.foundation.ids import JobId, WorkerId
+
+router = APIRouter(tags=["dispatch"])
+
+# --- for people
+
+
+@router.get("/pools")
+def list_pools(work: Reader) -> shown.Pools:
+    """The pools that jobs may name."""
+    take_farm(work.session)
+    found = pools.list_pools(work.session, tenant_id=work.caller.tenant.id)
+    return shown.Pools(items=[shown.show_pool(pool) for pool in found])
+
+
+@router.post("/pools", status_code=201)
+def add_pool(work: Administrator, asked: shown.NewPool) -> shown.Pool:
+    """Make a pool for this tenant's jobs."""
+    audit.note(work.session, work.caller, "pool.add", f"pool:{asked.name}", {"warm_up_s": asked.warm_up_s})
+    take_farm(work.session)
+    made = pools.add_pool(work.session, asked.name, tenant_id=work.caller.tenant.id, warm_up_s=asked.warm_up_s)
+    return shown.show_pool(made)
+
+
+@router.get("/queue")
+def show_queue(work: Reader) -> shown.Queue:
+    """How busy each pool is now, and who works."""
+    take_farm(work.session)
+    tenant_id = work.caller.tenant.id
+    depths = pools.list_depths(work.session, pools.list_pools(work.session, tenant_id=tenant_id))
+    present = workers.list_workers(work.session, tenant_id=tenant_id)
+    return shown.Queue(
+        pools=[shown.show_depth(depth) for depth in depths],
+        workers=[shown.show_worker(one) for one in present if one.online or one.running],
+    )
+
+
+@router.post("/workers", status_code=201)
+def add_worker(work: Administrator, asked: shown.NewWorker) -> shown.JoinToken:
+    """Make a one-time token with which a worker joins a pool, for this tenant's jobs."""
+    facts = {"pool": asked.pool, "label": asked.label}
+    audit.note(work.session, work.caller, "worker.invite", f"pool:{asked.pool[:80]}", dict(facts))
+    take_farm(work.session)
+    token = workers.make_join_token(
+        work.session, pools=[asked.pool], tenants=[work.caller.tenant.id], label=asked.label
+    )
+    return shown.JoinToken(token=token, pool=asked.pool)
+
+
+@router.get("/workers")
+def list_workers(work: Reader) -> shown.Workers:
+    """The workers that serve this tenant, those that left included."""
+    take_farm(work.session)
+    found = workers.list_workers(work.session, tenant_id=work.caller.tenant.id)
+    return shown.Workers(items=[shown.show_worker(one) for one in found])
+
+
+@router.post("/workers/{worker_id}/drain", status_code=204)
+def drain_worker(work: Administrator, worker_id: UUID) -> Response:
+    """Let a worker finish what it has and take nothing new until its next start."""
+    audit.note(work.session, work.caller, "worker.drain", f"worker:{worker_id}", {})
+    take_farm(work.session)
+    workers.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return Response(status_code=204)
+
+
+# --- for workers
+
+
+@router.post("/work/join")
+def join(office: Office, spoken: SpokenProtocol, asked: wire.JoinRequest) -> wire.JoinAnswer:
+    """Turn a one-time token into a worker with a key of its own."""
+    with office.database.farm_work() as session:
+        joined = workers.join(
+            session, asked.token, label=asked.label, host=asked.host, gpu_uuid=asked.gpu_uuid, protocol=asked.protocol
+        )
+    return wire.JoinAnswer(worker_id=joined.worker_id, key=joined.key, pools=list(joined.pools))
+
+
+@router.post("/work/register")
+def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) -> wire.RegisterAnswer:
+    """Note a start of a worker. What an earlier start still held goes back to the queue."""
+    with office.database.farm_work() as session:
+        ended = workers.register(session, worker, asked)
+    if ended:
+        waking.waker_of(office.database).wake()
+    return wire.RegisterAnswer(worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools))
+
+
+@router.post("/work/heartbeat")
+def heartbeat(office: Office, worker: WorkerCaller, asked: wire.HeartbeatRequest) -> wire.HeartbeatAnswer:
+    """Extend a worker's leases, and tell it which to stop. A start that another has replaced has lost all of them."""
+    if worker.incarnation != asked.incarnation:
+        answers = {JobId(beat.job_id): wire.LeaseState.LOST for beat in asked.leases}
+    else:
+        signs = [
+            SignOfLife(
+                lease=LeaseKey(job_id=JobId(beat.job_id), fence=beat.fence, token=beat.token),
+                progress=beat.progress,
+                phase=beat.phase,
+                node=beat.node,
+            )
+            for beat in asked.leases
+        ]
+        with office.database.farm_work() as session:
+            answers = leases.heartbeat(session, worker, signs)
+    return wire.HeartbeatAnswer(
+        leases=[wire.BeatAnswer(job_id=job_id, answer=answer) for job_id, answer in answers.items()],
+        drain=worker.state is WorkerState.DRAINING or worker.incarnation != asked.incarnation,
+    )
+
+
+@router.post("/work/leave", status_code=204)
+def leave(office: Office, worker: WorkerCaller, asked: wire.LeaveRequest) -> Response:
+    """Note that this start of a worker takes no more work."""
+    with office.database.farm_work() as session:
+        workers.leave(session, worker, asked.incarnation)
+    return Response(status_code=204)

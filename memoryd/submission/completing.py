@@ -1,0 +1,291 @@
+"""From a worker's report to the record: result and record commit together or not at all (INV-4).
+
+Large files are hashed, stored and written to the project's folder before the one transaction; in it the farm's rows
+come last, and where the lease has gone meanwhile everything is rolled back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memoryd.access import audit
+from memoryd.dispatch import leases, workers
+from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
+from memoryd.dispatch.wire import CompleteRequest, Outcome, Output, Pin
+from memoryd.events import outbox
+from memoryd.foundation.canonical_json import Json, read_json
+from memoryd.foundation.database import Database, Session, TenantScope, take_farm
+from memoryd.foundation.errors import Conflict
+from memoryd.foundation.ids import JobId, PersonId, ProjectId
+from memoryd.foundation.logging import log_for
+from memoryd.ingest.facts import JobFacts, JobOutput, Recorded
+from memoryd.ingest.job_outputs import prepare_job
+from memoryd.ingest.recording import record_job_outputs
+from memoryd.storage.blob_store import BlobStore
+from memoryd.submission import output_places, queries
+from memoryd.submission.claiming import scope_of_lease, stored_reason
+from memoryd.submission.facts import EventState
+from memoryd.submission.submitting import pinned, unpacked
+
+SAVED_TYPE = "output"
+"""ComfyUI's word for what a graph saved; `temp` are previews, which nobody asked to keep."""
+DEFAULT_PROJECT_SLUG = "default"
+
+INFRA_ERRORS = frozenset(
+    {"out-of-memory", "model-missing", "pin-mismatch", "input-missing", "comfyui-unreachable", "node-missing"}
+)
+"""Kinds of errors that are the farm's and not the job's: they use up no attempt."""
+
+_log = log_for(__name__)
+
+
+class OutputNotUploaded(Conflict):
+    """An output that the report names was not uploaded under this lease, or is not what it says."""
+
+
+class _NotRecordedError(Exception):
+    """The lease ended meanwhile: undo what was recorded."""
+
+    def __init__(self, answer: Completion) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One report, with what its job asked for."""
+
+    worker: WorkerIdentity
+    report: CompleteRequest
+    lease: LeaseKey
+    scope: TenantScope
+    detail: Any
+    project: str
+
+
+def complete(
+    database: Database, store: BlobStore, home: Path, worker: WorkerIdentity, report: CompleteRequest
+) -> Completion:
+    """Record how a run ended and what it made; RECORDED, or DUPLICATE where this report was recorded before.
+
+    Raises: LeaseLost; OutputNotUploaded; DatabaseDown (send the report again).
+    """
+    lease = LeaseKey(job_id=JobId(report.job_id), fence=report.fence, token=report.token)
+    with database.farm_work() as session:
+        now = leases.standing_of_report(session, worker, lease)
+    if now is not Completion.RECORDED:
+        return _refused_or_duplicate(now, lease)
+    run = _read(database, worker, report, lease)
+    try:
+        if report.outcome is Outcome.OK:
+            _record_outputs(database, store, home, run)
+        else:
+            _record_end(database, run)
+    except _NotRecordedError as error:
+        return _refused_or_duplicate(error.answer, lease)
+    store.clear_staging(run.scope.slug, lease.job_id)
+    return Completion.RECORDED
+
+
+def _read(database: Database, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> _Run:
+    scope = scope_of_lease(database, worker, lease)
+    with database.tenant_work(scope) as session:
+        detail = queries.find_detail(session, job_id=lease.job_id)
+        assert detail is not None
+        project = (
+            queries.find_project_slug(session, project_id=detail.project_id)
+            if detail.project_id is not None
+            else DEFAULT_PROJECT_SLUG
+        )
+    return _Run(worker=worker, report=report, lease=lease, scope=scope, detail=detail, project=project)
+
+
+def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run) -> None:
+    written: list[Path] = []
+    try:
+        outputs = [
+            _stored_output(store, home, run, output, written)
+            for output in run.report.outputs
+            if output.type == SAVED_TYPE
+        ]
+        facts = _job_facts(database, run)
+        prepared = prepare_job(facts, outputs)
+        with database.tenant_work(run.scope) as session:
+            recorded = record_job_outputs(session, scope=run.scope, job=facts, outputs=outputs, prepared=prepared)
+            _tell_success(session, run, outputs, recorded)
+            _end_lease(session, run)
+    except BaseException:
+        # What nobody recorded must not lie in the project's folder as if it were somebody's.
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _record_end(database: Database, run: _Run) -> None:
+    """Record a run that made nothing: cancelled, or failed."""
+    report, job_id = run.report, run.lease.job_id
+    error: dict[str, Json] = {"kind": "cancelled", "message": ""}
+    if report.error is not None:
+        error = {"kind": report.error.kind, "message": report.error.message}
+        error |= {"node_id": report.error.node_id or "", "node_type": report.error.node_type or ""}
+    cancelled = report.outcome is Outcome.CANCELLED
+    state = EventState.CANCELLED if cancelled else EventState.FAILED
+    reason = None if cancelled else stored_reason(f"{error['kind']}: {error['message']}")
+    with database.tenant_work(run.scope) as session:
+        queries.insert_event(session, job_id=job_id, state=state, worker=run.worker.label, reason=reason)
+        if cancelled:
+            queries.update_result(session, job_id=job_id, result=_result(run, [], None))
+        _announce(session, run, f"job.{state.value}", {})
+        take_farm(session)
+        if cancelled:
+            answer = leases.complete(session, run.worker, run.lease, cancelled=True)
+        else:
+            cause = Cause.INFRA if str(error["kind"]) in INFRA_ERRORS else Cause.JOB
+            answer = leases.fail(session, run.worker, run.lease, cause=cause, error=error)
+        if answer is not Completion.RECORDED:
+            raise _NotRecordedError(answer)
+
+
+def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
+    uploaded = store.staging(run.scope.slug, run.lease.job_id, run.lease.fence) / str(output.index)
+    if not uploaded.is_file():
+        raise OutputNotUploaded(
+            f"output {output.index} ({output.filename!r})", hint="upload it, then send the report again"
+        )
+    stored = store.put_file(run.scope.slug, uploaded, sha256=bytes.fromhex(output.sha256))
+    location = None
+    if output.node not in run.report.cached_nodes:
+        # A cached node gave its old file again: that one has its place already.
+        folder = output_places.folder_for(
+            home,
+            tenant=run.scope.slug,
+            project=run.project,
+            workflow=run.detail.name,
+            at=run.report.ended_at,
+        )
+        copy = output_places.write_copy(store.path(run.scope.slug, stored.sha256), folder, output.filename)
+        written.append(copy)
+        location = output_places.location_of(copy)
+    return JobOutput(
+        node=output.node,
+        filename=output.filename,
+        sha256=stored.sha256,
+        size=stored.size,
+        media_type=output.media_type,
+        stored=stored,
+        output=output.output,
+        batch_index=output.batch_index,
+        location=location,
+        source=uploaded,
+    )
+
+
+def _job_facts(database: Database, run: _Run) -> JobFacts:
+    with database.farm_work() as session:
+        environment = workers.find_environment(session, bytes.fromhex(run.report.environment_sha256))
+    detail = run.detail
+    return JobFacts(
+        job_id=run.lease.job_id,
+        project_id=ProjectId(detail.project_id) if detail.project_id else None,
+        person_id=PersonId(detail.person_id) if detail.person_id else None,
+        prompt_document=unpacked(detail.prompt).encode("utf-8", "surrogatepass"),
+        extra_documents=_extra_documents(unpacked(detail.extra_data)),
+        prompt_id=str(run.report.prompt_id),
+        environment=environment,
+        started_at=run.report.started_at,
+        ended_at=run.report.ended_at,
+        cached_nodes=tuple(run.report.cached_nodes),
+        inputs={_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
+        pins=pinned([Pin.model_validate(pin) for pin in detail.pins]),
+    )
+
+
+def _extra_documents(extra_data: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the texts that ComfyUI writes beside the prompt: each member of extra_pnginfo, as json.dumps spells it.
+
+    Source: ComfyUI, nodes.py, SaveImage.
+    """
+    value = read_json(extra_data)
+    info = value.get("extra_pnginfo") if isinstance(value, dict) else None
+    if not isinstance(info, dict):
+        return ()
+    return tuple((key, json.dumps(member).encode("ascii")) for key, member in info.items())
+
+
+def _input_name(file: dict[str, object]) -> str:
+    subfolder, name = str(file.get("subfolder") or ""), str(file["name"])
+    suffix = "" if file.get("type", "input") == "input" else f" [{file['type']}]"
+    return f"{subfolder}/{name}{suffix}" if subfolder else f"{name}{suffix}"
+
+
+def _tell_success(session: Session, run: _Run, outputs: Sequence[JobOutput], recorded: Recorded) -> None:
+    job_id = run.lease.job_id
+    queries.update_result(session, job_id=job_id, result=_result(run, outputs, recorded))
+    queries.insert_event(session, job_id=job_id, state=EventState.SUCCEEDED, worker=run.worker.label)
+    facts: dict[str, Json] = {
+        "outputs": len(outputs),
+        "new": recorded.new,
+        "cached_nodes": len(run.report.cached_nodes),
+        "worker": str(run.worker.worker_id),
+    }
+    audit.note(session, None, "job.complete", f"job:{job_id}", facts)
+    _announce(session, run, "job.succeeded", {"outputs": len(outputs), "new": recorded.new})
+
+
+def _end_lease(session: Session, run: _Run) -> None:
+    take_farm(session)
+    answer = leases.complete(session, run.worker, run.lease)
+    if answer is not Completion.RECORDED:
+        raise _NotRecordedError(answer)
+
+
+def _result(run: _Run, outputs: Sequence[JobOutput], recorded: Recorded | None) -> dict[str, object]:
+    assets = recorded.assets if recorded is not None else ()
+    ids = {asset.sha256: str(asset.asset_id) for asset in assets}
+    report = run.report
+    return {
+        "outcome": report.outcome.value,
+        "prompt_id": str(report.prompt_id),
+        "started_at": _utc(report.started_at),
+        "ended_at": _utc(report.ended_at),
+        "cached_nodes": list(report.cached_nodes),
+        "environment_sha256": report.environment_sha256,
+        "worker": run.worker.label,
+        "outputs": [
+            {
+                "node": output.node,
+                "output": output.output,
+                "batch_index": output.batch_index,
+                "filename": output.filename,
+                "sha256": output.sha256.hex(),
+                "size": output.size,
+                "asset_id": ids.get(output.sha256),
+            }
+            for output in outputs
+        ],
+    }
+
+
+def _announce(session: Session, run: _Run, kind: str, facts: dict[str, Json]) -> None:
+    body = dict(facts)
+    if run.detail.project_id is not None:
+        body["project_id"] = str(run.detail.project_id)
+    outbox.announce(session, kind, run.lease.job_id, body)
+
+
+def _refused_or_duplicate(answer: Completion, lease: LeaseKey) -> Completion:
+    if answer is Completion.STALE:
+        _log.warning("a late report for job %s under fence %d was refused", lease.job_id, lease.fence)
+        raise leases.lost(lease)
+    return answer
+
+
+def _utc(moment: datetime.datetime) -> str:
+    return moment.astimezone(datetime.UTC).isoformat()

@@ -1,0 +1,268 @@
+"""Jobs over HTTP: asking for them, following them, and, for workers, doing them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from memoryd.access import projects
+from memoryd.access.facts import Caller
+from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller
+from memoryd.dispatch import jobs, wire
+from memoryd.dispatch.facts import LeaseKey
+from memoryd.dispatch.guards import WorkerCaller
+from memoryd.dispatch.states import ENDED, JobState
+from memoryd.dispatch.waking import waker_of
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import take_farm
+from memoryd.foundation.errors import Conflict, TooLarge
+from memoryd.foundation.ids import JobId, parse_id
+from memoryd.foundation.paging import decode_cursor, encode_cursor, page_size
+from memoryd.storage.blob_store import BLOB_LIMIT, BlobStore
+from memoryd.submission import claiming, completing, viewing
+from memoryd.submission import wire as shown
+from memoryd.submission.submitting import submit
+
+router = APIRouter(tags=["submission"])
+
+WAIT_LIMIT_S = 25.0
+"""A long poll ends before the proxies that give up on silence after 30 s."""
+STREAM_STEP_S = 0.5
+CHUNK = 1024 * 1024
+
+
+class BytesDiffer(Conflict):
+    """What arrived is not what was announced."""
+
+
+class OutputTooLarge(TooLarge):
+    """An output is larger than the store takes."""
+
+
+# --- for people
+
+
+@router.post("/jobs", status_code=201)
+def submit_job(
+    work: Submitter, asked: shown.JobRequest, idempotency_key: Annotated[str | None, Header()] = None
+) -> shown.JobAnswer:
+    """Queue a job. The same Idempotency-Key again answers the same job."""
+    slug = asked.project or projects.DEFAULT_PROJECT
+    project_id = projects.find_project(work.session, slug, work.caller.sees)
+    submission = asked.as_submission(project_id=project_id, key=idempotency_key)
+    return shown.show_submitted(
+        submit(work.session, submission, scope=work.caller.tenant, caller=work.caller, store=work.store)
+    )
+
+
+@router.post("/inputs", status_code=201)
+def store_input(office: Office, caller: SubmitterCaller, file: UploadFile) -> shown.StoredInput:
+    """Keep the bytes of a file that a job will read; name them in the job by their hash."""
+    stored = _store(office).put_stream(caller.tenant.slug, file.file, limit=BLOB_LIMIT)
+    return shown.StoredInput(sha256=stored.sha256.hex(), size=stored.size)
+
+
+@router.get("/jobs")
+def list_jobs(
+    work: Reader,
+    project: str | None = None,
+    state: JobState | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> shown.Jobs:
+    """Jobs of the projects one sees, newest first."""
+    sees = work.caller.sees
+    project_id = projects.find_project(work.session, project, sees) if project else None
+    page = viewing.list_jobs(
+        work.session,
+        scope=work.caller.tenant,
+        sees=sees,
+        project_id=project_id,
+        state=state,
+        cursor=cursor,
+        limit=limit,
+    )
+    return shown.Jobs(items=[shown.show_job(view) for view in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/jobs/dead")
+def list_dead(work: Reader, cursor: str | None = None, limit: int | None = None) -> shown.DeadJobs:
+    """Jobs that were given up, newest first; those of projects one does not see are left out."""
+    size = page_size(limit)
+    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
+    take_farm(work.session)
+    letters = jobs.list_dead(
+        work.session, tenant_id=work.caller.tenant.id, before=JobId(before) if before else None, limit=size + 1
+    )
+    seen = viewing.only_seen(work.session, letters[:size], scope=work.caller.tenant, sees=work.caller.sees)
+    more = encode_cursor(str(letters[size - 1].job_id)) if len(letters) > size else None
+    return shown.DeadJobs(items=[shown.show_dead(letter) for letter in seen], next_cursor=more)
+
+
+@router.get("/jobs/{job_id}")
+def show_job(work: Reader, job_id: UUID) -> shown.Job:
+    """One job: where it stands, and how it ended."""
+    view = viewing.job_view(work.session, JobId(job_id), scope=work.caller.tenant, sees=work.caller.sees)
+    return shown.show_job(view)
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel_job(work: Submitter, job_id: UUID) -> shown.Cancelled:
+    """Cancel a job: at once where it waits, by its worker's next heartbeat where it runs."""
+    answer = viewing.cancel(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
+    return shown.Cancelled(answer=answer.value)
+
+
+@router.post("/jobs/{job_id}/replay")
+def replay_job(work: Submitter, job_id: UUID) -> shown.JobAnswer:
+    """Let a given-up job be tried again with a new budget of tries."""
+    place = viewing.replay(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
+    return shown.JobAnswer(id=job_id, known=True, position=place.ahead, starts_in_s=place.starts_in_s)
+
+
+@router.get("/jobs/{job_id}/events")
+async def follow_job(office: Office, caller: ReaderCaller, job_id: UUID, after: int = 0) -> StreamingResponse:
+    """What happened to a job and how far it is, as server-sent events, until it has ended."""
+    first = await run_in_threadpool(_look, office, caller, JobId(job_id), after)
+    return StreamingResponse(
+        _follow(office, caller, JobId(job_id), first),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+_Look = tuple[shown.Job, list[dict[str, object]], int]
+
+
+def _look(office: Offices, caller: Caller, job_id: JobId, after: int) -> _Look:
+    with office.database.tenant_work(caller.tenant) as session:
+        view = viewing.job_view(session, job_id, scope=caller.tenant, sees=caller.sees)
+        events = viewing.list_events(session, job_id, after=after)
+    last = events[-1].seq if events else after
+    return shown.show_job(view), [dict(shown.event_body(event)) for event in events], last
+
+
+async def _follow(office: Offices, caller: Caller, job_id: JobId, first: _Look) -> AsyncIterator[str]:
+    told: dict[str, Json] = {}
+    job, events, after = first
+    while True:
+        for event in events:
+            yield f"event: job\ndata: {json.dumps(event)}\n\n"
+        progress = shown.progress_body(job_id, job)
+        if progress != told:
+            told = progress
+            yield f"event: progress\ndata: {json.dumps(progress)}\n\n"
+        if job.state in ENDED:
+            return
+        await asyncio.sleep(STREAM_STEP_S)
+        job, events, after = await run_in_threadpool(_look, office, caller, job_id, after)
+
+
+# --- for workers
+
+
+@router.post("/work/claim", response_model=None)
+async def claim(
+    request: Request, office: Office, worker: WorkerCaller, asked: wire.ClaimRequest
+) -> wire.ClaimAnswer | Response:
+    """The next job, under lease; 204 when nothing came within `wait_s` (at most WAIT_LIMIT_S)."""
+    until = time.monotonic() + min(asked.wait_s, WAIT_LIMIT_S)
+    while True:
+        claimed = await run_in_threadpool(
+            claiming.claim, office.database, worker, incarnation=asked.incarnation, loaded=asked.loaded
+        )
+        if claimed is not None:
+            return wire.ClaimAnswer(job=claimed)
+        left = until - time.monotonic()
+        if left <= 0 or await request.is_disconnected():
+            return Response(status_code=204)
+        await waker_of(office.database).wait(left)
+
+
+@router.get("/work/inputs/{job_id}/{sha256}")
+def fetch_input(
+    office: Office, worker: WorkerCaller, job_id: UUID, sha256: wire.Sha256Hex, fence: int, token: str
+) -> StreamingResponse:
+    """One of a leased job's inputs; the worker checks its hash."""
+    lease = LeaseKey(job_id=JobId(job_id), fence=fence, token=token)
+    file = claiming.open_input(office.database, office.store, worker, lease, sha256)
+    size = os.fstat(file.fileno()).st_size
+
+    def chunks() -> Iterator[bytes]:
+        with file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    return StreamingResponse(chunks(), media_type="application/octet-stream", headers={"Content-Length": str(size)})
+
+
+@router.put("/work/outputs/{job_id}/{index}")
+async def store_output(
+    request: Request,
+    office: Office,
+    worker: WorkerCaller,
+    job_id: UUID,
+    index: int,
+    fence: int,
+    token: str,
+    sha256: wire.Sha256Hex,
+) -> wire.OutputStored:
+    """Take an output's bytes into the lease's own folder; a later lease has another (INV-4)."""
+    lease = LeaseKey(job_id=JobId(job_id), fence=fence, token=token)
+    scope = await run_in_threadpool(claiming.scope_of_lease, office.database, worker, lease)
+    folder = await run_in_threadpool(_store(office).staging, scope.slug, lease.job_id, fence)
+    size = await _receive(request, folder / str(index), expected=sha256)
+    return wire.OutputStored(sha256=sha256, size=size)
+
+
+async def _receive(request: Request, target: Path, *, expected: str) -> int:
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    digest, size = hashlib.sha256(), 0
+    file = await run_in_threadpool(unfinished.open, "xb")
+    try:
+        with file:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > BLOB_LIMIT:
+                    raise OutputTooLarge(f"more than {BLOB_LIMIT} bytes (BLOB_LIMIT)")
+                digest.update(chunk)
+                await run_in_threadpool(file.write, chunk)
+        if digest.hexdigest() != expected:
+            raise BytesDiffer(f"announced {expected}, received {digest.hexdigest()}", hint="upload it again")
+        await run_in_threadpool(unfinished.replace, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return size
+
+
+@router.post("/work/complete")
+def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> wire.CompleteAnswer:
+    """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
+    answer = completing.complete(office.database, _store(office), office.home, worker, report)
+    waker_of(office.database).wake_here()
+    return wire.CompleteAnswer.model_validate({"answer": answer.value})
+
+
+@router.post("/work/release", status_code=204)
+def release(office: Office, worker: WorkerCaller, asked: wire.ReleaseRequest) -> Response:
+    """Give a job back unrun."""
+    lease = LeaseKey(job_id=JobId(asked.job_id), fence=asked.fence, token=asked.token)
+    claiming.release(office.database, worker, lease, reason=asked.reason, counts=asked.counts)
+    return Response(status_code=204)
+
+
+def _store(office: Offices) -> BlobStore:
+    assert isinstance(office.store, BlobStore)
+    return office.store

@@ -1,0 +1,107 @@
+"""What a graph needs before it can run: its node classes and the weights it names. No database."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+from memoryd.dispatch.wire import Pin
+from memoryd.foundation.errors import NotAcceptable
+from memoryd.workflows.facts import Graph
+from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.node_roles import model_role, names_model_file
+
+LARGE_FOLDERS = ("checkpoints", "diffusion_models", "unet", "unet_gguf")
+"""Folders of the weights whose loading decides where a job is warm."""
+
+SAME_FOLDERS = {"unet": "diffusion_models", "clip": "text_encoders", "unet_gguf": "diffusion_models"}
+"""Older names of folders. Source: ComfyUI, folder_paths.py (legacy names)."""
+
+NAMED_LIMIT = 5
+"""Missing things that one refusal names."""
+
+
+class GraphRefused(NotAcceptable):
+    """This graph cannot be run."""
+
+
+class NodeClassUnknown(NotAcceptable):
+    """No worker of this pool has a node class that the graph uses."""
+
+
+class ModelUnknown(NotAcceptable):
+    """No worker of this pool has a model that the graph names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GraphNeeds:
+    """What a graph needs. `models` are (folder, name as written), in the graph's order, each once."""
+
+    classes: frozenset[str]
+    models: tuple[tuple[str, str], ...]
+
+    @property
+    def model_set(self) -> str:
+        """The large model that decides where the job is warm, as `folder/name`; empty where it uses none."""
+        return next((f"{folder}/{name}" for folder, name in self.models if folder in LARGE_FOLDERS), "")
+
+    def pins(self) -> tuple[Pin, ...]:
+        """Its models as pins that ask for no particular bytes."""
+        return tuple(Pin(folder=folder, name=name) for folder, name in self.models)
+
+
+def read_needs(prompt: str) -> GraphNeeds:
+    """Return what a prompt (API format, JSON text) needs. Raises: GraphRefused, with what was found in it."""
+    graph, findings = parse_graph(prompt.encode("utf-8", "surrogatepass"))
+    if graph is None:
+        raise GraphRefused(
+            "; ".join(f"{finding.code}: {finding.detail}" for finding in findings[:NAMED_LIMIT]) or "no graph",
+            hint="send the API format (in ComfyUI: Export (API)), not the editor's own",
+        )
+    return GraphNeeds(classes=frozenset(node.class_type for node in graph.nodes.values()), models=_models(graph))
+
+
+def check_classes(needs: GraphNeeds, known: Collection[str] | None, *, pool: str) -> None:
+    """Return where every class is known, or nothing is known of the pool. Raises: NodeClassUnknown, naming them."""
+    unknown = sorted(needs.classes.difference(known)) if known is not None else []
+    if unknown:
+        raise NodeClassUnknown(
+            f"pool {pool!r} lacks {', '.join(map(repr, unknown[:NAMED_LIMIT]))}",
+            hint="install the node pack on a worker of this pool, or choose another pool",
+            classes=unknown,
+        )
+
+
+def check_models(needs: GraphNeeds, offered: Mapping[str, Collection[str]] | None, *, pool: str) -> None:
+    """Return where every model is offered, or its folder is not known. Raises: ModelUnknown, naming them."""
+    missing = [] if offered is None else [use for use in needs.models if _is_missing(use, offered)]
+    if missing:
+        raise ModelUnknown(
+            f"pool {pool!r} lacks {', '.join(repr(f'{folder}/{name}') for folder, name in missing[:NAMED_LIMIT])}",
+            hint="put the file there and restart the worker, or choose another pool",
+            models=[f"{folder}/{name}" for folder, name in missing],
+        )
+
+
+def _is_missing(use: tuple[str, str], offered: Mapping[str, Collection[str]]) -> bool:
+    folder, name = use
+    folders = {folder, SAME_FOLDERS.get(folder, folder)} | {old for old, new in SAME_FOLDERS.items() if new == folder}
+    known = [offered[one] for one in folders if one in offered]
+    # Windows and Linux workers spell a path's separator differently; ComfyUI takes its own only, and says so.
+    return bool(known) and not any(
+        name == other or _slashed(name) == _slashed(other) for names in known for other in names
+    )
+
+
+def _slashed(name: str) -> str:
+    return name.replace("\\", "/")
+
+
+def _models(graph: Graph) -> tuple[tuple[str, str], ...]:
+    found: dict[tuple[str, str], None] = {}
+    for node in graph.nodes.values():
+        for input_name, value in node.inputs.items():
+            role = model_role(node.class_type, input_name) if isinstance(value, str) else None
+            if role is not None and isinstance(value, str) and names_model_file(value):
+                found[role, value] = None
+    return tuple(found)

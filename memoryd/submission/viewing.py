@@ -1,0 +1,153 @@
+"""Jobs as people see them: one, a page of them, their history, and what people do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memoryd.access import audit
+from memoryd.access.facts import Caller, Sees
+from memoryd.dispatch import jobs
+from memoryd.dispatch.facts import Cancellation, DeadLetter, Place, Standing
+from memoryd.dispatch.states import JobState
+from memoryd.dispatch.wire import JobKind
+from memoryd.events import outbox
+from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
+from memoryd.foundation.ids import JobId, PersonId, ProjectId, parse_id
+from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.submission import queries
+from memoryd.submission.facts import EventState, JobEventView, JobView
+
+CHUNKS_LIMIT = 20
+"""Chunks of jobs that one page looks through for a state: then it ends early, with a cursor to go on."""
+
+
+def job_view(session: Session, job_id: JobId, *, scope: TenantScope, sees: Sees) -> JobView:
+    """Return a job. `session` is a unit of work of `scope`, and is one again afterwards.
+
+    Raises: JobNotFound, also for a job of a project that the caller does not see.
+    """
+    detail = queries.find_detail(session, job_id=job_id)
+    if detail is None or not _seen(detail, sees):
+        raise jobs.JobNotFound(f"job {job_id}", hint="`memoryd jobs list` shows yours")
+    take_farm(session)
+    standing = jobs.find_standing(session, job_id, tenant_id=scope.id)
+    take_tenant(session, scope)
+    return _view(detail, standing)
+
+
+def list_jobs(
+    session: Session,
+    *,
+    scope: TenantScope,
+    sees: Sees,
+    project_id: ProjectId | None = None,
+    state: JobState | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Page[JobView]:
+    """Return a page of jobs, newest first. Raises: BadCursor, BadPageSize. Session as in job_view."""
+    size, before = page_size(limit), _before(cursor)
+    views: list[JobView] = []
+    more = True
+    for _ in range(CHUNKS_LIMIT):
+        details = queries.list_details(
+            session,
+            sees=None if sees is None else sorted(sees),
+            project_id=project_id,
+            before=before,
+            limit=size + 1,
+        )
+        more = len(details) > size
+        take_farm(session)
+        standings = {one.job_id: one for one in jobs.list_standings(session, [JobId(row.job_id) for row in details])}
+        take_tenant(session, scope)
+        for row in details[:size]:
+            if len(views) == size:
+                more = True
+                break
+            before = JobId(row.job_id)
+            standing = standings.get(before)
+            if standing is not None and (state is None or standing.state is state):
+                views.append(_view(row, standing))
+        if len(views) == size or not more:
+            break
+    return Page(rows=views, next_cursor=encode_cursor(str(before)) if more else None)
+
+
+def list_events(session: Session, job_id: JobId, *, after: int = 0) -> list[JobEventView]:
+    """Return what happened to a job after a sequence number, in order."""
+    return [
+        JobEventView(seq=row.seq, state=row.state, at=row.at, worker=row.worker, reason=row.reason)
+        for row in queries.list_events(session, job_id=job_id, after=after)
+    ]
+
+
+def cancel(session: Session, job_id: JobId, *, scope: TenantScope, caller: Caller) -> Cancellation:
+    """Cancel a job and note who did. Session as in job_view. Raises: JobNotFound."""
+    view = job_view(session, job_id, scope=scope, sees=caller.sees)
+    take_farm(session)
+    answer = jobs.cancel(session, job_id, tenant_id=scope.id)
+    take_tenant(session, scope)
+    if answer is not Cancellation.ENDED:
+        gone = answer is Cancellation.CANCELLED
+        state = EventState.CANCELLED if gone else EventState.CANCEL_REQUESTED
+        _note(session, view, caller, state)
+    return answer
+
+
+def replay(session: Session, job_id: JobId, *, scope: TenantScope, caller: Caller) -> Place:
+    """Let a given-up job be tried again, and note who did. Session as in job_view. Raises: JobNotFound, NotDead."""
+    view = job_view(session, job_id, scope=scope, sees=caller.sees)
+    take_farm(session)
+    place = jobs.replay(session, job_id, tenant_id=scope.id)
+    take_tenant(session, scope)
+    _note(session, view, caller, EventState.REPLAYED)
+    return place
+
+
+def person_name(session: Session, view: JobView) -> str | None:
+    """Return what the person who asked for a job is called."""
+    return queries.find_person_name(session, person_id=view.person_id) if view.person_id is not None else None
+
+
+def _note(session: Session, view: JobView, caller: Caller, state: EventState) -> None:
+    queries.insert_event(session, job_id=view.job_id, state=state)
+    audit.note(session, caller, f"job.{state.value}", f"job:{view.job_id}", {})
+    body = {"project_id": str(view.project_id)} if view.project_id is not None else {}
+    outbox.announce(session, f"job.{state.value}", view.job_id, dict(body))
+
+
+def _seen(detail: queries.Found, sees: Sees) -> bool:
+    return sees is None or (detail.project_id is not None and detail.project_id in sees)
+
+
+def _view(detail: queries.Found, standing: Standing) -> JobView:
+    return JobView(
+        job_id=standing.job_id,
+        project_id=ProjectId(detail.project_id) if detail.project_id else None,
+        person_id=PersonId(detail.person_id) if detail.person_id else None,
+        kind=JobKind(detail.kind),
+        name=detail.name,
+        created_at=detail.created_at,
+        standing=standing,
+        result=detail.result,
+    )
+
+
+def _before(cursor: str | None) -> JobId | None:
+    if cursor is None:
+        return None
+    (text,) = decode_cursor(cursor, 1)
+    found = parse_id(text) if isinstance(text, str) else None
+    if found is None:
+        raise BadCursor("the cursor names no job", hint="start again without a cursor")
+    return JobId(found)
+
+
+def only_seen(session: Session, letters: Sequence[DeadLetter], *, scope: TenantScope, sees: Sees) -> list[DeadLetter]:
+    """Return those given-up jobs whose project the caller sees; takes the tenant."""
+    take_tenant(session, scope)
+    if sees is None:
+        return list(letters)
+    projects = queries.list_projects_of(session, job_ids=[letter.job_id for letter in letters])
+    return [letter for letter in letters if projects.get(letter.job_id) in sees]

@@ -1,0 +1,189 @@
+"""Jobs over HTTP, as people and programs ask for them and read them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from memoryd.dispatch.facts import DeadLetter, Urgency
+from memoryd.dispatch.pools import DEFAULT_POOL
+from memoryd.dispatch.states import JobState
+from memoryd.dispatch.wire import InputFile, JobKind, Pin, Sha256Hex
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.ids import JobId, ProjectId
+from memoryd.submission.facts import JobEventView, JobView, Submission, Submitted
+
+
+class JobRequest(BaseModel):
+    """A job to be queued.
+
+    `graph` is a prompt in API format: as an object, or as text, which then reaches ComfyUI exactly as it is.
+    """
+
+    graph: dict[str, Any] | str
+    extra_data: dict[str, Any] | str = Field(default_factory=dict)
+    project: str | None = None
+    pool: str = DEFAULT_POOL
+    urgency: Urgency = Urgency.STANDARD
+    name: str | None = None
+    recompute: bool = False
+    inputs: list[InputFile] = []
+    pins: list[Pin] | None = None
+
+    def as_submission(self, *, project_id: ProjectId | None, key: str | None) -> Submission:
+        """Return what is asked for, its texts fixed."""
+        return Submission(
+            prompt=_text(self.graph),
+            extra_data=_text(self.extra_data),
+            project_id=project_id,
+            kind=JobKind.RUN,
+            name=self.name,
+            pool=self.pool,
+            urgency=self.urgency,
+            recompute=self.recompute,
+            inputs=tuple(self.inputs),
+            pins=None if self.pins is None else tuple(self.pins),
+            key=key,
+        )
+
+
+class JobAnswer(BaseModel):
+    """A job in the queue. `known`: the idempotency key named it already. `starts_in_s` null: no worker is online."""
+
+    id: UUID
+    known: bool
+    position: int
+    starts_in_s: float | None
+
+
+class StoredInput(BaseModel):
+    """An input's bytes in the store."""
+
+    sha256: Sha256Hex
+    size: int
+
+
+class Job(BaseModel):
+    """A job. `progress` is 0 to 1 while it runs."""
+
+    id: UUID
+    kind: JobKind
+    name: str
+    project_id: UUID | None
+    person_id: UUID | None
+    pool: str
+    urgency: Urgency
+    state: JobState
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    worker: str | None
+    progress: float | None
+    phase: str | None
+    node: str | None
+    failures: list[dict[str, Any]]
+    created_at: datetime.datetime
+    started_at: datetime.datetime | None
+    ended_at: datetime.datetime | None
+    result: dict[str, Any] | None
+
+
+class Jobs(BaseModel):
+    """A page of jobs, newest first."""
+
+    items: list[Job]
+    next_cursor: str | None
+
+
+class Cancelled(BaseModel):
+    """`cancelled` at once, `requested` of the worker that has it, or `ended` before."""
+
+    answer: str
+
+
+class DeadJob(BaseModel):
+    """A job that was given up, and why."""
+
+    id: UUID
+    reason: str
+    at: datetime.datetime
+    failures: list[dict[str, Any]]
+
+
+class DeadJobs(BaseModel):
+    """A page of given-up jobs, newest first."""
+
+    items: list[DeadJob]
+    next_cursor: str | None
+
+
+def show_submitted(submitted: Submitted) -> JobAnswer:
+    """Return what the submitter reads."""
+    return JobAnswer(
+        id=submitted.job_id, known=submitted.known, position=submitted.ahead, starts_in_s=submitted.starts_in_s
+    )
+
+
+def show_job(view: JobView) -> Job:
+    """Return a job as people read it."""
+    now = view.standing
+    return Job(
+        id=view.job_id,
+        kind=view.kind,
+        name=view.name,
+        project_id=view.project_id,
+        person_id=view.person_id,
+        pool=now.pool,
+        urgency=now.urgency,
+        state=now.state,
+        attempt=now.attempt,
+        max_attempts=now.max_attempts,
+        cancel_requested=now.cancel_requested,
+        worker=now.worker,
+        progress=now.progress,
+        phase=now.phase,
+        node=now.node,
+        failures=[dict(failure) for failure in now.failures],
+        created_at=view.created_at,
+        started_at=now.leased_at,
+        ended_at=now.ended_at,
+        result=dict(view.result) if view.result is not None else None,
+    )
+
+
+def show_dead(letter: DeadLetter) -> DeadJob:
+    """Return a given-up job as people read it."""
+    return DeadJob(
+        id=letter.job_id, reason=letter.reason, at=letter.at, failures=[dict(one) for one in letter.failures]
+    )
+
+
+def event_body(event: JobEventView) -> dict[str, Json]:
+    """Return one thing that happened to a job, as its stream tells it."""
+    return {
+        "seq": event.seq,
+        "state": event.state,
+        "at": event.at.isoformat(),
+        "worker": event.worker,
+        "reason": event.reason,
+    }
+
+
+def progress_body(job_id: JobId, job: Job) -> dict[str, Json]:
+    """Return how far a job is, as its stream tells it."""
+    return {
+        "job_id": str(job_id),
+        "state": job.state.value,
+        "progress": job.progress,
+        "phase": job.phase,
+        "node": job.node,
+        "worker": job.worker,
+    }
+
+
+def _text(value: dict[str, Any] | str) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
