@@ -272,3 +272,12 @@ class AssetView:
     def documents(self) -> tuple[DocumentView, ...]:
         """The verbatim texts of all runs, each once."""
         return tuple(dict.fromkeys(document for run in self.generations for document in run.documents))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A tag or collection of a project, and how many lines it has."""
+
+    project: str
+    name: str
+    lines: int

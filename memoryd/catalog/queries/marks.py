@@ -34,7 +34,7 @@ def rebuild_marks(session: Session, roots: Sequence[UUID]) -> None:
             """
             with given as (select unnest(cast(:roots as uuid[])) as root_id),
             attached (root_id, project_id, kind, word) as (
-                select asset_tag.root_id, tag.project_id, 't', left(lower(tag.name), 80)
+                select asset_tag.root_id, tag.project_id, 't', tag.name
                 from asset_tag join tag on tag.id = asset_tag.tag_id join given using (root_id)
                 union all
                 select root_id, project_id, 'r', stars::text from rating join given using (root_id)
@@ -43,7 +43,7 @@ def rebuild_marks(session: Session, roots: Sequence[UUID]) -> None:
                 union all
                 select root_id, project_id, 'n', 'note' from note join given using (root_id)
                 union all
-                select item.root_id, collection.project_id, 'g', left(lower(collection.name), 80)
+                select item.root_id, collection.project_id, 'g', collection.name
                 from collection_item item join collection on collection.id = item.collection_id
                 join given on given.root_id = item.root_id),
             lexemes (root_id, lexeme) as (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import Select, and_, case, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.catalog.facts import Location as LocationFact
@@ -49,7 +48,7 @@ def upsert_recorded(session: Session, rows: Sequence[Row]) -> dict[tuple[UUID | 
             ["location_id", "asset_id", "path", "shown_path", "size", "mtime_ns", "reason"],
             select(
                 *(Location.id, Location.asset_id, Location.path, Location.shown_path, Location.size),
-                *(Location.mtime_ns, func.cast(LocationPastReason.OVERWRITTEN.value, TEXT)),
+                *(Location.mtime_ns, cast(LocationPastReason.OVERWRITTEN.value, TEXT)),
             )
             .where(same_place, Location.asset_id.is_not(None), Location.asset_id != new.c.asset_id)
             .order_by(Location.id),
@@ -96,7 +95,7 @@ def insert_arriving(session: Session, rows: Sequence[Row]) -> dict[bytes, UUID]:
         .on_conflict_do_nothing(index_elements=_PLACE)
         .returning(Location.path, Location.id)
     )
-    return dict(inserted)
+    return {row.path: row.id for row in inserted}
 
 
 def _locations() -> Select[tuple[object, ...]]:
@@ -164,18 +163,15 @@ def list_locations_of_asset(session: Session, asset: AssetId) -> list[LocationFa
 
 
 def touch_seen(session: Session, locations: Collection[UUID]) -> None:
-    """Note that places were seen now, and are as they were."""
+    """Note that places were seen now, as they were: what was missing is there again."""
     ids = listed([{"v": id_} for id_ in locations], {"v": ID})
-    recorded = and_(Location.state == LocationState.MISSING.value, Location.asset_id.is_not(None))
     session.execute(
         update(Location)
         .where(Location.id.in_(select(ids.c.v)))
         .values(
             last_seen=func.clock_timestamp(),
             gone_at=None,
-            state=func.coalesce(
-                select(func.cast(LocationState.RECORDED.value, TEXT)).where(recorded).scalar_subquery(), Location.state
-            ),
+            state=case((Location.asset_id.is_(None), LocationState.ARRIVING.value), else_=LocationState.RECORDED.value),
         )
     )
 
@@ -198,11 +194,9 @@ def mark_missing(session: Session, locations: Collection[UUID]) -> list[UUID]:
     )
 
 
-def delete_empty(session: Session, locations: Collection[UUID]) -> None:
-    """Forget places that never held a known asset and are gone."""
-    from sqlalchemy import delete
-
-    session.execute(delete(Location).where(Location.id.in_(locations), Location.asset_id.is_(None)))
+def delete_location(session: Session, location: UUID) -> None:
+    """Remove a place whose past now belongs to another."""
+    session.execute(delete(Location).where(Location.id == location))
 
 
 def insert_past(session: Session, location: LocationFact, reason: LocationPastReason) -> None:
@@ -232,28 +226,6 @@ def move_location(session: Session, location: UUID, to: Mapping[str, object]) ->
 def move_past(session: Session, location: UUID, to: UUID) -> None:
     """Let the past of one place be that of another."""
     session.execute(update(LocationPast).where(LocationPast.location_id == location).values(location_id=to))
-
-
-def list_past(
-    session: Session, asset: AssetId
-) -> list[tuple[UUID | None, ProjectId | None, str, str, datetime.datetime]]:
-    """Return (root, project, shown path, reason, until) of places that an asset lay at before, latest first."""
-    rows = session.execute(
-        select(
-            Location.watch_root_id,
-            Location.project_id,
-            LocationPast.shown_path,
-            LocationPast.reason,
-            LocationPast.until,
-        )
-        .join(Location, Location.id == LocationPast.location_id)
-        .where(LocationPast.asset_id == asset)
-        .order_by(LocationPast.until.desc())
-    )
-    return [
-        (root, None if project is None else ProjectId(project), path, reason, until)
-        for root, project, path, reason, until in rows
-    ]
 
 
 def insert_root(session: Session, **values: object) -> bool:
