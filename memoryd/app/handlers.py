@@ -1,0 +1,33 @@
+"""The one table of chores: which kind of follow-up work is done by which function. Start-up checks that it is complete."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from memoryd.dispatch.facts import Chore
+from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.ids import ReproductionId
+from memoryd.ingest import enrichment
+from memoryd.reproduction import deciding, making
+from memoryd.storage.blob_store import BlobStore
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerContext:
+    """What a chore's handler may use. It opens its own units of work, as the tenant."""
+
+    database: Database
+    store: BlobStore
+    tenant: TenantScope
+    keys: Path
+
+
+Handler = Callable[[HandlerContext, Chore], None]
+
+
+def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
+    for subject in chore.subjects:
+        deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject))

@@ -1,0 +1,44 @@
+"""Making an asset again, over HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from memoryd.access.guards import Office, Reader, SubmitterCaller
+from memoryd.catalog.looking_up import check_seen, find_asset
+from memoryd.foundation.ids import ReproductionId
+from memoryd.reproduction import making
+from memoryd.reproduction.wire import ReproductionList, ReproductionRequest, ReproductionShape
+from memoryd.storage.blob_store import BlobStore
+
+router = APIRouter(tags=["reproduction"])
+
+
+@router.post("/assets/{ref}/reproductions", status_code=202)
+def make_again(ref: str, asked: ReproductionRequest, caller: SubmitterCaller, office: Office) -> ReproductionShape:
+    """Begin an attempt: computed for real, then compared. What is missing decides it at once as *not attempted*."""
+    assert isinstance(office.store, BlobStore)
+    with office.database.tenant_work(caller.tenant) as session:
+        asset_id = find_asset(session, ref, caller.sees)
+    attempt = making.make_again(office.database, office.store, caller, asset_id, pool=asked.pool)
+    with office.database.tenant_work(caller.tenant) as session:
+        return ReproductionShape.of(making.show_reproduction(session, attempt))
+
+
+@router.get("/assets/{ref}/reproductions")
+def list_attempts(ref: str, work: Reader) -> ReproductionList:
+    """The newest attempts to make an asset again."""
+    asset_id = find_asset(work.session, ref, work.caller.sees)
+    return ReproductionList(
+        items=[ReproductionShape.of(each) for each in making.list_reproductions(work.session, asset_id)]
+    )
+
+
+@router.get("/reproductions/{reproduction_id}")
+def show_attempt(reproduction_id: UUID, work: Reader) -> ReproductionShape:
+    """An attempt as it stands; poll until `state` is `decided`."""
+    attempt = making.show_reproduction(work.session, ReproductionId(reproduction_id))
+    check_seen(work.session, attempt.asset_id, work.caller.sees)
+    return ReproductionShape.of(attempt)

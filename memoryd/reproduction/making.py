@@ -1,0 +1,180 @@
+"""Asking for an asset to be made again: the plan, the inputs' bytes in the store, the job, and the record of the attempt."""
+
+from __future__ import annotations
+
+import datetime
+
+from memoryd.access import audit
+from memoryd.access.facts import Caller
+from memoryd.catalog import content
+from memoryd.dispatch.facts import FollowUp, Urgency
+from memoryd.dispatch.wire import InputFile as WireInput
+from memoryd.dispatch.wire import JobKind, Pin
+from memoryd.events import outbox
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import Database, Session
+from memoryd.foundation.errors import MemorydError, NotFound
+from memoryd.foundation.ids import AssetId, JobId, ReproductionId, new_id
+from memoryd.reproduction import queries
+from memoryd.reproduction.facts import Cause, Plan, Reproduction, State, Verdict
+from memoryd.reproduction.planning import extra_data_of, make_plan
+from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blobs import register
+from memoryd.submission.facts import Submission
+from memoryd.submission.submitting import submit
+
+CHORE_KIND = "compare_reproduction"
+CHORE_RECIPE = "v1"
+LISTED_LIMIT = 20
+
+
+class ReproductionNotFound(NotFound):
+    """There is no such attempt."""
+
+
+def make_again(database: Database, store: BlobStore, caller: Caller, asset_id: AssetId, *, pool: str) -> ReproductionId:
+    """Begin an attempt and return its id; where something is missing it is decided at once as *not attempted*.
+
+    Opens its own units of work: the inputs' bytes are copied into the store between them. Raises: AssetNotFound, and
+    what submission raises is told as a cause, not raised.
+    """
+    with database.tenant_work(caller.tenant) as session:
+        plan = make_plan(session, asset_id)
+    missing = [*plan.missing, *(_keep_inputs(database, store, caller, plan) if not plan.missing else ())]
+    attempt = ReproductionId(new_id())
+    if missing:
+        with database.tenant_work(caller.tenant) as session:
+            _record_not_attempted(session, caller, attempt, asset_id, plan, missing)
+        return attempt
+    try:
+        with database.tenant_work(caller.tenant) as session:
+            _record_and_submit(session, store, caller, attempt, asset_id, plan, pool)
+    except MemorydError as error:
+        if error.status >= 500:
+            raise
+        cause = Cause(code=error.slug, detail=f"{error.title} {error.detail}", next_step=error.hint or "")
+        with database.tenant_work(caller.tenant) as session:
+            _record_not_attempted(session, caller, attempt, asset_id, plan, [cause])
+    return attempt
+
+
+def _keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan) -> list[Cause]:
+    causes = []
+    for file in plan.inputs:
+        if store.exists(caller.tenant.slug, file.sha256):
+            continue
+        try:
+            with database.tenant_work(caller.tenant) as session:
+                asset = queries.find_assets_by_digest(session, [file.sha256])[file.sha256].id
+                stream = content.open_content(session, store, caller.tenant, AssetId(asset))
+            with stream:
+                stored = store.put_stream(caller.tenant.slug, stream)
+            if stored.sha256 != file.sha256:
+                causes.append(Cause(code="input-changed", detail=f"{file.name!r} no longer has the content it had"))
+                continue
+            with database.tenant_work(caller.tenant) as session:
+                register(session, [stored])
+        except MemorydError as error:
+            causes.append(Cause(code="input-unreachable", detail=error.detail, next_step=error.hint or ""))
+    return causes
+
+
+def _record_and_submit(
+    session: Session,
+    store: BlobStore,
+    caller: Caller,
+    attempt: ReproductionId,
+    asset_id: AssetId,
+    plan: Plan,
+    pool: str,
+) -> None:
+    queries.insert_reproduction(session, _row(caller, attempt, asset_id, plan, State.RUNNING))
+    audit.note(session, caller, "asset.reproduce", f"asset:{asset_id}", {"reproduction": str(attempt)})
+    submitted = submit(
+        session,
+        Submission(
+            prompt=plan.prompt.decode("ascii"),
+            extra_data=extra_data_of(plan),
+            project_id=plan.project_id,
+            kind=JobKind.REPRODUCE,
+            name="reproduction",
+            pool=pool,
+            urgency=Urgency.STANDARD,
+            recompute=True,
+            inputs=tuple(
+                WireInput(name=i.name, subfolder=i.subfolder, type=i.type, sha256=i.sha256.hex(), size=i.size)
+                for i in plan.inputs
+            ),
+            pins=tuple(
+                Pin(folder=p.folder, name=p.name, sha256=p.sha256.hex() if p.sha256 else None) for p in plan.pins
+            ),
+            follow_up=FollowUp(kind=CHORE_KIND, recipe=CHORE_RECIPE, subject=attempt),
+        ),
+        scope=caller.tenant,
+        caller=caller,
+        store=store,
+    )
+    queries.set_job(session, attempt, submitted.job_id)
+
+
+def _record_not_attempted(
+    session: Session,
+    caller: Caller,
+    attempt: ReproductionId,
+    asset_id: AssetId,
+    plan: Plan,
+    causes: list[Cause],
+) -> None:
+    queries.insert_reproduction(
+        session,
+        {
+            **_row(caller, attempt, asset_id, plan, State.DECIDED),
+            "verdict": Verdict.NOT_ATTEMPTED.value,
+            "causes": [cause.as_json() for cause in causes],
+            "decided_at": datetime.datetime.now(datetime.UTC),
+        },
+    )
+    facts: dict[str, Json] = {"reproduction": str(attempt), "causes": [cause.code for cause in causes]}
+    audit.note(session, caller, "asset.reproduce", f"asset:{asset_id}", facts)
+    outbox.announce(session, "reproduction.decided", attempt, {"verdict": Verdict.NOT_ATTEMPTED.value})
+
+
+def _row(caller: Caller, attempt: ReproductionId, asset_id: AssetId, plan: Plan, state: State) -> dict[str, object]:
+    return {
+        "id": attempt,
+        "asset_id": asset_id,
+        "project_id": plan.project_id,
+        "by_person": caller.person_id,
+        "state": state.value,
+        "plan": {**plan.as_json(), "of_asset": str(plan.asset_id)},
+    }
+
+
+def show_reproduction(session: Session, attempt: ReproductionId) -> Reproduction:
+    """Return an attempt as it stands. Raises: ReproductionNotFound. Who may see its asset is for the caller to check."""
+    row = queries.find_reproduction(session, attempt)
+    if row is None:
+        raise ReproductionNotFound(f"{attempt}", hint="`memoryd show ASSET` lists an asset's attempts")
+    return view_of(row)
+
+
+def list_reproductions(session: Session, asset_id: AssetId) -> list[Reproduction]:
+    """Return the newest attempts to make an asset again, LISTED_LIMIT at most."""
+    return [view_of(row) for row in queries.list_reproductions(session, asset_id, LISTED_LIMIT)]
+
+
+def view_of(row: queries.Found) -> Reproduction:
+    """Return a stored attempt as a value."""
+    return Reproduction(
+        id=ReproductionId(row.id),
+        asset_id=AssetId(row.asset_id),
+        state=State(row.state),
+        plan=row.plan,
+        job_id=JobId(row.job_id) if row.job_id else None,
+        verdict=Verdict(row.verdict) if row.verdict else None,
+        measures=row.measures,
+        causes=row.causes,
+        made_asset_id=AssetId(row.made_asset_id) if row.made_asset_id else None,
+        asked_at=row.at,
+        decided_at=row.decided_at,
+    )

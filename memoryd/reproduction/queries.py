@@ -1,0 +1,129 @@
+"""Every statement of this room. Reads the catalogue's tables, writes its own."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, text, update
+
+from memoryd.foundation.database import Session
+from memoryd.reproduction.tables import Reproduction
+
+Found = Row[Any]
+
+FIND_RUN = text(
+    """
+    with recursive line as (
+        select a.id, a.sha256, a.succeeds_id, 0 as step from asset a where a.id = :asset
+        union all
+        select b.id, b.sha256, b.succeeds_id, line.step + 1 from line join asset b on b.id = line.succeeds_id
+        where line.step < 1000
+    )
+    select line.id as asset_id, line.sha256, g.id as generation_id, g.project_id, g.prompt_document, g.extra_documents,
+           g.environment, o.node, o.batch_index, o.certain
+    from line
+    join generation_output o on o.asset_id = line.id
+    join generation g on g.id = o.generation_id and g.adopted_by is null and g.prompt_document is not null
+    order by line.step, (g.origin = 'job') desc, o.certain desc, g.recorded_at, g.id
+    limit 1
+    """
+)
+
+
+def find_run(session: Session, asset_id: UUID) -> Found | None:
+    """Return the best known run of an asset, or of the nearest one before it in its line.
+
+    A disclosed or re-encoded copy has no run of its own: what can be made again is what it was made from.
+    """
+    return session.execute(FIND_RUN, {"asset": asset_id}).first()
+
+
+def find_pinned_models(session: Session, generation_id: UUID) -> dict[tuple[str, str], bytes]:
+    """Return what is known of the weights a run used: (role, name) -> SHA-256."""
+    rows = session.execute(
+        text("select role, name, sha256 from generation_model where generation_id = :g and sha256 is not null"),
+        {"g": generation_id},
+    )
+    return {(row.role, row.name): bytes(row.sha256) for row in rows}
+
+
+def find_input_digests(session: Session, generation_id: UUID) -> dict[tuple[str, str], bytes]:
+    """Return the content of the files a run read, where it is known: (node, input) -> SHA-256."""
+    rows = session.execute(
+        text("select node, input, sha256 from generation_input where generation_id = :g and sha256 is not null"),
+        {"g": generation_id},
+    )
+    return {(row.node, row.input): bytes(row.sha256) for row in rows}
+
+
+def find_assets_by_digest(session: Session, digests: Sequence[bytes]) -> dict[bytes, Found]:
+    """Return the assets with these contents: SHA-256 -> (id, size)."""
+    rows = session.execute(text("select id, sha256, size from asset where sha256 = any(:d)"), {"d": list(digests)})
+    return {bytes(row.sha256): row for row in rows}
+
+
+def find_job_result(session: Session, job_id: UUID) -> dict[str, Any] | None:
+    """Return how a job ended, as recorded, or None where nothing was (a job that was given up or cancelled)."""
+    found = session.execute(text("select result from job_detail where job_id = :job"), {"job": job_id}).scalar()
+    return dict(found) if found is not None else None
+
+
+def find_last_event(session: Session, job_id: UUID) -> Found | None:
+    """Return the last thing that happened to a job."""
+    return session.execute(
+        text("select state, reason from job_event where job_id = :job order by seq desc limit 1"), {"job": job_id}
+    ).first()
+
+
+def find_digest(session: Session, asset_id: UUID) -> bytes:
+    """Return an asset's SHA-256."""
+    return bytes(session.execute(text("select sha256 from asset where id = :a"), {"a": asset_id}).scalar_one())
+
+
+def find_generation_of_job(session: Session, job_id: UUID) -> UUID | None:
+    """Return the run that a job became."""
+    found: UUID | None = session.execute(
+        text("select id from generation where job_id = :job and adopted_by is null order by recorded_at limit 1"),
+        {"job": job_id},
+    ).scalar()
+    return found
+
+
+def insert_reproduction(session: Session, values: Mapping[str, object]) -> None:
+    """Record an attempt."""
+    session.execute(insert(Reproduction).values(**values))
+
+
+def find_reproduction(session: Session, reproduction_id: UUID, *, lock: bool = False) -> Found | None:
+    """Return an attempt; `lock` keeps it for the transaction, so that it is decided once."""
+    statement = select(*Reproduction.__table__.columns).where(Reproduction.id == reproduction_id)
+    return session.execute(statement.with_for_update() if lock else statement).first()
+
+
+def list_reproductions(session: Session, asset_id: UUID, limit: int) -> Sequence[Found]:
+    """Return the attempts to make an asset again, newest first."""
+    return session.execute(
+        select(*Reproduction.__table__.columns)
+        .where(Reproduction.asset_id == asset_id)
+        .order_by(Reproduction.at.desc(), Reproduction.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def set_job(session: Session, reproduction_id: UUID, job_id: UUID) -> None:
+    """Note the job that does the attempt."""
+    session.execute(update(Reproduction).where(Reproduction.id == reproduction_id).values(job_id=job_id))
+
+
+def decide(session: Session, reproduction_id: UUID, values: Mapping[str, object], now: datetime.datetime) -> bool:
+    """Write a verdict, once; return whether it was ours to write."""
+    decided = session.execute(
+        update(Reproduction)
+        .where(Reproduction.id == reproduction_id, Reproduction.state != "decided")
+        .values(state="decided", decided_at=now, **values)
+        .returning(Reproduction.id)
+    )
+    return decided.first() is not None
