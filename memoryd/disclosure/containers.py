@@ -9,10 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageSequence, UnidentifiedImageError
-
 from memoryd.disclosure.facts import Kept
 from memoryd.foundation.errors import MemorydError, NotAcceptable
+from memoryd.imaging.decoding import ImageInexact, ImageTooLarge, ImageUnreadable
+from memoryd.imaging.pixels import pixel_digest
 
 _HEAD = 64
 _PIECE = 1 << 20
@@ -49,12 +49,6 @@ NOT_EMBEDDABLE = {
 
 _DECODED = frozenset({"image/gif", "image/tiff", "image/avif"})
 """Kinds whose frames are compared after decoding."""
-
-PIXELS_LIMIT = 89_000_000
-"""Pixels of a frame that is decoded. Source: Pillow's own guard against decompression bombs."""
-
-FRAMES_LIMIT = 1_000
-"""Frames that are decoded for the comparison."""
 
 
 class CannotCarry(NotAcceptable):
@@ -131,21 +125,12 @@ def compare_kept(source: Path, signed: Path, media_type: str) -> Kept:
 
 def _compare_pixels(source: Path, signed: Path) -> Kept:
     try:
-        with Image.open(source) as before, Image.open(signed) as after:
-            if before.width * before.height > PIXELS_LIMIT:
-                return Kept.NOT_COMPARED
-            for number, (one, other) in enumerate(
-                zip_longest(ImageSequence.Iterator(before), ImageSequence.Iterator(after)), start=1
-            ):
-                if one is None or other is None or one.mode != other.mode or one.tobytes() != other.tobytes():
-                    raise NotKept(
-                        f"the pixels of frame {number} are not the original's", hint="the original is untouched"
-                    )
-                if number >= FRAMES_LIMIT:
-                    return Kept.NOT_COMPARED
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        before, after = pixel_digest(source), pixel_digest(signed)
+    except (ImageUnreadable, ImageInexact, ImageTooLarge):
         # This machine's decoder knows this kind not, or not this file: then nothing was compared, and that is said.
         return Kept.NOT_COMPARED
+    if before != after:
+        raise NotKept("its pixels are not the original's", hint="the original is untouched")
     return Kept.PIXELS
 
 

@@ -8,6 +8,7 @@ import enum
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
+from memoryd.foundation.ids import AssetId, DisclosureId
 from memoryd.workflows.facts import Parameters
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -156,6 +157,26 @@ class Signed:
     kept: Kept
     parent_kept: bool
     """Whether the source carried a manifest already, which is now the parent."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosed:
+    """A signed copy of an asset, as recorded. `new` is False where the same was said before by the same signer."""
+
+    id: DisclosureId
+    original_id: AssetId
+    disclosed_id: AssetId
+    source_type: SourceType
+    statement: dict[str, object]
+    manifest_id: str
+    signer: str
+    development: bool
+    timestamped: bool
+    layers: tuple[str, ...]
+    kept: str
+    state: str
+    created_at: datetime.datetime
+    new: bool
 
 
 class State(enum.StrEnum):

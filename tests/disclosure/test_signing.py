@@ -164,7 +164,8 @@ def test_other_containers_are_signed_and_compared(
     signed = sign_file(source, tmp_path / f"signed-{name}", statement, identity)
     assert signed.kept is kept
     assert verify_file(tmp_path / f"signed-{name}").good
-    assert Image.open(tmp_path / f"signed-{name}").tobytes() == Image.open(source).tobytes()
+    with Image.open(tmp_path / f"signed-{name}") as after, Image.open(source) as before:
+        assert after.tobytes() == before.tobytes()
 
 
 @pytest.mark.parametrize(
