@@ -5,7 +5,7 @@ Integers that may exceed 2^53 (seeds, and any literal of a graph) are texts; dig
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
@@ -110,7 +110,7 @@ class SideShape(BaseModel):
     """An input's value on one side of a difference: absent, a literal, or a link to a node's output."""
 
     present: bool
-    literal: Json
+    literal: JsonValue
     link: NodeShape | None
     slot: int | None
 
@@ -142,7 +142,7 @@ def show_finding(finding: Finding) -> FindingShape:
     return FindingShape(**finding.as_json())
 
 
-def show_literal(value: Json) -> Json:
+def show_literal(value: Json) -> JsonValue:
     """Return a literal that every JSON reader reads exactly: integers beyond 2^53 as text."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT_LIMIT:
         return str(value)

@@ -1,0 +1,254 @@
+"""`extract` and `diff`: what a file says about how it was made, and what differs between two. Files need no server."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memoryd.foundation.canonical_json import canonical_bytes
+from memoryd.foundation.errors import NotAcceptable, NotFound
+from memoryd.foundation.findings import Finding
+from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, read_stream
+from memoryd.plugin_api.facts import Completeness, Reading
+from memoryd.workflows.difference import diff_graphs
+from memoryd.workflows.facts import Graph, Identities, Parameters
+from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
+from memoryd.workflows.identity import identify
+from memoryd.workflows.parameters import read_parameters
+from memoryd.workflows.wire import show_difference, show_finding, show_identities, show_parameters
+from memoryd_cli.client import server
+from memoryd_cli.output import as_json, say, table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_SHOWN_LIMIT = 300
+"""Characters of a value that are shown in plain output; JSON has them all."""
+
+
+class FileNotReadable(NotFound):
+    """This file cannot be read."""
+
+
+class FormatNotKnown(NotAcceptable):
+    """No installed plugin reads this file."""
+
+
+class FileHasNoGraph(NotAcceptable):
+    """This file does not carry an executed graph."""
+
+
+class NoSuchDocument(NotFound):
+    """This file carries no text under that key."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Extract:
+    """What a file says."""
+
+    reading: Reading | None
+    completeness: Completeness | None
+    graph: Graph | None
+    identities: Identities | None
+    parameters: Parameters | None
+    findings: tuple[Finding, ...]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `extract` and `diff`."""
+    app.command("extract")(extract)
+    app.command("diff")(diff)
+
+
+def _extract(path: Path) -> _Extract:
+    """Read a file through the plugin door; a JSON file counts as a prompt in API format."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_SIZE)
+            plugin = choose_plugin(head)
+            if plugin is None:
+                if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                    raise FormatNotKnown(str(path), hint="see which formats are read: `memoryd extract --help`")
+                stream.seek(0)
+                return _understood(None, None, stream.read(DOCUMENT_LIMIT + 1), path, ())
+            reading = read_stream(plugin, stream)
+            stream.seek(0)
+            completeness = plugin.completeness(stream)
+    except OSError as error:
+        raise FileNotReadable(f"{path}: {error.strerror or error}") from error
+    raw = reading.carriers[reading.prompt].raw if reading.prompt is not None else None
+    return _understood(reading, completeness, raw, path, reading.findings)
+
+
+def _understood(
+    reading: Reading | None,
+    completeness: Completeness | None,
+    raw: bytes | None,
+    path: Path,
+    found: tuple[Finding, ...],
+) -> _Extract:
+    graph, findings = parse_graph(raw) if raw is not None else (None, ())
+    identities = identify(graph) if graph else None
+    parameters = read_parameters(graph, filename=path.name) if graph else None
+    more = (*(identities.findings if identities else ()), *(parameters.findings if parameters else ()))
+    return _Extract(
+        reading=reading,
+        completeness=completeness,
+        graph=graph,
+        identities=identities,
+        parameters=parameters,
+        findings=(*found, *findings, *more),
+    )
+
+
+def extract(
+    file: Annotated[Path, typer.Argument(help="A PNG that ComfyUI saved, or a prompt in API format as .json.")],
+    document: Annotated[str | None, typer.Option(help="Print only the text under this key, verbatim.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show what a file says about how it was made: parameters, texts, and what could not be read."""
+    read = _extract(file)
+    if document is not None:
+        _print_document(read, document)
+    elif json:
+        as_json(_shape(file, read))
+    else:
+        _show(read)
+
+
+def _print_document(read: _Extract, key: str) -> None:
+    carriers = read.reading.carriers if read.reading else ()
+    raw = next((carrier.raw for carrier in carriers if carrier.key == key), None)
+    if raw is None:
+        keys = ", ".join(dict.fromkeys(carrier.key for carrier in carriers)) or "none"
+        raise NoSuchDocument(repr(key), hint=f"its keys are: {keys}")
+    sys.stdout.buffer.write(raw)
+
+
+def _shape(file: Path, read: _Extract) -> dict[str, Any]:
+    reading = read.reading
+    return {
+        "file": str(file),
+        "plugin": reading.plugin if reading else None,
+        "plugin_version": reading.version if reading else None,
+        "media_type": reading.media_type if reading else "application/json",
+        "completeness": read.completeness.value if read.completeness else None,
+        "width": reading.width if reading else None,
+        "height": reading.height if reading else None,
+        "identities": show_identities(read.identities).model_dump() if read.identities else None,
+        "parameters": show_parameters(read.parameters).model_dump() if read.parameters else None,
+        "documents": [
+            {
+                "place": carrier.place,
+                "key": carrier.key,
+                "size": len(carrier.raw),
+                "sha256": hashlib.sha256(carrier.raw).hexdigest(),
+            }
+            for carrier in (reading.carriers if reading else ())
+        ],
+        "findings": [show_finding(finding).model_dump() for finding in read.findings],
+    }
+
+
+def _show(read: _Extract) -> None:
+    if read.reading is not None:
+        size = f"{read.reading.width} x {read.reading.height}" if read.reading.width else "size unknown"
+        say(f"{read.reading.media_type}, {size}, {read.completeness.value if read.completeness else 'unknown'}")
+    if read.parameters is not None:
+        _show_parameters(read.parameters)
+    if read.identities is not None:
+        say(f"workflow  {read.identities.workflow.hex()}")
+        say(f"exact     {read.identities.exact.hex()}")
+    if read.reading is not None and read.reading.carriers:
+        say()
+        table(
+            ("text", "place", "bytes"),
+            [(carrier.key, carrier.place, len(carrier.raw)) for carrier in read.reading.carriers],
+        )
+    if read.graph is None:
+        say("no executed graph in this file")
+    if read.findings:
+        say()
+        table(("finding", "where", "detail"), [(f.code, f.where, f.detail) for f in read.findings])
+
+
+def _show_parameters(parameters: Parameters) -> None:
+    for use in parameters.prompts:
+        say(f"{use.polarity.value:9} {_short(use.text)}{'  (template)' if use.is_template else ''}")
+    for sampler in parameters.samplers:
+        facts = {
+            "seed": sampler.seed,
+            "steps": sampler.steps,
+            "cfg": sampler.cfg,
+            "sampler": sampler.sampler,
+            "scheduler": sampler.scheduler,
+            "denoise": sampler.denoise,
+        }
+        told = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in facts.items())
+        say(f"sampling  {told}  ({sampler.class_type} {sampler.node})")
+    for model in parameters.models:
+        strengths = [s for s in (model.strength_model, model.strength_clip) if s is not None]
+        say(f"model     {model.role}: {model.name}{''.join(f'  {strength:g}' for strength in strengths)}")
+    for given in parameters.inputs:
+        say(f"input     {given.name}{f'  sha256 {given.sha256.hex()}' if given.sha256 else ''}")
+    if not parameters.generates:
+        say("nothing in this graph generates: no sampler among what the picture came from")
+    if not parameters.certain:
+        say(f"uncertain: several nodes save; this is what node {parameters.node} saved")
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="A file, or an asset (id, start of its hash, path).")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    json: AsJson = False,
+) -> None:
+    """Show what differs between two graphs, input by input. Files are compared here, anything else by the server."""
+    if Path(a).is_file() and Path(b).is_file():
+        difference = show_difference(diff_graphs(_graph(Path(a)), _graph(Path(b)))).model_dump()
+    else:
+        difference = server().get("/graph-differences", a=a, b=b)
+    if json:
+        as_json(difference)
+    else:
+        _show_difference(difference)
+
+
+def _graph(path: Path) -> Graph:
+    read = _extract(path)
+    if read.graph is None:
+        reasons = "; ".join(finding.detail for finding in read.findings) or "it has no text `prompt`"
+        raise FileHasNoGraph(f"{path}: {reasons}", hint=f"see what it carries: memoryd extract {path}")
+    return read.graph
+
+
+def _show_difference(difference: dict[str, Any]) -> None:
+    if difference["same"]:
+        say("the same graph")
+        return
+    say("the same workflow, other values" if difference["same_workflow"] else "different workflows")
+    rows = [
+        (f"{change['class_type']}.{change['input']}", _side(change["before"]), _side(change["after"]))
+        for change in difference["changes"]
+    ]
+    if rows:
+        table(("input", "a", "b"), rows)
+    for word, nodes in (("only in a", difference["removed"]), ("only in b", difference["added"])):
+        for node in nodes:
+            say(f"{word}: {node['class_type']} ({node['node']}{': ' + node['title'] if node['title'] else ''})")
+
+
+def _side(side: dict[str, Any]) -> str:
+    if not side["present"]:
+        return "(absent)"
+    if side["link"]:
+        return f"from {side['link']['class_type']} ({side['link']['node']}), output {side['slot']}"
+    literal = side["literal"]
+    return _short(literal if isinstance(literal, str) else canonical_bytes(literal).decode("ascii"))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_LIMIT else f"{text[:_SHOWN_LIMIT]}… ({len(text)} characters)"
