@@ -1,0 +1,78 @@
+"""`memoryd worker` and `memoryd stand-in`: the processes of a GPU machine, and the engine for where there is none."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from memoryd.foundation.logging import begin_logging
+from memoryd_cli.output import say
+
+TOKEN_VARIABLE = "MEMORYD_JOIN_TOKEN"  # noqa: S105 # the name of a variable, no token
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(worker)
+    app.command(name="stand-in")(stand_in)
+
+
+def worker(
+    server: Annotated[str, typer.Option(help="Address of the memoryd server.", envvar="MEMORYD_URL")],
+    comfyui: Annotated[str, typer.Option(help="Address of the ComfyUI that runs the jobs.")] = "http://127.0.0.1:8188",
+    token: Annotated[
+        str | None, typer.Option(help="One-time token from `memoryd workers add`.", envvar=TOKEN_VARIABLE)
+    ] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder for key and unfinished work.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name that people see; by default the machine's.")] = None,
+    gpu_uuid: Annotated[str | None, typer.Option(help="The GPU's UUID, as nvidia-smi shows it.")] = None,
+    drain_limit: Annotated[float, typer.Option(help="Seconds that a running job may go on after SIGTERM.")] = 25.0,
+) -> None:
+    """Run jobs of a server on a ComfyUI until SIGTERM or Ctrl-C; the running job is finished first."""
+    from memoryd.app.supervising import die_with_supervisor
+    from memoryd.worker.agent import Agent, Options
+    from memoryd.worker.stopping import Stopping
+
+    die_with_supervisor()
+    begin_logging(os.environ.get("MEMORYD_LOG_LEVEL", "INFO"))
+    stopping = Stopping(drain_limit)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stopping.ask()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    home = Path(os.environ.get("MEMORYD_HOME") or Path.home() / ".memoryd")
+    options = Options(
+        server=server, comfyui=comfyui, state=state or home / "worker", token=token, label=label, gpu_uuid=gpu_uuid
+    )
+    Agent(options, stopping).run()
+
+
+def stand_in(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8188,
+    output_directory: Annotated[
+        Path | None, typer.Option(help="Where pictures go; by default a temporary folder.")
+    ] = None,
+    input_directory: Annotated[
+        Path | None, typer.Option(help="Where inputs lie; by default a temporary folder.")
+    ] = None,
+    delay: Annotated[float, typer.Option(help="Seconds added to each executed node.")] = 0.0,
+    seed_noise: Annotated[bool, typer.Option("--seed-noise", help="Paint another picture each time.")] = False,
+) -> None:
+    """Run a small engine that speaks ComfyUI's protocol: no model, no GPU; for trying things out."""
+    from memoryd.app.supervising import die_with_supervisor
+    from memoryd.stand_in.serving import Options, serve
+
+    die_with_supervisor()
+    begin_logging(os.environ.get("MEMORYD_LOG_LEVEL", "WARNING"))
+    options = Options(
+        host=host, port=port, output=output_directory, input=input_directory, delay_s=delay, noisy=seed_noise
+    )
+    serve(options, announce=say)

@@ -1,0 +1,128 @@
+"""Signs of life, from a thread of their own: a node that holds Python's lock must not cost the lease."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from uuid import UUID
+
+from memoryd.dispatch.wire import Beat, Claimed, HeartbeatRequest, LeaseState
+from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.logging import log_for
+from memoryd.worker.server_link import ServerLink
+
+BEATS_PER_LEASE = 3
+"""A lease survives two lost signs of life."""
+
+_log = log_for(__name__)
+
+
+class Lease:
+    """One job's lease as this worker sees it. Written by the run and by the heartbeat, so every member is one value."""
+
+    def __init__(self, claimed: Claimed) -> None:
+        """The job has just been claimed, or found again after a restart."""
+        self.claimed = claimed
+        self.phase = "starting"
+        self.node: str | None = None
+        self.progress: float | None = None
+        self.cancelled = threading.Event()
+        self.lost = threading.Event()
+
+    def tell(self, phase: str, *, node: str | None = None, progress: float | None = None) -> None:
+        """Say what is done now; progress never goes back."""
+        self.phase, self.node = phase, node
+        if progress is not None:
+            self.progress = max(self.progress or 0.0, min(progress, 1.0))
+
+    def beat(self) -> Beat:
+        """The present sign of life."""
+        job = self.claimed
+        return Beat(
+            job_id=job.job_id,
+            fence=job.fence,
+            token=job.token,
+            progress=self.progress,
+            phase=self.phase,
+            node=self.node,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often signs of life are sent, in seconds: the server's wish, and at most a third of the shortest lease."""
+
+    wish_s: float
+
+    def interval(self, held: list[Lease]) -> float:
+        """Return the seconds to the next sign of life."""
+        return min([self.wish_s, *(lease.claimed.lease_s / BEATS_PER_LEASE for lease in held)])
+
+
+class Heartbeat:
+    """Sends signs of life for all held leases until it is stopped. Thread-safe."""
+
+    def __init__(self, link: ServerLink, incarnation: UUID, rhythm: Rhythm) -> None:
+        """The thread starts with `start`."""
+        self._link = link
+        self._incarnation = incarnation
+        self._rhythm = rhythm
+        self._leases: dict[UUID, Lease] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self.drain = threading.Event()
+
+    def start(self) -> None:
+        """Start sending."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sending."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(timeout=1)
+
+    def hold(self, lease: Lease) -> None:
+        """Send signs of life for this lease from now on, the first at once."""
+        with self._lock:
+            self._leases[lease.claimed.job_id] = lease
+        self._wake.set()
+
+    def let_go(self, lease: Lease) -> None:
+        """Send no more signs of life for this lease."""
+        with self._lock:
+            self._leases.pop(lease.claimed.job_id, None)
+
+    def beat_once(self) -> bool:
+        """Send one sign of life for everything held, and note the answers. Returns whether the server answered."""
+        with self._lock:
+            held = dict(self._leases)
+        request = HeartbeatRequest(incarnation=self._incarnation, leases=[lease.beat() for lease in held.values()])
+        try:
+            answer = self._link.heartbeat(request)
+        except MemorydError as error:
+            _log.warning("no heartbeat: %s", error.detail)
+            return False
+        if answer.drain:
+            self.drain.set()
+        else:
+            self.drain.clear()
+        for word in answer.leases:
+            lease = held.get(word.job_id)
+            if lease is None:
+                continue
+            if word.answer is LeaseState.CANCEL:
+                lease.cancelled.set()
+            elif word.answer is LeaseState.LOST:
+                lease.lost.set()
+        return True
+
+    def _beat_on(self) -> None:
+        while not self._stopped.is_set():
+            self._wake.clear()
+            self.beat_once()
+            with self._lock:
+                held = list(self._leases.values())
+            self._wake.wait(self._rhythm.interval(held))

@@ -1,0 +1,200 @@
+"""The server, as a worker sees it: one method per call of the protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from memoryd.dispatch.wire import (
+    LEASE_LOST,
+    PROTOCOL,
+    PROTOCOL_HEADER,
+    ClaimAnswer,
+    Claimed,
+    ClaimRequest,
+    CompleteAnswer,
+    CompleteRequest,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    InputFile,
+    JoinAnswer,
+    JoinRequest,
+    LeaveRequest,
+    Output,
+    OutputStored,
+    RegisterAnswer,
+    RegisterRequest,
+    ReleaseRequest,
+)
+from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
+
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 30
+_CHUNK = 1024 * 1024
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class ServerDown(Unavailable):
+    """The memoryd server does not answer."""
+
+
+class KeyRefused(NotRecognised):
+    """The server does not know this worker."""
+
+
+class CallRefused(NotAcceptable):
+    """The server refused what the worker sent."""
+
+
+class LeaseLost(Conflict):
+    """The job is no longer this worker's."""
+
+
+class BytesDiffer(NotAcceptable):
+    """The bytes that arrived are not those that were named."""
+
+
+class ServerLink:
+    """Calls to one server. Thread-safe; close it."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        """`url` is the server's address without `/v1`; `key` is this worker's, None before joining."""
+        headers = {PROTOCOL_HEADER: str(PROTOCOL)} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=f"{self.url}/v1",
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def join(self, request: JoinRequest) -> JoinAnswer:
+        """Turn a one-time token into a key. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/join", request, JoinAnswer)
+
+    def register(self, request: RegisterRequest) -> RegisterAnswer:
+        """Tell of this start of the worker. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/register", request, RegisterAnswer)
+
+    def claim(self, request: ClaimRequest) -> Claimed | None:
+        """Return a job, or None when none came in time. Raises: KeyRefused, CallRefused, ServerDown."""
+        answer = self._post("/work/claim", request, timeout_s=request.wait_s + ANSWER_TIMEOUT_S)
+        return None if answer.status_code == httpx.codes.NO_CONTENT else _read(answer, ClaimAnswer).job
+
+    def heartbeat(self, request: HeartbeatRequest) -> HeartbeatAnswer:
+        """Return the server's word on every lease. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/heartbeat", request, HeartbeatAnswer)
+
+    def fetch_input(self, claimed: Claimed, file: InputFile, target: Path) -> None:
+        """Write an input's bytes to `target`. Raises: BytesDiffer, LeaseLost, CallRefused, ServerDown."""
+        digest = hashlib.sha256()
+        lease: dict[str, str | int] = {"fence": claimed.fence, "token": claimed.token}
+        path = f"/work/inputs/{claimed.job_id}/{file.sha256}"
+        try:
+            with self._http.stream("GET", path, params=lease) as answer, target.open("wb") as written:
+                if answer.is_error:
+                    answer.read()
+                    _checked(answer)
+                for chunk in answer.iter_bytes(_CHUNK):
+                    digest.update(chunk)
+                    written.write(chunk)
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+        if digest.hexdigest() != file.sha256:
+            raise BytesDiffer(
+                f"{file.name}: {digest.hexdigest()} arrived", hint="the server's store is damaged: doctor"
+            )
+
+    def upload_output(self, job_id: UUID, fence: int, token: str, output: Output, source: Path) -> None:
+        """Send an output's bytes. Raises: BytesDiffer, LeaseLost, CallRefused, ServerDown."""
+        lease: dict[str, str | int] = {"fence": fence, "token": token, "sha256": output.sha256}
+        # A length, not chunks: a proxy in front of the server may refuse a body of unknown size.
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(source.stat().st_size)}
+        try:
+            answer = self._http.put(
+                f"/work/outputs/{job_id}/{output.index}", params=lease, headers=headers, content=_chunks(source)
+            )
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+        stored = _read(_checked(answer), OutputStored)
+        if stored.sha256 != output.sha256:
+            raise BytesDiffer(f"{output.filename}: the server has {stored.sha256}", hint="it is sent again")
+
+    def complete(self, request: CompleteRequest) -> CompleteAnswer:
+        """Tell how a job ended; may be told again. Raises: LeaseLost, CallRefused, KeyRefused, ServerDown."""
+        return self._call("/work/complete", request, CompleteAnswer)
+
+    def release(self, request: ReleaseRequest) -> None:
+        """Give a job back. Raises: LeaseLost, CallRefused, KeyRefused, ServerDown."""
+        self._post("/work/release", request)
+
+    def leave(self, incarnation: UUID) -> None:
+        """Say that this start takes no more work. Raises: KeyRefused, CallRefused, ServerDown."""
+        self._post("/work/leave", LeaveRequest(incarnation=incarnation))
+
+    def _call(self, path: str, request: BaseModel, shape: type[Answer]) -> Answer:
+        return _read(self._post(path, request), shape)
+
+    def _post(self, path: str, request: BaseModel, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Response:
+        try:
+            return _checked(
+                self._http.post(
+                    path,
+                    content=request.model_dump_json(),
+                    headers={"Content-Type": "application/json"},
+                    timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+                )
+            )
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+
+    def _down(self, error: Exception) -> ServerDown:
+        return ServerDown(
+            f"{self.url}: {str(error) or type(error).__name__}", hint="the worker goes on trying; is the server up?"
+        )
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_error:
+        return answer
+    try:
+        told = answer.json()
+    except ValueError:
+        told = {}
+    problem = told if isinstance(told, dict) else {}
+    sentence = f"{answer.request.url.path}: {problem.get('detail') or answer.status_code}"
+    if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        raise ServerDown(sentence, hint=problem.get("hint"))
+    if str(problem.get("type", "")).endswith(LEASE_LOST):
+        raise LeaseLost(sentence, hint="another worker has it, or somebody cancelled it")
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise KeyRefused(sentence, hint="`memoryd workers add` on the server prints a new join command")
+    raise CallRefused(sentence, hint=problem.get("hint"))
+
+
+def _read(answer: httpx.Response, shape: type[Answer]) -> Answer:
+    try:
+        return shape.model_validate_json(answer.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CallRefused(
+            f"{answer.request.url.path} answered what no memoryd server answers: {first['msg']}",
+            hint=f"is this the address of a memoryd server? process {os.getpid()} speaks protocol {PROTOCOL}",
+        ) from None
