@@ -60,13 +60,13 @@ def compare(there: Mapping[bytes, Seen], known: Mapping[bytes, Known]) -> Change
     back: list[UUID] = []
     arrived: dict[tuple[int, int, int], list[bytes]] = {}
     for path, face in there.items():
-        place = known.get(path)
-        if place is None:
+        before = known.get(path)
+        if before is None:
             arrived.setdefault(_trait(face), []).append(path)
-        elif place.face is None or _trait(place.face) != _trait(face):
+        elif before.face is None or _trait(before.face) != _trait(face):
             read.append(path)
-        elif not place.present:
-            back.append(place.id)
+        elif not before.present:
+            back.append(before.id)
     renamed: list[tuple[UUID, bytes]] = []
     for trait, paths in arrived.items():
         candidates = left.get(trait, [])

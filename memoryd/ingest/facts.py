@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from memoryd.catalog.facts import AssetRecord, LocationRecord, RecordedAsset
+from memoryd.catalog.facts import AssetRecord, Custody, LocationRecord, RecordedAsset
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, QuarantineId, WatchRootId
@@ -17,15 +17,6 @@ from memoryd.workflows.facts import PreparedDocument, PreparedGraph
 
 BATCH_LIMIT = 500
 """Files of one recording transaction at most. Source: inserts gain nothing beyond batches of 100 to 1,000."""
-
-
-class Custody(enum.StrEnum):
-    """Who holds a file's bytes."""
-
-    REFERENCE = "reference"
-    """The folder does; memoryd remembers where."""
-    KEEP = "keep"
-    """memoryd does: a copy (or reflink) lies in the blob store, and the folder may go."""
 
 
 class StoredFile(Protocol):
@@ -116,8 +107,9 @@ class Folder:
 class PreparedFile:
     """One file, read without a database: everything that recording needs to know.
 
-    `place` is the path below the root (absolute without a root), `shown` the whole path as people read it. `asset`, `documents` and `graph` are there only in the states READ and
-    UNREAD; `reason` only in REFUSED. `stored` is set when its bytes were copied into the blob store.
+    `place` is the path below the root (absolute without a root), `shown` the whole path as people read it. `asset`,
+    `documents` and `graph` are there only in the states READ and UNREAD; `reason` only in REFUSED, and in WAITING what it
+    would be refused for. `stored` is set when its bytes were copied into the blob store.
     """
 
     path: Path
@@ -170,8 +162,8 @@ class JobFacts:
 
     `prompt_document` is the executed prompt (API format), verbatim JSON bytes; `extra_documents` are the other texts
     that were sent with it ((key, JSON bytes), in order: `workflow`, …). `inputs` are the contents (32 bytes) that the
-    worker put under the names the graph uses. `cached_nodes` were not executed again, by ComfyUI's own report.
-    `origin` is a `GenerationOrigin`.
+    worker put under the names the graph uses; `pins` are the weights (32 bytes) it proved for (role, name as written).
+    `cached_nodes` were not executed again, by ComfyUI's own report.
     """
 
     job_id: JobId
@@ -185,6 +177,7 @@ class JobFacts:
     ended_at: datetime.datetime | None = None
     cached_nodes: tuple[str, ...] = ()
     inputs: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    pins: Mapping[tuple[str, str], bytes] = dataclasses.field(default_factory=dict)
     attribution_source: str = "job"
 
 
@@ -238,3 +231,24 @@ class QuarantinedFile:
     first_seen_at: datetime.datetime
     next_try_at: datetime.datetime | None
     resolved_at: datetime.datetime | None
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
+    custody: Custody = Custody.REFERENCE
+
+
+__all__ = [
+    "BATCH_LIMIT",
+    "Custody",
+    "FileState",
+    "Folder",
+    "JobFacts",
+    "JobOutput",
+    "Prepared",
+    "PreparedFile",
+    "QuarantinedFile",
+    "Reason",
+    "Recorded",
+    "RootHealth",
+    "Seen",
+    "StoredFile",
+]

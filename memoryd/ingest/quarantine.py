@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from memoryd.access.facts import Sees
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound
-from memoryd.foundation.ids import QuarantineId, WatchRootId, new_id
+from memoryd.foundation.ids import PersonId, ProjectId, QuarantineId, WatchRootId, new_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.ingest import queries
-from memoryd.ingest.facts import PreparedFile, QuarantinedFile
+from memoryd.ingest.facts import Custody, Folder, PreparedFile, QuarantinedFile
 
 FIRST_RETRY_AFTER = datetime.timedelta(minutes=1)
 RETRY_AT_MOST_AFTER = datetime.timedelta(days=1)
@@ -31,10 +32,11 @@ def next_try(tries: int, now: datetime.datetime) -> datetime.datetime | None:
     """Return when to try again after `tries` failures, doubling from FIRST_RETRY_AFTER; None after TRIES_LIMIT."""
     if tries >= TRIES_LIMIT:
         return None
-    return now + min(FIRST_RETRY_AFTER * 2 ** (tries - 1), RETRY_AT_MOST_AFTER)
+    doubled: datetime.timedelta = FIRST_RETRY_AFTER * (1 << (tries - 1))
+    return now + min(doubled, RETRY_AT_MOST_AFTER)
 
 
-def put(session: Session, files: Sequence[PreparedFile], now: datetime.datetime) -> int:
+def put(session: Session, folder: Folder, files: Sequence[PreparedFile], now: datetime.datetime) -> int:
     """Put refused files into quarantine (INV-8), each with its reason; return how many."""
     refused = {place_of(file): file for file in files if file.reason is not None}
     tried = queries.list_tries(session, list(refused))
@@ -54,6 +56,9 @@ def put(session: Session, files: Sequence[PreparedFile], now: datetime.datetime)
                 "reason": file.reason.value,
                 "detail": file.detail,
                 "next_try_at": next_try(tried.get(place, 0) + 1, now),
+                "project_id": folder.project_id,
+                "person_id": folder.person_id,
+                "custody": folder.custody.value,
             }
         )
     queries.upsert_quarantine(session, rows)
@@ -82,9 +87,14 @@ def left_alone(
 
 
 def list_quarantine(
-    session: Session, *, cursor: str | None = None, limit: int | None = None, resolved: bool = False
+    session: Session,
+    *,
+    sees: Sees = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+    resolved: bool = False,
 ) -> Page[QuarantinedFile]:
-    """Return a page of quarantined files, newest first; with `resolved`, those that left it as well.
+    """Return a page of the quarantined files a caller sees, newest first; with `resolved`, those that left it as well.
 
     Raises: BadCursor; BadPageSize.
     """
@@ -95,9 +105,17 @@ def list_quarantine(
             before = UUID(str(decode_cursor(cursor, 1)[0]))
         except ValueError:
             raise BadCursor("the cursor names no row", hint="start again without a cursor") from None
-    rows = [_fact(row) for row in queries.list_quarantine(session, before=before, resolved=resolved, limit=size + 1)]
+    rows = [
+        _fact(row)
+        for row in queries.list_quarantine(session, sees=sees, before=before, resolved=resolved, limit=size + 1)
+    ]
     more = len(rows) > size
     return Page(rows=rows[:size], next_cursor=encode_cursor(str(rows[size - 1].id)) if more else None)
+
+
+def list_due(session: Session, now: datetime.datetime, limit: int) -> list[QuarantinedFile]:
+    """Return files whose next try is due, longest due first."""
+    return [_fact(row) for row in queries.list_due(session, now, limit)]
 
 
 def find(session: Session, quarantine_id: UUID) -> QuarantinedFile:
@@ -129,4 +147,7 @@ def _fact(row: Any) -> QuarantinedFile:
         first_seen_at=row.first_seen_at,
         next_try_at=row.next_try_at,
         resolved_at=row.resolved_at,
+        project_id=None if row.project_id is None else ProjectId(row.project_id),
+        person_id=None if row.person_id is None else PersonId(row.person_id),
+        custody=Custody(row.custody),
     )

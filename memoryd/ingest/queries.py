@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
-from typing import Any
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, tuple_, update
+from sqlalchemy import and_, false, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from memoryd.access.facts import Sees
+from memoryd.catalog.facts import LocationState
+from memoryd.catalog.tables import Asset, Generation, GenerationOutput, Location
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import WatchRootId
+from memoryd.ingest.changes import Known
+from memoryd.ingest.facts import Seen
+from memoryd.ingest.rewriting import Before
 from memoryd.ingest.tables import Quarantine
+
+Item = TypeVar("Item")
 
 PLACES_AT_ONCE = 1_000
 """Places named in one statement."""
@@ -70,15 +79,14 @@ def resolve_quarantine(
 def _open_at(places: Sequence[tuple[WatchRootId | None, bytes]], *columns: Any) -> Any:
     rooted = [(root_id, path) for root_id, path in places if root_id is not None]
     rootless = [path for root_id, path in places if root_id is None]
-    here = tuple_(Quarantine.watch_root_id, Quarantine.path).in_(rooted) if rooted else None
-    nowhere = and_(Quarantine.watch_root_id.is_(None), Quarantine.path.in_(rootless)) if rootless else None
-    if here is not None and nowhere is not None:
-        place = here | nowhere
-    elif here is not None:
-        place = here
-    else:
-        place = nowhere if nowhere is not None else Quarantine.path.in_([])
-    return select(*columns).where(Quarantine.resolved_at.is_(None), place)
+    return select(*columns).where(
+        Quarantine.resolved_at.is_(None),
+        or_(
+            false(),
+            tuple_(Quarantine.watch_root_id, Quarantine.path).in_(rooted),
+            and_(Quarantine.watch_root_id.is_(None), Quarantine.path.in_(rootless)),
+        ),
+    )
 
 
 def list_waiting_in_quarantine(session: Session, root_id: WatchRootId, now: datetime.datetime) -> list[Any]:
@@ -103,14 +111,28 @@ def list_open_paths(session: Session, root_id: WatchRootId) -> list[bytes]:
     )
 
 
-def list_quarantine(session: Session, *, before: UUID | None, resolved: bool, limit: int) -> list[Any]:
+def list_quarantine(session: Session, *, sees: Sees, before: UUID | None, resolved: bool, limit: int) -> list[Any]:
     """Return rows, newest first, after the row named by `before`."""
     statement = select(Quarantine.__table__).order_by(Quarantine.id.desc()).limit(limit)
     if not resolved:
         statement = statement.where(Quarantine.resolved_at.is_(None))
+    if sees is not None:
+        statement = statement.where(Quarantine.project_id.in_(sees))
     if before is not None:
         statement = statement.where(Quarantine.id < before)
     return list(session.execute(statement))
+
+
+def list_due(session: Session, now: datetime.datetime, limit: int) -> list[Any]:
+    """Return open rows whose next try is due, longest due first."""
+    return list(
+        session.execute(
+            select(Quarantine.__table__)
+            .where(Quarantine.resolved_at.is_(None), Quarantine.next_try_at <= now)
+            .order_by(Quarantine.next_try_at)
+            .limit(limit)
+        )
+    )
 
 
 def find_quarantine(session: Session, quarantine_id: UUID) -> Any | None:
@@ -125,3 +147,105 @@ def update_next_try(session: Session, quarantine_id: UUID, now: datetime.datetim
         .where(Quarantine.id == quarantine_id, Quarantine.resolved_at.is_(None))
         .values(next_try_at=now)
     )
+
+
+def _known(rows: Any) -> dict[bytes, Known]:
+    known: dict[bytes, Known] = {}
+    for row in rows:
+        face = Seen(size=row.size, mtime_ns=row.mtime_ns, inode=row.inode or 0, device=row.device or 0)
+        known[row.path] = Known(
+            id=row.id, face=face if row.asset_id is not None else None, present=row.state != LocationState.MISSING.value
+        )
+    return known
+
+
+_PLACE = (
+    Location.id,
+    Location.path,
+    Location.size,
+    Location.mtime_ns,
+    Location.inode,
+    Location.device,
+    Location.state,
+    Location.asset_id,
+)
+
+
+def list_known(session: Session, root_id: WatchRootId | None, below: bytes) -> dict[bytes, Known]:
+    """Return the places of a root (of none: absolute paths), or of its part `below`, by path."""
+    statement = select(*_PLACE).where(Location.watch_root_id.is_not_distinct_from(root_id))
+    if below:
+        prefix = below.rstrip(b"/") + b"/"
+        statement = statement.where(func.substring(Location.path, 1, len(prefix)) == prefix)
+    return _known(session.execute(statement))
+
+
+def list_known_at(session: Session, root_id: WatchRootId | None, paths: Collection[bytes]) -> dict[bytes, Known]:
+    """Return the places at these paths, by path."""
+    known: dict[bytes, Known] = {}
+    for some in _portions(list(paths)):
+        digests = [hashlib.sha256(path).digest() for path in some]
+        known |= _known(
+            session.execute(
+                select(*_PLACE).where(
+                    Location.watch_root_id.is_not_distinct_from(root_id), func.sha256(Location.path).in_(digests)
+                )
+            )
+        )
+    return known
+
+
+def list_known_inodes(session: Session, root_id: WatchRootId, inodes: Collection[int]) -> dict[bytes, Known]:
+    """Return the present places of a root whose file had one of these inode numbers, by path."""
+    known: dict[bytes, Known] = {}
+    for some in _portions(list(inodes)):
+        known |= _known(
+            session.execute(
+                select(*_PLACE).where(
+                    Location.watch_root_id == root_id,
+                    Location.inode.in_(some),
+                    Location.state == LocationState.RECORDED.value,
+                )
+            )
+        )
+    return known
+
+
+def count_present(session: Session, root_id: WatchRootId) -> int:
+    """Return how many files of a root are recorded as being there."""
+    return session.scalars(
+        select(func.count()).where(Location.watch_root_id == root_id, Location.state == LocationState.RECORDED.value)
+    ).one()
+
+
+def list_contents_at(
+    session: Session, places: Sequence[tuple[WatchRootId | None, bytes]]
+) -> dict[tuple[WatchRootId | None, bytes], Before]:
+    """Return what these places hold as recorded, with the exact graphs known for it."""
+    found: dict[tuple[WatchRootId | None, bytes], Before] = {}
+    exacts = (
+        select(func.array_agg(Generation.exact))
+        .join(GenerationOutput, GenerationOutput.generation_id == Generation.id)
+        .where(GenerationOutput.asset_id == Asset.id, Generation.exact.is_not(None))
+        .scalar_subquery()
+    )
+    for some in _portions(list(places)):
+        digests = [hashlib.sha256(path).digest() for _, path in some]
+        rows = session.execute(
+            select(Location.watch_root_id, Location.path, Location.state, Asset.sha256, exacts.label("exacts"))
+            .join(Asset, Asset.id == Location.asset_id)
+            .where(func.sha256(Location.path).in_(digests))
+        )
+        for row in rows:
+            root_id = None if row.watch_root_id is None else WatchRootId(row.watch_root_id)
+            found[root_id, row.path] = Before(
+                sha256=row.sha256,
+                exacts=frozenset(row.exacts or ()),
+                present=row.state == LocationState.RECORDED.value,
+            )
+    return found
+
+
+def _portions(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), PLACES_AT_ONCE):
+        yield items[start : start + PLACES_AT_ONCE]

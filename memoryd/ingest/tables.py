@@ -12,7 +12,8 @@ class Quarantine(TenantTable):
     """A file that could not be read, with the reason; at most one open row for a place (INV-8).
 
     `path` is relative to the root, absolute where there is none; `shown` is the absolute path as text.
-    A row without `next_try_at` waits for a person, or for the file to change.
+    A row without `next_try_at` waits for a person, or for the file to change. Project, person and custody are those
+    that the file was to be recorded with.
     """
 
     __tablename__ = "quarantine"
@@ -31,6 +32,9 @@ class Quarantine(TenantTable):
     next_try_at: Mapped[Moment | None]
     resolved_at: Mapped[Moment | None]
     resolution: Mapped[str | None]
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    custody: Mapped[str]
 
 
 # A path may be longer than an index entry (2,704 bytes): its digest stands for it.

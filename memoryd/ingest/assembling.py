@@ -1,0 +1,204 @@
+"""From what a plugin read in a file to what is recorded of it: documents, graph, parameters, words. No database."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import time
+from collections.abc import Iterator, Mapping
+
+from memoryd.catalog.facts import (
+    AssetKind,
+    AssetRecord,
+    GenerationOrigin,
+    GenerationRecord,
+    LocationRecord,
+    MadeSource,
+    OutputRecord,
+)
+from memoryd.catalog.search_document import search_words
+from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.findings import Finding
+from memoryd.ingest.facts import Folder
+from memoryd.plugin_api.facts import DocumentKind, Reading
+from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedDocument, PreparedGraph
+from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.parameters import read_parameters
+from memoryd.workflows.preparing import prepare_document, prepare_graph
+
+UNKNOWN_NODE = ""
+"""The node of an output whose file does not let it be told."""
+
+
+class Stopwatch:
+    """Seconds by stage, for the benchmark's shares."""
+
+    def __init__(self) -> None:
+        """Nothing was measured yet."""
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the block's time to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReadGraph:
+    """An executed prompt, understood as far as possible: without a graph the findings say why."""
+
+    graph: Graph | None
+    prepared: PreparedGraph | None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def identities(self) -> Identities | None:
+        """The graph's identities, where it has a graph."""
+        return self.prepared.identities if self.prepared else None
+
+
+def read_graph(raw: bytes) -> ReadGraph:
+    """Return the graph of a prompt document (JSON bytes) with its identities and searchable values."""
+    graph, findings = parse_graph(raw)
+    if graph is None:
+        return ReadGraph(graph=None, prepared=None, findings=findings)
+    try:
+        prepared = prepare_graph(graph)
+    except MemorydError as error:
+        finding = Finding(code=error.slug, detail=error.detail)
+        return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding))
+    return ReadGraph(graph=graph, prepared=prepared, findings=(*findings, *prepared.identities.findings))
+
+
+def output_of(read: ReadGraph, parameters: Parameters) -> OutputRecord:
+    """Return which output the parameters were read from, with its own identity."""
+    node = parameters.node
+    outputs = read.identities.outputs if read.identities else ()
+    digest = next((output.exact for output in outputs if output.node == node), None)
+    return OutputRecord(
+        node=node if node is not None else UNKNOWN_NODE,
+        certain=parameters.certain and node is not None,
+        output_digest=digest,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """What is recorded of one file's content."""
+
+    asset: AssetRecord
+    documents: tuple[PreparedDocument, ...] = ()
+    graph: PreparedGraph | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A file's bytes, named: SHA-256 (32 bytes), size in bytes, when they were made as far as known, where they lie."""
+
+    sha256: bytes
+    size: int
+    made_at: datetime.datetime
+    made_source: MadeSource
+    location: LocationRecord | None
+    filename: str
+    findings: tuple[Finding, ...] = ()
+
+
+def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatch) -> Assembled:
+    """Return what is recorded of a file that a plugin read. Attribution is the folder's; the file's own claim is not used."""
+    findings = [*content.findings, *reading.findings]
+    documents = _documents(reading)
+    generation: GenerationRecord | None = None
+    graph: PreparedGraph | None = None
+    words = ""
+    if reading.prompt is not None or reading.workflow is not None:
+        read = ReadGraph(graph=None, prepared=None)
+        parameters = Parameters(node=None, certain=False)
+        with watch.stage("graph"):
+            if reading.prompt is not None:
+                read = read_graph(reading.carriers[reading.prompt].raw)
+            if read.graph is not None:
+                parameters = read_parameters(read.graph, filename=content.filename)
+        findings += [*read.findings, *parameters.findings]
+        with watch.stage("words"):
+            words = search_words(parameters)
+        graph = read.prepared
+        generation = _generation(content, reading, folder, documents, read, parameters)
+    asset = AssetRecord(
+        sha256=content.sha256,
+        size=content.size,
+        kind=AssetKind(reading.kind),
+        media_type=reading.media_type,
+        made_at=content.made_at,
+        made_source=content.made_source,
+        width=reading.width,
+        height=reading.height,
+        frames=reading.frames,
+        plugin=reading.plugin,
+        plugin_version=reading.version,
+        findings=tuple(dict.fromkeys(findings)),
+        generation=generation,
+        project_id=folder.project_id,
+        person_id=folder.person_id,
+        locations=() if content.location is None else (content.location,),
+        words=words,
+    )
+    return Assembled(asset=asset, documents=documents if generation else (), graph=graph)
+
+
+def unread(content: Content, kind: AssetKind, media_type: str, folder: Folder) -> Assembled:
+    """Return what is recorded of content that no plugin knows: its bytes, and that it was not read."""
+    finding = Finding(code="no-plugin", detail="no installed format plugin reads this content", where=media_type)
+    return Assembled(
+        asset=AssetRecord(
+            sha256=content.sha256,
+            size=content.size,
+            kind=kind,
+            media_type=media_type,
+            made_at=content.made_at,
+            made_source=content.made_source,
+            findings=(*content.findings, finding),
+            project_id=folder.project_id,
+            person_id=folder.person_id,
+            locations=() if content.location is None else (content.location,),
+        )
+    )
+
+
+def _documents(reading: Reading) -> tuple[PreparedDocument, ...]:
+    kinds: Mapping[int | None, DocumentKind] = {
+        reading.workflow: DocumentKind.WORKFLOW,
+        reading.prompt: DocumentKind.PROMPT,
+    }
+    return tuple(
+        prepare_document(kinds.get(index, DocumentKind.EXTRA), carrier.key, carrier.raw)
+        for index, carrier in enumerate(reading.carriers)
+    )
+
+
+def _generation(
+    content: Content,
+    reading: Reading,
+    folder: Folder,
+    documents: tuple[PreparedDocument, ...],
+    read: ReadGraph,
+    parameters: Parameters,
+) -> GenerationRecord:
+    prompt = reading.prompt
+    return GenerationRecord(
+        run_key=f"file:{content.sha256.hex()}",
+        origin=GenerationOrigin.FILE,
+        exact=read.identities.exact if read.identities else None,
+        prompt_document=documents[prompt].sha256 if prompt is not None else None,
+        extra_documents=tuple((d.key, d.sha256) for index, d in enumerate(documents) if index != prompt),
+        output=output_of(read, parameters),
+        parameters=parameters,
+        project_id=folder.project_id,
+        person_id=folder.person_id,
+        attribution_source="folder" if folder.project_id or folder.person_id else None,
+    )

@@ -1,0 +1,328 @@
+"""Takes in what is there already: folders of years, or single files. Resumable, since what is known is passed by.
+
+Reading goes on in other processes while a batch is recorded. Every batch is one transaction: whenever it is stopped, what
+was counted is recorded, and the next start goes on after it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from memoryd.access.facts import Caller
+from memoryd.foundation.database import Database, DatabaseDown, TenantScope
+from memoryd.foundation.errors import NotAcceptable, Unavailable
+from memoryd.foundation.ids import PersonId, ProjectId
+from memoryd.ingest import queries, roots
+from memoryd.ingest.changes import compare
+from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded, RootHealth, Seen
+from memoryd.ingest.keeping import Space, keep, space
+from memoryd.ingest.lanes import LARGE_FILE, Lanes
+from memoryd.ingest.preparing import refuse
+from memoryd.ingest.recording import record
+from memoryd.ingest.settling import STABLE_FOR_S
+from memoryd.ingest.surveying import survey
+from memoryd.ingest.walking import look_at, walk
+from memoryd.storage.blob_store import BlobStore
+
+FIRST_BATCH = 50
+"""Files of the first batch: the first results are seen soon."""
+
+DATABASE_PATIENCE_S = 30.0
+"""How long a batch waits for a database that went away. `memoryd up` has it back within 5 s."""
+
+DATABASE_RETRY_S = 0.5
+
+
+class NothingThere(NotAcceptable):
+    """This path cannot be taken in."""
+
+
+class NoSpace(Unavailable):
+    """There is not enough space to keep these files."""
+
+
+class FolderOffline(Unavailable):
+    """This watched folder is not what it was."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """Files of one folder that are to be read. `named`: a person named them one by one."""
+
+    folder: Folder
+    paths: tuple[Path, ...]
+    sizes: tuple[int, ...]
+    named: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What taking in will mean: files found and those already known, bytes to read, and the space that keeping takes."""
+
+    portions: tuple[Portion, ...]
+    found: int
+    known: int
+    size: int
+    space: Space | None = None
+
+    @property
+    def to_read(self) -> int:
+        """Files that will be read."""
+        return self.found - self.known
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far it is. Counts files; `seconds` is the time of each stage so far, summed over processes."""
+
+    to_read: int = 0
+    done: int = 0
+    new: int = 0
+    known: int = 0
+    quarantined: int = 0
+    ignored: int = 0
+    vanished: int = 0
+    findings: int = 0
+    size: int = 0
+    stopped: bool = False
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def count(self, prepared: Prepared, recorded: Recorded, database_s: float) -> None:
+        """Add a batch."""
+        self.done += len(prepared.files) - recorded.waiting
+        self.new += recorded.new
+        self.known += recorded.known
+        self.quarantined += recorded.quarantined
+        self.ignored += recorded.ignored
+        self.vanished += recorded.vanished
+        self.findings += recorded.findings
+        self.size += recorded.size
+        for stage, value in (*prepared.seconds.items(), ("database", database_s)):
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + value
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How files are to be taken in: `paths` on this machine, for whom, and who holds the bytes."""
+
+    paths: tuple[Path, ...]
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
+    custody: Custody = Custody.REFERENCE
+
+
+def plan(database: Database, scope: TenantScope, store: BlobStore, wish: Wish) -> Plan:
+    """Return what taking in the wished paths means, without reading a file.
+
+    Raises: NothingThere; FolderOffline.
+    """
+    portions: list[Portion] = []
+    found = 0
+    for path in wish.paths:
+        there, portion = _portion(database, scope, wish, path)
+        found += there
+        if portion.paths:
+            portions.append(portion)
+    size = sum(sum(portion.sizes) for portion in portions)
+    keeping = any(portion.folder.custody is Custody.KEEP for portion in portions)
+    return Plan(
+        portions=tuple(portions),
+        found=found,
+        known=found - sum(len(portion.paths) for portion in portions),
+        size=size,
+        space=space(store.home, (size,)) if keeping else None,
+    )
+
+
+def ingest_paths(
+    database: Database,
+    scope: TenantScope,
+    store: BlobStore,
+    planned: Plan,
+    *,
+    caller: Caller | None = None,
+    lanes: Lanes | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """Read and record what was planned; return how it went. `stop` is asked between batches.
+
+    A file that somebody still writes is looked at twice; at the end it is in quarantine, and tried again soon.
+    Raises: NoSpace; DatabaseDown (what was recorded until then stays).
+    """
+    if planned.space is not None and not planned.space.enough:
+        raise NoSpace(
+            f"{planned.space.needed} bytes are needed, {planned.space.free} are free",
+            hint="make room, or take the files in with custody `reference`",
+        )
+    progress = Progress(to_read=planned.to_read)
+    waiting: list[tuple[Folder, Path]] = []
+    own = lanes if lanes is not None else Lanes()
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="reading") as ahead:
+            for prepared in _read_ahead(ahead, own, _batches(planned), store, scope, stop):
+                waiting += [(prepared.folder, file.path) for file in prepared.in_state(FileState.WAITING)]
+                _record(database, scope, prepared, caller, progress)
+                on_progress(progress)
+        progress.stopped = stop()
+        if waiting and not progress.stopped:
+            _settle_waiting(database, scope, store, own, waiting, caller, progress)
+            on_progress(progress)
+    finally:
+        if lanes is None:
+            own.close()
+    return progress
+
+
+def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> tuple[int, Portion]:
+    given = path.expanduser().absolute()
+    # What leads to the path is the person's choice; what lies in it is not followed out of it.
+    real = given.parent.resolve() / given.name if given.name else given
+    if real.is_dir():
+        real = real.resolve()
+    elif not os.path.lexists(real):
+        raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
+    with database.tenant_work(scope) as session:
+        root = roots.root_containing(session, roots.this_host(), real)
+    if real.is_dir():
+        if root is not None:
+            folder = _wished(roots.folder_of(root), wish)
+            below = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
+            looked = survey(database, scope, root, below=below, again=True)
+            if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
+                raise FolderOffline(
+                    f"{root.shown_path}: {looked.health.value}", hint="`memoryd roots list` says what is wrong"
+                )
+            return looked.seen, _as_portion(folder, looked.read)
+        folder = _wished(Folder(path=real), wish)
+        return _unknown_in(database, scope, folder)
+    folder = _wished(roots.folder_of(root) if root is not None else Folder(path=real.parent), wish)
+    there = look_at(folder, [real])
+    return 1, _as_portion(folder, there, named=True)
+
+
+def _wished(folder: Folder, wish: Wish) -> Folder:
+    return dataclasses.replace(
+        folder,
+        project_id=wish.project_id or folder.project_id,
+        person_id=wish.person_id or folder.person_id,
+        custody=Custody.KEEP if wish.custody is Custody.KEEP else folder.custody,
+    )
+
+
+def _unknown_in(database: Database, scope: TenantScope, folder: Folder) -> tuple[int, Portion]:
+    sight = walk(folder.path)
+    top = os.fsencode(folder.path).rstrip(b"/") + b"/"
+    absolute = {top + path: face for path, face in sight.there.items()}
+    with database.tenant_work(scope) as session:
+        known = queries.list_known(session, None, top)
+    changes = compare(absolute, known)
+    moved = {path for _, path in changes.renamed}
+    read = {path[len(top) :]: absolute[path] for path in (*changes.read, *moved)}
+    return len(absolute), _as_portion(folder, read)
+
+
+def _as_portion(folder: Folder, read: dict[bytes, Seen], *, named: bool = False) -> Portion:
+    # Oldest first: an edited picture follows its original, and a run's pictures come in their order.
+    ordered = sorted(read.items(), key=lambda item: (item[1].mtime_ns, item[0]))
+    return Portion(
+        folder=folder,
+        paths=tuple(folder.path / os.fsdecode(path) for path, _ in ordered),
+        sizes=tuple(face.size for _, face in ordered),
+        named=named,
+    )
+
+
+def _batches(planned: Plan) -> Iterator[tuple[Folder, Sequence[Path], bool]]:
+    large: list[tuple[Folder, Path, bool]] = []
+    first = True
+    for portion in planned.portions:
+        small: list[Path] = []
+        for path, size in zip(portion.paths, portion.sizes, strict=True):
+            if size >= LARGE_FILE:
+                large.append((portion.folder, path, portion.named))
+                continue
+            small.append(path)
+            if len(small) >= (FIRST_BATCH if first else BATCH_LIMIT):
+                yield portion.folder, small, portion.named
+                small, first = [], False
+        if small:
+            yield portion.folder, small, portion.named
+    # The lane of the very large: one at a time, when nobody waits behind them.
+    for folder, path, named in large:
+        yield folder, [path], named
+
+
+def _read_ahead(
+    ahead: ThreadPoolExecutor,
+    lanes: Lanes,
+    batches: Iterator[tuple[Folder, Sequence[Path], bool]],
+    store: BlobStore,
+    scope: TenantScope,
+    stop: Callable[[], bool],
+) -> Iterator[Prepared]:
+    def read(folder: Folder, paths: Sequence[Path], named: bool) -> Prepared:
+        return keep(lanes.prepare(folder, paths, named=named), store, scope.slug)
+
+    pending: Future[Prepared] | None = None
+    for folder, paths, named in batches:
+        if stop():
+            break
+        following = ahead.submit(read, folder, paths, named)
+        if pending is not None:
+            yield pending.result()
+        pending = following
+    if pending is not None:
+        yield pending.result()
+
+
+def _record(
+    database: Database, scope: TenantScope, prepared: Prepared, caller: Caller | None, progress: Progress
+) -> None:
+    patient_until = time.monotonic() + DATABASE_PATIENCE_S
+    while True:
+        began = time.perf_counter()
+        try:
+            with database.tenant_work(scope) as session:
+                recorded = record(session, prepared, scope=scope, caller=caller)
+        except DatabaseDown:
+            # Whether the commit was reached or not: recording the same again changes nothing.
+            if time.monotonic() > patient_until:
+                raise
+            time.sleep(DATABASE_RETRY_S)
+        else:
+            progress.count(prepared, recorded, time.perf_counter() - began)
+            return
+
+
+def _settle_waiting(
+    database: Database,
+    scope: TenantScope,
+    store: BlobStore,
+    lanes: Lanes,
+    waiting: Sequence[tuple[Folder, Path]],
+    caller: Caller | None,
+    progress: Progress,
+) -> None:
+    time.sleep(STABLE_FOR_S)
+    for folder in dict.fromkeys(folder for folder, _ in waiting):
+        paths = [path for where, path in waiting if where == folder]
+        for start in range(0, len(paths), BATCH_LIMIT):
+            again = keep(lanes.prepare(folder, paths[start : start + BATCH_LIMIT]), store, scope.slug)
+            _record(database, scope, give_up_waiting(again), caller, progress)
+
+
+def give_up_waiting(prepared: Prepared) -> Prepared:
+    """Return the batch with those that are still being written in quarantine, where they are tried again soon."""
+    files = tuple(
+        refuse(file, file.reason or Reason.CHANGING, f"{file.detail}; somebody may still be writing it")
+        if file.state is FileState.WAITING
+        else file
+        for file in prepared.files
+    )
+    return dataclasses.replace(prepared, files=files)

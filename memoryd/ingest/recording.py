@@ -1,0 +1,163 @@
+"""Records a batch in one transaction: from its commit on, every file of it is found, or in quarantine with its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+from memoryd.access import audit
+from memoryd.access.facts import Caller
+from memoryd.catalog.environments import keep_environment
+from memoryd.catalog.facts import AssetKind, AssetRecord, RecordedAsset
+from memoryd.catalog.recording import record_assets
+from memoryd.dispatch import chores
+from memoryd.events import outbox
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
+from memoryd.foundation.ids import ProjectId
+from memoryd.ingest import quarantine, queries
+from memoryd.ingest.enrichment import CHORES, FOR_KINDS
+from memoryd.ingest.facts import FileState, JobFacts, JobOutput, Prepared, PreparedFile, Recorded, StoredFile
+from memoryd.ingest.job_outputs import PreparedJob, prepare_job
+from memoryd.ingest.merkle import merkle_root
+from memoryd.ingest.rewriting import succession
+from memoryd.storage.blobs import register
+from memoryd.storage.facts import StoredBlob
+from memoryd.workflows.facts import PreparedDocument, PreparedGraph
+from memoryd.workflows.queries import keep_documents, keep_graphs
+
+
+def record(session: Session, prepared: Prepared, *, scope: TenantScope, caller: Caller | None = None) -> Recorded:
+    """Record a prepared batch (at most BATCH_LIMIT files) and return what became of it.
+
+    `session` is a unit of work of the tenant `scope`, and is one again afterwards; the farm's rows are written last
+    (lock order). Recording the same batch again changes nothing. `caller` None is the server itself (the watcher).
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    good = prepared.in_state(FileState.READ, FileState.UNREAD)
+    assets = _with_predecessors(session, good)
+    recorded = _record(session, good, assets)
+    places = [quarantine.place_of(file) for file in good]
+    quarantine.resolve(session, places, resolution="recorded", now=now)
+    passed = [quarantine.place_of(file) for file in prepared.in_state(FileState.IGNORED)]
+    quarantine.resolve(session, passed, resolution="passed by", now=now)
+    gone = [quarantine.place_of(file) for file in prepared.in_state(FileState.VANISHED)]
+    quarantine.resolve(session, gone, resolution="gone", now=now)
+    refused = quarantine.put(session, prepared.folder, prepared.in_state(FileState.REFUSED), now)
+    outcome = Recorded(
+        assets=tuple(recorded),
+        new=len({asset.asset_id for asset in recorded if asset.new}),
+        known=sum(not asset.new for asset in recorded),
+        quarantined=refused,
+        waiting=len(prepared.in_state(FileState.WAITING)),
+        ignored=len(prepared.in_state(FileState.IGNORED)),
+        vanished=len(gone),
+        findings=sum(len(file.findings) for file in good),
+        size=sum(asset.size for asset in assets),
+        merkle_root=merkle_root(asset.sha256 for asset in assets),
+    )
+    if outcome.new or outcome.quarantined:
+        _tell(session, outcome, caller, project_id=prepared.folder.project_id, subject=_subject(prepared))
+    _add_chores(session, scope, recorded, assets)
+    return outcome
+
+
+def record_job_outputs(
+    session: Session,
+    *,
+    scope: TenantScope,
+    job: JobFacts,
+    outputs: Sequence[JobOutput],
+    prepared: PreparedJob | None = None,
+) -> Recorded:
+    """Record what a job made and return it; who and what are the job's facts, never the files' own claims.
+
+    `prepared` is `prepare_job(job, outputs)` where the caller made it before the transaction, as it should for files
+    of any size. `session` as in `record`. A watcher that meets the same files later finds them known.
+    """
+    ready = prepared if prepared is not None else prepare_job(job, outputs)
+    if ready.environment is not None:
+        keep_environment(session, ready.environment)
+    recorded = _record_content(
+        session, ready.assets, ready.documents, ready.graphs, [output.stored for output in outputs]
+    )
+    outcome = Recorded(
+        assets=tuple(recorded),
+        new=len({asset.asset_id for asset in recorded if asset.new}),
+        known=sum(not asset.new for asset in recorded),
+        findings=sum(len(asset.findings) for asset in ready.assets),
+        size=sum(output.size for output in outputs),
+        merkle_root=merkle_root(output.sha256 for output in outputs),
+    )
+    if outputs:
+        _tell(session, outcome, None, project_id=job.project_id, subject=f"job:{job.job_id}")
+    _add_chores(session, scope, recorded, ready.assets)
+    return outcome
+
+
+def _with_predecessors(session: Session, files: Sequence[PreparedFile]) -> list[AssetRecord]:
+    before = queries.list_contents_at(session, [quarantine.place_of(file) for file in files])
+    assets: list[AssetRecord] = []
+    for file in files:
+        assert file.asset is not None
+        told = succession(file.asset, before.get(quarantine.place_of(file)))
+        assets.append(file.asset if told is None else dataclasses.replace(file.asset, succeeds=told))
+    return assets
+
+
+def _record(session: Session, files: Sequence[PreparedFile], assets: Sequence[AssetRecord]) -> list[RecordedAsset]:
+    documents = [document for file in files for document in file.documents]
+    graphs = [file.graph for file in files if file.graph is not None]
+    stored = [file.stored for file in files if file.stored is not None]
+    return _record_content(session, assets, documents, graphs, stored)
+
+
+def _record_content(
+    session: Session,
+    assets: Sequence[AssetRecord],
+    documents: Sequence[PreparedDocument],
+    graphs: Sequence[PreparedGraph],
+    stored: Sequence[StoredFile],
+) -> list[RecordedAsset]:
+    if not assets:
+        return []
+    register(session, [StoredBlob(sha256=blob.sha256, size=blob.size, key=blob.key) for blob in stored])
+    keep_documents(session, documents)
+    keep_graphs(session, graphs)
+    return record_assets(session, assets)
+
+
+def _tell(
+    session: Session, outcome: Recorded, caller: Caller | None, *, project_id: ProjectId | None, subject: str
+) -> None:
+    facts: dict[str, Json] = {
+        "new": outcome.new,
+        "known": outcome.known,
+        "quarantined": outcome.quarantined,
+        "findings": outcome.findings,
+        "bytes": outcome.size,
+        "merkle_root": outcome.merkle_root.hex() if outcome.merkle_root else None,
+    }
+    audit.note(session, caller, "asset.record", subject, facts)
+    newest: list[Json] = [str(asset.asset_id) for asset in outcome.assets if asset.new]
+    body: dict[str, Json] = {"new": outcome.new, "quarantined": outcome.quarantined, "assets": newest}
+    outbox.announce(session, "asset.recorded", None, body | ({"project_id": str(project_id)} if project_id else {}))
+
+
+def _subject(prepared: Prepared) -> str:
+    root = prepared.folder.root_id
+    return f"root:{root}" if root is not None else "files"
+
+
+def _add_chores(
+    session: Session, scope: TenantScope, recorded: Sequence[RecordedAsset], assets: Sequence[AssetRecord]
+) -> None:
+    kinds: dict[bytes, AssetKind] = {asset.sha256: asset.kind for asset in assets}
+    subjects = list(dict.fromkeys(a.asset_id for a in recorded if a.new and kinds[a.sha256] in FOR_KINDS))
+    if not subjects:
+        return
+    take_farm(session)
+    for kind, recipe in CHORES:
+        chores.add(session, scope.id, kind, recipe, subjects)
+    take_tenant(session, scope)

@@ -1,0 +1,182 @@
+"""Looks at a root and brings the places the catalogue knows up to date: renames, returns, losses; names what to read.
+
+Nothing is called gone unless the folder was the right one before and after the look, could be read there, the file was
+looked for twice, and not too much went at once: otherwise the root is offline, and heals when it is well again (INV-8).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Collection, Mapping
+
+from memoryd.catalog import places
+from memoryd.catalog import roots as catalog_roots
+from memoryd.catalog.facts import LocationRecord, RootState, WatchRoot
+from memoryd.foundation.database import Database, Session, TenantScope
+from memoryd.foundation.ids import LocationId
+from memoryd.foundation.logging import log_for
+from memoryd.ingest import quarantine, queries, roots
+from memoryd.ingest.changes import Changes, Known, compare, is_mass_vanishing
+from memoryd.ingest.facts import RootHealth, Seen
+from memoryd.ingest.walking import Sight, look, walk
+
+_log = log_for(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a look at a root gave: `read` are paths below it to be read, by their faces; the rest was brought up to date."""
+
+    health: RootHealth
+    read: dict[bytes, Seen] = dataclasses.field(default_factory=dict)
+    seen: int = 0
+    renamed: int = 0
+    back: int = 0
+    gone: int = 0
+
+
+def survey(
+    database: Database,
+    scope: TenantScope,
+    root: WatchRoot,
+    *,
+    below: bytes = b"",
+    paths: Collection[bytes] | None = None,
+    accept_vanished: bool = False,
+    again: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Survey:
+    """Look at a whole root, at its part `below`, or at named `paths` only, and record what became of the known places.
+
+    `accept_vanished`: a person said that what is gone is gone. `again`: files in quarantine are named too, due or not.
+    """
+    health = roots.health(root)
+    if health is not RootHealth.WELL:
+        _offline(database, scope, root, health)
+        return Survey(health=health)
+    sight = _named(root, paths) if paths is not None else _walked(root, below, stop)
+    # The folder may have been lost during the walk: then what was not seen says nothing.
+    health = roots.health(root)
+    if health is not RootHealth.WELL:
+        _offline(database, scope, root, health)
+        return Survey(health=health)
+    with database.tenant_work(scope) as session:
+        # Its state may have changed since the caller last read it.
+        root = catalog_roots.show_root(session, root.id)
+        return _bring_up_to_date(session, root, sight, below, paths, accept_vanished=accept_vanished, again=again)
+
+
+def _walked(root: WatchRoot, below: bytes, stop: Callable[[], bool]) -> Sight:
+    return walk(roots.folder_path(root), below=below, stop=stop)
+
+
+def _named(root: WatchRoot, paths: Collection[bytes]) -> Sight:
+    folder = roots.folder_path(root)
+    there = {path: face for path in paths if (face := look(folder, path)) is not None}
+    return Sight(there=there)
+
+
+def _bring_up_to_date(
+    session: Session,
+    root: WatchRoot,
+    sight: Sight,
+    below: bytes,
+    paths: Collection[bytes] | None,
+    *,
+    accept_vanished: bool,
+    again: bool,
+) -> Survey:
+    folder = roots.folder_path(root)
+    if paths is None:
+        known = {
+            path: place for path, place in queries.list_known(session, root.id, below).items() if sight.can_tell(path)
+        }
+    else:
+        known = queries.list_known_at(session, root.id, paths)
+        known |= _might_be_renamed(session, root, sight, known)
+    # Looked for once more: a worker may have written and recorded it since the walk.
+    late = {path: face for path in known.keys() - sight.there.keys() if (face := look(folder, path)) is not None}
+    changes = compare({**sight.there, **late}, known)
+    present = queries.count_present(session, root.id)
+    if not accept_vanished and is_mass_vanishing(gone=len(changes.gone), known_present=present):
+        reason = f"{len(changes.gone)} of {present} files vanished in one pass"
+        roots.go(session, root, RootState.OFFLINE, f"{RootHealth.MASS_VANISHING.value}: {reason}")
+        _log.warning("%s is offline: %s", root.shown_path, reason)
+        return Survey(
+            health=RootHealth.MASS_VANISHING, read=_to_read(session, root, sight, changes, again), seen=len(sight.there)
+        )
+    if root.state is RootState.OFFLINE:
+        _heal(session, root, whole=paths is None and not below, accept_vanished=accept_vanished)
+    _move(session, root, sight.there, changes)
+    if paths is None and not below:
+        _forget_lost_quarantine(session, root, sight)
+        catalog_roots.note_scan(session, root.id)
+    return Survey(
+        health=RootHealth.WELL,
+        read=_to_read(session, root, sight, changes, again),
+        seen=len(sight.there),
+        renamed=len(changes.renamed),
+        back=len(changes.back),
+        gone=len(changes.gone),
+    )
+
+
+def _might_be_renamed(session: Session, root: WatchRoot, sight: Sight, known: dict[bytes, Known]) -> dict[bytes, Known]:
+    """Return known places with the inodes of unknown files, but for those whose file is still under its name."""
+    inodes = {face.inode for path, face in sight.there.items() if path not in known}
+    folder = roots.folder_path(root)
+    candidates = queries.list_known_inodes(session, root.id, inodes)
+    return {path: place for path, place in candidates.items() if path not in known and look(folder, path) is None}
+
+
+def _move(session: Session, root: WatchRoot, there: Mapping[bytes, Seen], changes: Changes) -> None:
+    for place_id, path in changes.renamed:
+        face = there[path]
+        moved = LocationRecord(
+            watch_root_id=root.id,
+            path=path,
+            size=face.size,
+            mtime_ns=face.mtime_ns,
+            inode=face.inode,
+            device=face.device,
+        )
+        places.rename(session, LocationId(place_id), moved)
+    places.restore(session, changes.back)
+    places.mark_missing(session, changes.gone)
+
+
+def _to_read(session: Session, root: WatchRoot, sight: Sight, changes: Changes, again: bool) -> dict[bytes, Seen]:
+    left_alone = {} if again else quarantine.left_alone(session, root.id, datetime.datetime.now(datetime.UTC))
+    read: dict[bytes, Seen] = {}
+    for path in changes.read:
+        face = sight.there.get(path)
+        if face is not None and left_alone.get(path) != (face.size, face.mtime_ns):
+            read[path] = face
+    return read
+
+
+def _forget_lost_quarantine(session: Session, root: WatchRoot, sight: Sight) -> None:
+    folder = roots.folder_path(root)
+    lost = [
+        (root.id, path)
+        for path in queries.list_open_paths(session, root.id)
+        if path not in sight.there and sight.can_tell(path) and look(folder, path) is None
+    ]
+    quarantine.resolve(session, lost, resolution="gone", now=datetime.datetime.now(datetime.UTC))
+
+
+def _heal(session: Session, root: WatchRoot, *, whole: bool, accept_vanished: bool) -> None:
+    lost_many = (root.state_reason or "").startswith(RootHealth.MASS_VANISHING.value)
+    # Only a look at the whole root can say that not too much is missing any more.
+    if whole or accept_vanished or not lost_many:
+        roots.go(session, root, RootState.ONLINE, None)
+        _log.info("%s is online again", root.shown_path)
+
+
+def _offline(database: Database, scope: TenantScope, root: WatchRoot, health: RootHealth) -> None:
+    with database.tenant_work(scope) as session:
+        root = catalog_roots.show_root(session, root.id)
+        roots.go(session, root, RootState.OFFLINE, health.value)
+    if root.state is not RootState.OFFLINE:
+        _log.warning("%s is offline: %s; nothing in it is called gone", root.shown_path, health.value)

@@ -1,0 +1,227 @@
+"""The shapes of this room's HTTP."""
+
+from __future__ import annotations
+
+import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memoryd.catalog.facts import Custody, RecordedAsset, RootState, WatchRoot
+from memoryd.ingest.backlog import Plan
+from memoryd.ingest.facts import QuarantinedFile, Recorded
+from memoryd.ingest.runs import Run, RunState
+
+PATHS_LIMIT = 1_000
+PATH_LIMIT = 4_096
+"""Characters of a path. Source: PATH_MAX of Linux."""
+
+
+class Shape(BaseModel):
+    """What all shapes share: a misspelt member is refused, so that it is no silent default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class IngestRequest(Shape):
+    """Files and folders of the server's machine to be taken in."""
+
+    paths: list[str] = Field(min_length=1, max_length=PATHS_LIMIT)
+    project: str | None = None
+    custody: Custody = Custody.REFERENCE
+
+
+class PlanShape(Shape):
+    """What taking in means. Sizes in bytes; the space only where files will be kept."""
+
+    found: int
+    known: int
+    to_read: int
+    size: int
+    space_needed: int | None
+    space_free: int | None
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanShape:
+        """Return the shape of a plan."""
+        return cls(
+            found=plan.found,
+            known=plan.known,
+            to_read=plan.to_read,
+            size=plan.size,
+            space_needed=plan.space.needed if plan.space else None,
+            space_free=plan.space.free if plan.space else None,
+        )
+
+
+class RunShape(Shape):
+    """A taking-in and how far it is. Counts files; `size` is bytes recorded."""
+
+    id: UUID
+    state: RunState
+    plan: PlanShape | None
+    done: int
+    new: int
+    known: int
+    quarantined: int
+    ignored: int
+    vanished: int
+    findings: int
+    size: int
+    error: str | None
+    hint: str | None
+
+    @classmethod
+    def of(cls, run: Run) -> RunShape:
+        """Return the shape of a run as it stands."""
+        progress = run.progress
+        return cls(
+            id=run.id,
+            state=run.state,
+            plan=PlanShape.of(run.planned) if run.planned else None,
+            done=progress.done,
+            new=progress.new,
+            known=progress.known,
+            quarantined=progress.quarantined,
+            ignored=progress.ignored,
+            vanished=progress.vanished,
+            findings=progress.findings,
+            size=progress.size,
+            error=run.error,
+            hint=run.hint,
+        )
+
+
+class UploadShape(Shape):
+    """What became of an upload. `new` is false where equal bytes were known."""
+
+    asset_id: UUID
+    sha256: str
+    new: bool
+
+    @classmethod
+    def of(cls, asset: RecordedAsset) -> UploadShape:
+        """Return the shape of a recorded asset."""
+        return cls(asset_id=asset.asset_id, sha256=asset.sha256.hex(), new=asset.new)
+
+
+class NewRoot(Shape):
+    """A folder of the server's machine to be watched."""
+
+    path: str = Field(max_length=PATH_LIMIT)
+    project: str | None = None
+    custody: Custody = Custody.REFERENCE
+    aliases: dict[str, str] = Field(default_factory=dict)
+
+
+class RootChange(Shape):
+    """What is to change about a root; what is left out stays.
+
+    `state` `online` says that the folder is the right one as it is now, and that what is gone from it is gone; `paused`
+    stops watching. An alias of null is forgotten. `retired` forgets the folder, and nothing that was recorded from it.
+    """
+
+    state: RootState | None = None
+    aliases: dict[str, str | None] = Field(default_factory=dict)
+    project: str | None = None
+    custody: Custody | None = None
+    retired: bool | None = None
+
+
+class RootShape(Shape):
+    """A watched folder. `files` are those recorded as being there."""
+
+    id: UUID
+    host: str
+    path: str
+    state: RootState
+    state_reason: str | None
+    state_at: datetime.datetime
+    scanned_at: datetime.datetime | None
+    project_id: UUID | None
+    custody: str
+    aliases: dict[str, str]
+    files: int
+    retired: bool
+
+    @classmethod
+    def of(cls, root: WatchRoot, files: int) -> RootShape:
+        """Return the shape of a root."""
+        return cls(
+            id=root.id,
+            host=root.host,
+            path=root.shown_path,
+            state=root.state,
+            state_reason=root.state_reason,
+            state_at=root.state_at,
+            scanned_at=root.scanned_at,
+            project_id=root.project_id,
+            custody=root.custody,
+            aliases=dict(root.aliases),
+            files=files,
+            retired=root.retired_at is not None,
+        )
+
+
+class RootList(Shape):
+    """Watched folders."""
+
+    items: list[RootShape]
+    next_cursor: str | None = None
+
+
+class QuarantineShape(Shape):
+    """A file that could not be read, and why."""
+
+    id: UUID
+    path: str
+    root_id: UUID | None
+    reason: str
+    detail: str
+    size: int | None
+    tries: int
+    first_seen_at: datetime.datetime
+    next_try_at: datetime.datetime | None
+    resolved_at: datetime.datetime | None
+
+    @classmethod
+    def of(cls, file: QuarantinedFile) -> QuarantineShape:
+        """Return the shape of a quarantined file."""
+        return cls(
+            id=file.id,
+            path=file.path,
+            root_id=file.root_id,
+            reason=file.reason,
+            detail=file.detail,
+            size=file.size,
+            tries=file.tries,
+            first_seen_at=file.first_seen_at,
+            next_try_at=file.next_try_at,
+            resolved_at=file.resolved_at,
+        )
+
+
+class QuarantineList(Shape):
+    """Files that could not be read, newest first."""
+
+    items: list[QuarantineShape]
+    next_cursor: str | None
+
+
+class RetryShape(Shape):
+    """What became of one more try."""
+
+    recorded: int
+    quarantined: int
+    vanished: int
+    file: QuarantineShape
+
+    @classmethod
+    def of(cls, outcome: Recorded, file: QuarantinedFile) -> RetryShape:
+        """Return the shape of an outcome."""
+        return cls(
+            recorded=len(outcome.assets),
+            quarantined=outcome.quarantined,
+            vanished=outcome.vanished,
+            file=QuarantineShape.of(file),
+        )
