@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from memoryd.access import directory, sealer
+from memoryd.access import directory
 from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
 from memoryd.dispatch import chores, tending
@@ -21,9 +21,7 @@ from memoryd.foundation.ids import TenantId
 from memoryd.foundation.logging import log_for
 from memoryd.foundation.settings import Settings
 
-SEAL_EVERY_S = 0.2
 TEND_EVERY_S = 1.0
-CHECKPOINT_EVERY_S = 60.0
 TENANTS_EVERY_S = 5.0
 CHORE_IDLE_S = 0.3
 DOWN_WAIT_S = 1.0
@@ -48,15 +46,18 @@ class Background:
         self._stop.set()
 
     def run(self) -> None:
-        """Work until stop_soon; then seal what is pending, so that a quiet trail has no unsealed tail."""
+        """Work until stop_soon. What is pending is sealed before the end, so that a quiet trail has no unsealed tail."""
         self._refresh_tenants()
         loops: list[tuple[Callable[[], object], float]] = [
             (self._refresh_tenants, TENANTS_EVERY_S),
-            (self._seal, SEAL_EVERY_S),
-            (self._checkpoint, CHECKPOINT_EVERY_S),
             (lambda: tending.tend_once(self.database), TEND_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
+        threads.append(
+            threading.Thread(
+                target=relay.keep_sealing, args=(self.database, self.offices.keys, self._stop), name="seal", daemon=True
+            )
+        )
         threads += [threading.Thread(target=self._chores, daemon=True) for _ in range(self._chore_threads)]
         for thread in threads:
             thread.start()
@@ -64,9 +65,9 @@ class Background:
         for thread in threads:
             thread.join()
         try:
-            self._seal()
+            tending.resign(self.database)
         except MemorydError as error:
-            _log.warning("the audit trail's last entries wait for the next start: %s", error.detail)
+            _log.warning("the lead ends by itself after its term: %s", error.detail)
         self.database.close()
 
     def _repeat(self, act: Callable[[], object], every_s: float) -> None:
@@ -87,15 +88,6 @@ class Background:
     def _refresh_tenants(self) -> None:
         with self.database.farm_work() as session:
             self._tenants = {tenant.id: tenant for tenant in directory.list_tenants(session)}
-
-    def _seal(self) -> None:
-        for tenant in list(self._tenants.values()):
-            sealer.seal_once(self.database, tenant, self.offices.keys)
-            relay.relay_once(self.database, tenant)
-
-    def _checkpoint(self) -> None:
-        for tenant in list(self._tenants.values()):
-            sealer.checkpoint_once(self.database, tenant, self.offices.keys)
 
     def _chores(self) -> None:
         while not self._stop.is_set():

@@ -31,3 +31,6 @@ Handler = Callable[[HandlerContext, Chore], None]
 def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
     for subject in chore.subjects:
         deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject))
+
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType({**enrichment.HANDLERS, making.CHORE_KIND: _compare_reproduction})
