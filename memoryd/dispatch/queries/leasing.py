@@ -161,7 +161,7 @@ def lock_warm(session: Session, asks: Mapping[str, object]) -> Found | None:
             select x.vtag, x.job_id from unnest(cast(:loaded as text[])) have(model_set)
              cross join lateral (select r.vtag, r.job_id from ready r
                    where r.pool_id = :pool_id and r.class_id = :class_id and r.model_set = have.model_set
-                     and r.vtag >= :low and r.vtag <= :cold_vtag + :bonus and {_MAY_TAKE}
+                     and r.vtag >= :low and r.vtag <= cast(:cold_vtag as bigint) + :bonus and {_MAY_TAKE}
                    order by r.vtag, r.job_id limit 1) x
              order by x.vtag, x.job_id limit 1)
         select r.vtag, r.job_id, r.model_set from ready r, warm
