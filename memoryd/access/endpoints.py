@@ -10,7 +10,15 @@ from fastapi.responses import StreamingResponse
 from memoryd.access import audit, keys, people, projects, sealer, sessions, trail_export
 from memoryd.access.chain import Checkpoint
 from memoryd.access.facts import Caller
-from memoryd.access.guards import Administrator, AdministratorCaller, AnyCaller, Office, Reader, refuse_foreign_origin
+from memoryd.access.guards import (
+    Administrator,
+    AdministratorCaller,
+    AnyCaller,
+    Office,
+    Reader,
+    public_address,
+    refuse_foreign_origin,
+)
 from memoryd.access.wire import (
     AuditEntryShape,
     AuditList,
@@ -63,7 +71,7 @@ def sign_in(token: SignInToken, request: Request, response: Response, office: Of
         httponly=True,
         # Lax, not Strict: a link to a picture, sent by mail, opens signed in.
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=public_address(request, office.settings).startswith("https:"),
     )
     return SignedIn(tenant=started.tenant.slug, name=person.display_name)
 
@@ -116,13 +124,13 @@ def withdraw_role(login: str, work: Administrator, project: str | None = None) -
 
 
 @router.post("/people/{login}/sign-in-links", status_code=201)
-def make_sign_in_link(login: str, request: Request, work: Administrator) -> SignInLinkShape:
+def make_sign_in_link(login: str, request: Request, work: Administrator, office: Office) -> SignInLinkShape:
     """A one-time link that signs a person in; shown once."""
     person = people.find_person(work.session, login)
     link = sessions.make_sign_in_link(work.session, work.caller.tenant.slug, person)
     audit.note(work.session, work.caller, "person.link", str(person), {})
-    base = str(request.base_url).rstrip("/")
-    return SignInLinkShape(url=f"{base}{link.path}", token=link.token, expires_at=link.expires_at)
+    address = public_address(request, office.settings)
+    return SignInLinkShape(url=f"{address}{link.path}", token=link.token, expires_at=link.expires_at)
 
 
 @router.get("/projects")

@@ -103,6 +103,17 @@ def recognise(connection: HTTPConnection, office: Offices) -> Caller | WorkerIde
     )
 
 
+def public_address(connection: HTTPConnection, settings: Settings) -> str:
+    """Return the server's address as people reach it, without a slash at the end: as set, else as it was asked for."""
+    if settings.url:
+        return settings.url.rstrip("/")
+    scheme = connection.url.scheme
+    if settings.proxy is not None:
+        # Only the named proxy is answered at all, so that this header is its own.
+        scheme = "https" if connection.headers.get("x-forwarded-proto") == "https" else scheme
+    return f"{scheme}://{connection.headers.get('host', '')}"
+
+
 def is_local(connection: HTTPConnection, settings: Settings) -> bool:
     """Tell whether a request may be the local person's: from this machine, to this machine, with nobody between."""
     if not settings.local_person or settings.proxy is not None or connection.client is None:
