@@ -108,10 +108,14 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """How files are to be taken in: `paths` on this machine, for whom, and who holds the bytes."""
+    """How files are to be taken in: `paths` on this machine, for whom, and who holds the bytes.
+
+    Where no project is named, files of a watched folder belong to the folder's, others to `otherwise`.
+    """
 
     paths: tuple[Path, ...]
     project_id: ProjectId | None = None
+    otherwise: ProjectId | None = None
     person_id: PersonId | None = None
     custody: Custody = Custody.REFERENCE
 
@@ -209,7 +213,7 @@ def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> 
 def _wished(folder: Folder, wish: Wish) -> Folder:
     return dataclasses.replace(
         folder,
-        project_id=wish.project_id or folder.project_id,
+        project_id=wish.project_id or folder.project_id or wish.otherwise,
         person_id=wish.person_id or folder.person_id,
         custody=Custody.KEEP if wish.custody is Custody.KEEP else folder.custody,
     )

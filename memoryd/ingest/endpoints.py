@@ -84,7 +84,7 @@ def upload(
 ) -> UploadShape:
     """Keep and record one file that is sent along."""
     with office.database.tenant_work(caller.tenant) as session:
-        project_id = _project(session, project, caller)
+        project_id = _project(session, project or projects.DEFAULT_PROJECT, caller)
     recorded = record_upload(
         office.database,
         caller.tenant,
@@ -184,6 +184,7 @@ def _wish(request: IngestRequest, caller: Caller, office: Offices) -> Wish:
         return Wish(
             paths=paths,
             project_id=_project(session, request.project, caller),
+            otherwise=_project(session, projects.DEFAULT_PROJECT, caller),
             person_id=caller.person_id,
             custody=request.custody,
         )

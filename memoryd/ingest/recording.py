@@ -24,8 +24,8 @@ from memoryd.ingest.merkle import merkle_root
 from memoryd.ingest.rewriting import succession
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
+from memoryd.workflows.documents import keep_documents, keep_graphs
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
-from memoryd.workflows.queries import keep_documents, keep_graphs
 
 
 def record(session: Session, prepared: Prepared, *, scope: TenantScope, caller: Caller | None = None) -> Recorded:

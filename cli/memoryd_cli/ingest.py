@@ -1,0 +1,253 @@
+"""`ingest`, `roots`, `quarantine`: taking files in, the watched folders, the files that could not be read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from memoryd.catalog.facts import Custody
+from memoryd.foundation.errors import MemorydError
+from memoryd_cli.client import server
+from memoryd_cli.output import as_json, console, fail, say, table
+
+POLL_S = 0.2
+RUNNING = ("looking", "reading")
+
+roots_app = typer.Typer(help="The watched folders.", no_args_is_help=True)
+quarantine_app = typer.Typer(help="Files that could not be read, and why.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class IngestFailed(MemorydError):
+    """Taking in stopped with an error."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(ingest)
+    app.add_typer(roots_app, name="roots")
+    app.add_typer(quarantine_app, name="quarantine")
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders on the server's machine.")],
+    project: Annotated[str | None, typer.Option(help="Project they belong to.")] = None,
+    custody: Annotated[
+        Custody, typer.Option(help="`reference` remembers where they lie; `keep` copies them into the store.")
+    ] = Custody.REFERENCE,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it would mean, and the space it takes.")] = False,
+    json: Json = False,
+) -> None:
+    """Take in files and folders. Safe to stop with Ctrl-C: the same again goes on where it stopped."""
+    request = {
+        "paths": [str(path.expanduser().absolute()) for path in paths],
+        "project": project,
+        "custody": custody.value,
+    }
+    if plan:
+        planned = server().post("/ingests/plan", json=request)
+        if json:
+            as_json(planned)
+        else:
+            _say_plan(planned)
+        return
+    run = server().post("/ingests", json=request)
+    try:
+        run = _follow(run, quiet=json)
+    except KeyboardInterrupt:
+        run = _stop(run)
+    if json:
+        as_json(run)
+    else:
+        _say_outcome(run)
+    if run["state"] == "failed":
+        fail(IngestFailed(run["error"], hint=run["hint"]))
+    if run["state"] == "stopped":
+        raise typer.Exit(130)
+
+
+def _follow(run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    told = False
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task("looking", total=None)
+        while run["state"] in RUNNING:
+            time.sleep(POLL_S)
+            run = server().get(f"/ingests/{run['id']}")
+            if run["plan"] is not None:
+                if not told and not quiet:
+                    _say_plan(run["plan"])
+                    told = True
+                progress.update(task, description="reading", total=run["plan"]["to_read"], completed=run["done"])
+    return run
+
+
+def _stop(run: dict[str, Any]) -> dict[str, Any]:
+    run = server().delete(f"/ingests/{run['id']}")
+    # The present batch is recorded whole; a second Ctrl-C leaves without waiting for it.
+    while run["state"] in RUNNING:
+        time.sleep(POLL_S)
+        run = server().get(f"/ingests/{run['id']}")
+    return run
+
+
+def _say_plan(plan: dict[str, Any]) -> None:
+    say(f"{plan['found']} files found, {plan['known']} known, {plan['to_read']} to read ({_size(plan['size'])})")
+    if plan["space_needed"] is not None:
+        say(f"keeping them takes at most {_size(plan['space_needed'])}; {_size(plan['space_free'])} are free")
+
+
+def _say_outcome(run: dict[str, Any]) -> None:
+    say(
+        f"{run['state']}: {run['new']} new, {run['known']} known, {run['quarantined']} in quarantine, "
+        f"{run['vanished']} vanished, {run['findings']} findings"
+    )
+    if run["quarantined"]:
+        say("Next: memoryd quarantine list")
+    elif run["state"] == "stopped":
+        say("Next: the same command goes on from here")
+    elif run["new"]:
+        say("Next: memoryd search")
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+@roots_app.command("add")
+def add_root(
+    folder: Annotated[Path, typer.Argument(help="Folder on the server's machine.")],
+    project: Annotated[str | None, typer.Option(help="Project that its files belong to.")] = None,
+    custody: Annotated[Custody, typer.Option(help="Who holds the bytes.")] = Custody.REFERENCE,
+    json: Json = False,
+) -> None:
+    """Watch a folder; a small marker file is put in it, by which it is known again."""
+    request = {"path": str(folder.expanduser().absolute()), "project": project, "custody": custody.value}
+    root = server().post("/roots", json=request)
+    if json:
+        as_json(root)
+    else:
+        say(f"watching {root['path']} ({root['id']})")
+
+
+@roots_app.command("list")
+def list_roots(
+    retired: Annotated[bool, typer.Option("--all", help="Those no longer watched, too.")] = False, json: Json = False
+) -> None:
+    """Show the watched folders and how they are."""
+    answer = server().get("/roots", retired=retired)
+    if json:
+        as_json(answer)
+        return
+    table(
+        ("id", "host", "path", "state", "files", "custody", "aliases", "why"),
+        (
+            (
+                root["id"],
+                root["host"],
+                root["path"],
+                "retired" if root["retired"] else root["state"],
+                root["files"],
+                root["custody"],
+                ", ".join(f"{machine}={path}" for machine, path in root["aliases"].items()),
+                root["state_reason"],
+            )
+            for root in answer["items"]
+        ),
+    )
+
+
+@roots_app.command("alias")
+def alias(
+    root: Annotated[str, typer.Argument(help="Root's id.")],
+    machine: Annotated[str, typer.Argument(help="Name of the machine that has another path.")],
+    path: Annotated[str | None, typer.Argument(help="The folder's path there (`Z:\\out`); nothing forgets it.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what another machine calls a folder, so that each person copies a path that works."""
+    _change(root, {"aliases": {machine: path}}, json=json)
+
+
+@roots_app.command("accept")
+def accept(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
+    """Bring an offline folder back as it is now: what is gone from it is then gone."""
+    _change(root, {"state": "online"}, json=json)
+
+
+@roots_app.command("pause")
+def pause(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
+    """Stop watching a folder for now; `accept` begins again."""
+    _change(root, {"state": "paused"}, json=json)
+
+
+@roots_app.command("retire")
+def retire(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
+    """Watch a folder no more. What was recorded from it stays."""
+    _change(root, {"retired": True}, json=json)
+
+
+def _change(root: str, change: dict[str, Any], *, json: bool) -> None:
+    changed = server().patch(f"/roots/{root}", json=change)
+    if json:
+        as_json(changed)
+    else:
+        say(f"{changed['path']}: {changed['state']}{', retired' if changed['retired'] else ''}")
+
+
+@quarantine_app.command("list")
+def list_quarantine(
+    resolved: Annotated[bool, typer.Option("--all", help="Those that left quarantine, too.")] = False,
+    limit: Annotated[int, typer.Option(help="At most this many.")] = 50,
+    json: Json = False,
+) -> None:
+    """Show the files that could not be read, newest first."""
+    answer = server().get("/quarantine", resolved=resolved, limit=limit)
+    if json:
+        as_json(answer)
+        return
+    table(
+        ("id", "reason", "path", "detail", "tries", "next try"),
+        (
+            (file["id"], file["reason"], file["path"], file["detail"], file["tries"], file["next_try_at"])
+            for file in answer["items"]
+        ),
+    )
+
+
+@quarantine_app.command("retry")
+def retry(
+    files: Annotated[list[str] | None, typer.Argument(help="Ids; nothing means all.")] = None, json: Json = False
+) -> None:
+    """Read files in quarantine again now."""
+    ids = files or [file["id"] for file in _whole_quarantine()]
+    outcomes = [server().post(f"/quarantine/{file}/retry") for file in ids]
+    if json:
+        as_json({"items": outcomes})
+        return
+    for outcome in outcomes:
+        file = outcome["file"]
+        became = "recorded" if outcome["recorded"] else "gone" if outcome["vanished"] else f"still {file['reason']}"
+        say(f"{file['path']}: {became}")
+    if not outcomes:
+        say("nothing is in quarantine")
+
+
+def _whole_quarantine() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        answer = server().get("/quarantine", cursor=cursor, limit=500)
+        found += answer["items"]
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            return found
