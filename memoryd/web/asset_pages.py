@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Annotator, Approver, DiscloserCaller, Office, Reader, SubmitterCaller
-from memoryd.catalog import annotations
+from memoryd.catalog import annotations as attached
 from memoryd.catalog.annotations import ApprovalState
 from memoryd.catalog.looking_up import check_seen, find_asset
 from memoryd.catalog.showing import show_asset
@@ -37,7 +37,7 @@ def tag(
     asset: UUID, request: Request, work: Annotator, tag: Annotated[str, Form()], project: Annotated[str, Form()]
 ) -> Response:
     """Hang a tag on the picture."""
-    annotations.tag(work.session, work.caller, AssetId(asset), [tag], project)
+    attached.tag(work.session, work.caller, AssetId(asset), [tag], project)
     return _page(request, work.session, work.caller, AssetId(asset), said="Tagged.")
 
 
@@ -46,7 +46,7 @@ def rate(
     asset: UUID, request: Request, work: Annotator, stars: Annotated[int, Form()], project: Annotated[str, Form()]
 ) -> Response:
     """Give the picture stars."""
-    annotations.rate(work.session, work.caller, AssetId(asset), stars, project)
+    attached.rate(work.session, work.caller, AssetId(asset), stars, project)
     return _page(request, work.session, work.caller, AssetId(asset), said="Rated.")
 
 
@@ -55,7 +55,7 @@ def note(
     asset: UUID, request: Request, work: Annotator, text: Annotated[str, Form()], project: Annotated[str, Form()]
 ) -> Response:
     """Add a remark."""
-    annotations.note(work.session, work.caller, AssetId(asset), text, project)
+    attached.note(work.session, work.caller, AssetId(asset), text, project)
     return _page(request, work.session, work.caller, AssetId(asset), said="Noted.")
 
 
@@ -68,7 +68,7 @@ def approve(
     project: Annotated[str, Form()],
 ) -> Response:
     """Approve or reject exactly this asset."""
-    annotations.approve(work.session, work.caller, AssetId(asset), state, project=project)
+    attached.approve(work.session, work.caller, AssetId(asset), state, project=project)
     return _page(request, work.session, work.caller, AssetId(asset), said=f"Recorded: {state.value}.")
 
 
