@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from memoryd.access import audit
 from memoryd.access.guards import Administrator, Office, Reader
-from memoryd.dispatch import leases, pools, shown, waking, wire, workers
+from memoryd.dispatch import leases, pools, shown, wire, workers
 from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
 from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
 from memoryd.foundation.database import take_farm, take_tenant
@@ -94,11 +94,9 @@ def join(office: Office, spoken: SpokenProtocol, asked: wire.JoinRequest) -> wir
 
 @router.post("/work/register")
 def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) -> wire.RegisterAnswer:
-    """Note a start of a worker. What an earlier start still held goes back to the queue."""
+    """Note a start of a worker, and what it can do."""
     with office.database.farm_work() as session:
-        ended = workers.register(session, worker, asked)
-    if ended:
-        waking.waker_of(office.database).wake()
+        workers.register(session, worker, asked)
     return wire.RegisterAnswer(worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools))
 
 

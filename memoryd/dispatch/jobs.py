@@ -43,7 +43,7 @@ class NotDead(Conflict):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JobAsked:
-    """A job to be queued. `model_set` names the large model it needs (`checkpoints/x.safetensors`), or nothing.
+    """A job to be queued. `model_set` is the name of the large model it needs, as the graph writes it, or empty.
 
     `cost_ms` is an estimate, charged against its tenant's share and put right when the job has ended.
     """

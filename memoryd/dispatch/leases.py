@@ -25,6 +25,8 @@ from memoryd.foundation.texts import storable
 
 INFRA_ATTEMPTS_LIMIT = 10
 """Uncounted tries: a farm that lacks a model must not hand a job round for ever."""
+RELEASES_AT_ONCE = 2
+"""After so many uncounted tries a job that is given back waits a while, as a failed one does."""
 BACKOFF_DOUBLINGS = 6
 ERROR_TEXT_LIMIT = 8_000
 """Characters of an error that are kept."""
@@ -204,10 +206,12 @@ def end_try(
     error: Mapping[str, Json],
     then: JobState,
     reported_with: bytes | None,
+    avoid: bool = True,
 ) -> JobState:
     """Decide what comes after a try that made nothing, for a lease that was just deleted; return the job's new state.
 
     `reported_with` is the token's hash where the worker itself reported the end: its report, sent again, is a duplicate.
+    `avoid`: another worker tries next, where there is one.
     """
     kept = {name: storable(value)[0][:ERROR_TEXT_LIMIT] for name, value in error.items() if isinstance(value, str)}
     row = leasing.end_try(
@@ -222,10 +226,10 @@ def end_try(
                 "error": kept,
                 "token_hash": reported_with.hex() if reported_with else None,
             },
-            # A drained or restarted worker did nothing wrong, and may have the job again.
-            "avoid": then is JobState.DELAYED,
+            "avoid": avoid,
             "counts": cause is not Cause.INFRA,
             "infra_limit": INFRA_ATTEMPTS_LIMIT,
+            "patience": RELEASES_AT_ONCE,
             "then": then.value,
         },
     )

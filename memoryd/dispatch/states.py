@@ -4,7 +4,7 @@ enqueue ──▶ ready ──claim──▶ leased ──complete──▶ succ
              ▲ │  ◀─release──  │ └───complete──▶ cancelled
              │ ├─cancel──▶ cancelled
              │ └─expire──▶ expired
-             │                 ├─fail, reap──▶ delayed ──cancel──▶ cancelled
+             │                 ├─fail, reap, release──▶ delayed ──cancel──▶ cancelled
              ├────────────── promote ─────────────┘
              └─replay── dead ◀─fail, reap, release
 """
@@ -57,6 +57,7 @@ ARROWS: frozenset[tuple[JobState | None, Verb, JobState]] = frozenset(
         (JobState.LEASED, Verb.FAIL, JobState.DEAD),
         (JobState.LEASED, Verb.FAIL, JobState.CANCELLED),
         (JobState.LEASED, Verb.RELEASE, JobState.READY),
+        (JobState.LEASED, Verb.RELEASE, JobState.DELAYED),
         (JobState.LEASED, Verb.RELEASE, JobState.DEAD),
         (JobState.LEASED, Verb.RELEASE, JobState.CANCELLED),
         (JobState.LEASED, Verb.REAP, JobState.DELAYED),

@@ -89,7 +89,7 @@ def begin(database: Database) -> bool:
         restored = upkeep.note_identity(session, upkeep.read_identity(session))
         if restored:
             ended = upkeep.delete_all_leases(session)
-            _end_tries(session, ended, kind="restored", then=JobState.READY, cause=Cause.INFRA)
+            _end_tries(session, ended, kind="restored", then=JobState.READY, cause=Cause.INFRA, avoid=False)
             _log.warning("this database is a restored copy: %d leases ended", len(ended))
     return restored
 
@@ -105,7 +105,11 @@ def reap(session: Session, *, calm_since: datetime.datetime, limit: int = upkeep
 
 
 def end_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) -> int:
-    """End what a worker held before it was started anew: its earlier process is gone, or must be refused."""
+    """End what earlier starts of a worker left behind.
+
+    For when it asks for new work: until then a new start may take up what the earlier one had begun, since it is the
+    same machine and knows the tokens.
+    """
     ended = upkeep.delete_leases_of_earlier_starts(session, worker_id=worker_id, incarnation=incarnation)
     _end_tries(session, ended, kind="worker-restarted", then=JobState.DELAYED, cause=Cause.CRASH)
     return len(ended)
@@ -145,11 +149,13 @@ def rescue_strays(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     return len(strays)
 
 
-def _end_tries(session: Session, ended: Sequence[upkeep.Found], *, kind: str, then: JobState, cause: Cause) -> None:
+def _end_tries(
+    session: Session, ended: Sequence[upkeep.Found], *, kind: str, then: JobState, cause: Cause, avoid: bool = True
+) -> None:
     for row in sorted(ended, key=lambda row: row.job_id):
         word = "run-too-long" if row.past_deadline else kind
         error = {"kind": word, "message": _SENTENCES[word]}
-        leases.end_try(session, row, cause=cause, error=dict(error), then=then, reported_with=None)
+        leases.end_try(session, row, cause=cause, error=dict(error), then=then, reported_with=None, avoid=avoid)
 
 
 _SENTENCES = {

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from memoryd.access.tokens import hash_secret, new_secret
-from memoryd.dispatch import tending
 from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
 from memoryd.dispatch.pools import find_pool
 from memoryd.dispatch.queries import fleet
@@ -163,8 +162,8 @@ def _identity(row: fleet.Found) -> WorkerIdentity:
     )
 
 
-def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) -> int:
-    """Note a start of a worker and what it can do; return how many leases of its earlier starts were ended.
+def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) -> None:
+    """Note a start of a worker and what it can do. What its earlier start had begun stays its own to finish.
 
     Raises: StatementTooLarge, ProtocolNotSupported.
     """
@@ -192,7 +191,6 @@ def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) 
         },
     )
     fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
-    return tending.end_earlier_starts(session, worker_id=worker.worker_id, incarnation=stated.incarnation)
 
 
 def check_start(worker: WorkerIdentity, incarnation: UUID) -> None:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from memoryd.access import directory
-from memoryd.dispatch import leases, workers
+from memoryd.dispatch import leases, tending, workers
 from memoryd.dispatch.facts import Completion, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.wire import Claimed, InputFile, JobKind, Pin
 from memoryd.foundation.byte_store import ByteStore
@@ -30,6 +30,7 @@ class InputNotAsked(NotFound):
 def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, loaded: Sequence[str]) -> Claimed | None:
     """Return the next job for a worker, under lease, or None. Raises: EarlierStart, DatabaseDown.
 
+    Whoever asks for new work has ended what its earlier starts had begun: what is left of that goes back to the queue.
     The lease is committed before the job's texts are read, so that no lock of the queue is held meanwhile; where
     reading fails, the job is given back uncounted.
     """
@@ -37,6 +38,7 @@ def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, load
         present = workers.current(session, worker.worker_id)
         workers.check_start(present, incarnation)
         workers.touch(session, present)
+        tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
         grant = leases.claim(session, present, loaded=loaded)
         scope = _scope(session, grant.tenant_id) if grant is not None else None
     if grant is None or scope is None:

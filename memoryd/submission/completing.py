@@ -37,9 +37,7 @@ SAVED_TYPE = "output"
 """ComfyUI's word for what a graph saved; `temp` are previews, which nobody asked to keep."""
 DEFAULT_PROJECT_SLUG = "default"
 
-INFRA_ERRORS = frozenset(
-    {"out-of-memory", "model-missing", "pin-mismatch", "input-missing", "comfyui-unreachable", "node-missing"}
-)
+INFRA_ERRORS = frozenset({"out-of-memory", "input-unavailable", "output-missing"})
 """Kinds of errors that are the farm's and not the job's: they use up no attempt."""
 
 _log = log_for(__name__)

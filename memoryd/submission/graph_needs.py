@@ -42,8 +42,8 @@ class GraphNeeds:
 
     @property
     def model_set(self) -> str:
-        """The large model that decides where the job is warm, as `folder/name`; empty where it uses none."""
-        return next((f"{folder}/{name}" for folder, name in self.models if folder in LARGE_FOLDERS), "")
+        """The name of the large model that decides where the job is warm; empty where it uses none."""
+        return next((name for folder, name in self.models if folder in LARGE_FOLDERS), "")
 
     def pins(self) -> tuple[Pin, ...]:
         """Its models as pins that ask for no particular bytes."""

@@ -28,7 +28,7 @@ class Walker:
     def state(self) -> JobState:
         return jobs.find_standing(self.farm, self.job_id).state
 
-    def bring_to(self, state: JobState | None, *, last_try: bool, cancelled: bool) -> None:
+    def bring_to(self, state: JobState | None, *, last_try: bool, cancelled: bool, tired: bool) -> None:
         if state is None:
             return
         self.job_id = self.enqueue(max_attempts=1 if last_try else 2)
@@ -38,6 +38,8 @@ class Walker:
             self.do(Verb.FAIL)
         if state is JobState.LEASED and last_try:
             self.farm.execute(text("update job set infra_attempts = :n"), {"n": leases.INFRA_ATTEMPTS_LIMIT - 1})
+        if tired:
+            self.farm.execute(text("update job set infra_attempts = :n"), {"n": leases.RELEASES_AT_ONCE})
         if cancelled:
             jobs.cancel(self.farm, self.job_id, tenant_id=self.tenant.id)
         assert self.state() is state
@@ -88,7 +90,12 @@ def test_every_arrow_can_be_walked(
     start, verb, end = arrow
     walker = Walker(farm, worker, tenant, enqueue)
     dying = end is JobState.DEAD or start is JobState.DEAD
-    walker.bring_to(start, last_try=dying, cancelled=end is JobState.CANCELLED and start is JobState.LEASED)
+    walker.bring_to(
+        start,
+        last_try=dying,
+        cancelled=end is JobState.CANCELLED and start is JobState.LEASED,
+        tired=verb is Verb.RELEASE and end is JobState.DELAYED,
+    )
     walker.do(verb, cancelled=end is JobState.CANCELLED)
     assert walker.state() is end
     assert lies_in(farm, walker.job_id) == ({end.value} if end in PLACES else set())

@@ -253,13 +253,25 @@ def test_a_jobs_story_is_told_until_its_end(person: TestClient, join: Join) -> N
     ]
 
 
-def test_a_worker_that_starts_anew_gives_up_what_it_had(person: TestClient, join: Join) -> None:
+def test_a_worker_that_starts_anew_may_finish_what_it_had_begun(person: TestClient, join: Join) -> None:
+    job_id = ask(person).json()["id"]
+    hand = join()
+    job = hand.claim()
+    assert job is not None
+    hand.start()
+    beat = {"job_id": job_id, "fence": job["fence"], "token": job["token"], "progress": 0.5, "phase": "sampling"}
+    assert hand.say("heartbeat", incarnation=hand.incarnation, leases=[beat]).json()["leases"][0]["answer"] == "ok"
+    assert hand.report(job).json() == {"answer": "recorded"}
+
+
+def test_a_worker_that_starts_anew_and_asks_for_work_gives_up_what_it_had(person: TestClient, join: Join) -> None:
     job_id = ask(person).json()["id"]
     hand = join()
     old = hand.incarnation
     job = hand.claim()
     assert job is not None
     hand.start()
+    assert hand.claim() is None
     assert person.get(f"/v1/jobs/{job_id}").json()["state"] == "delayed"
     assert hand.report(job).status_code == 409
     assert hand.say("claim", incarnation=old).status_code == 409

@@ -324,6 +324,7 @@ def end_try(session: Session, values: Mapping[str, object]) -> Found:
                state = case when j.cancel_requested then 'cancelled'
                             when :counts and j.attempt >= j.max_attempts then 'dead'
                             when not :counts and j.infra_attempts + 1 >= :infra_limit then 'dead'
+                            when j.infra_attempts >= :patience then 'delayed'
                             else :then end,
                ended_at = case when j.cancel_requested then clock_timestamp() else j.ended_at end
           from job_class k
