@@ -1,0 +1,167 @@
+"""Finds assets, newest first, page by page, as far as the caller may see.
+
+Two ways to the same answer: a walk through the newest, which is quick where many match; or the indexes of the words and
+then a sort, which is quick where few do. The walk starts, and its density decides. Source: measured at a million rows,
+where the planner's own choice took 0.9 s for words that only old assets have.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+from uuid import UUID
+
+from memoryd.access import people, projects
+from memoryd.access.facts import Sees
+from memoryd.catalog.column_limits import seed_from
+from memoryd.catalog.faces import list_faces
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import DBAPIError, Session
+from memoryd.foundation.errors import NotFound, TooLarge
+from memoryd.foundation.ids import parse_id
+from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.search.facts import All, Any, Filter, Hit, Not, Part, Query
+from memoryd.search.queries import conditions, hits
+
+WINDOW = 2_000
+"""Assets of the first walk. Source: as above, 0.6 ms."""
+
+WALK_LIMIT = 80_000
+"""Assets walked at most before the indexes are asked."""
+
+_WALK_FACTOR = 2.7e6
+"""A walk is worth it for up to sqrt(rows wanted x this) assets. Source: as above."""
+
+EXCERPT_LIMIT = 200
+"""Characters of a hit's prompt."""
+
+TIME_LIMIT_MS = 10_000
+"""Milliseconds of one statement of a search. What takes longer is a search of everything for something rare and vague."""
+
+_QUERY_CANCELED = "57014"
+"""Source: Postgres 18, appendix A."""
+
+Key: TypeAlias = tuple[datetime.datetime, UUID]
+
+
+class SearchTooBroad(TooLarge):
+    """This search takes too long."""
+
+
+def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, limit: int | None = None) -> Page[Hit]:
+    """Return a page of what a query finds, newest first. Without `is:all` what was overwritten and copies stay out.
+
+    Raises: BadCursor, BadPageSize, SearchTooBroad.
+    """
+    size = page_size(limit)
+    after = None if cursor is None else _read_cursor(cursor)
+    asked = conditions.Asked(
+        sees=sees,
+        now=datetime.datetime.now(datetime.UTC),
+        projects=_meant(query, "project", lambda slug: projects.find_project(session, slug, sees)),
+        people=_meant(query, "person", lambda login: people.find_person(session, login)),
+    )
+    where = conditions.condition(query.part, asked) & conditions.visible(sees)
+    if not query.everything:
+        where &= hits.is_head()
+    hits.set_time_limit(session, TIME_LIMIT_MS)
+    try:
+        keys = _newest(session, where, after, size + 1)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
+            raise SearchTooBroad("it was stopped", hint="add a word, a project or a date such as after:30d") from None
+        raise
+    shown = keys[:size]
+    return Page(
+        rows=_hits(session, [asset for _, asset in shown], sees),
+        next_cursor=encode_cursor(shown[-1][0].isoformat(), str(shown[-1][1])) if len(keys) > size else None,
+    )
+
+
+def _newest(session: Session, where: conditions.Condition, after: Key | None, wanted: int) -> list[Key]:
+    walk_limit = min(WALK_LIMIT, math.isqrt(int(wanted * _WALK_FACTOR)))
+    found: list[Key] = []
+    walked, window = 0, WINDOW
+    while True:
+        found += hits.list_in_window(session, where, after, window, wanted - len(found))
+        walked += window
+        if len(found) >= wanted:
+            return found
+        after = hits.find_window_end(session, after, window)
+        if after is None:
+            return found
+        # How far would the rest be, if it came as thinly as until here?
+        rest = (wanted - len(found)) * walked / len(found) if found else math.inf
+        if rest > walk_limit or walked > walk_limit:
+            return found + hits.list_matches(session, where, after, wanted - len(found))
+        window = min(walk_limit, max(WINDOW, int(rest * 1.3)))
+
+
+def _hits(session: Session, assets: list[UUID], sees: Sees) -> list[Hit]:
+    if not assets:
+        return []
+    faces, details = list_faces(session, assets, sees), hits.list_details(session, assets, sees)
+    found = []
+    for asset in assets:
+        if asset in faces and asset in details:
+            row = details[asset]
+            prompt = None if row.prompt is None else " ".join(row.prompt.split())[:EXCERPT_LIMIT]
+            found.append(
+                Hit(
+                    face=faces[asset],
+                    prompt=prompt,
+                    models=tuple(dict.fromkeys(row.models or ())),
+                    seed=seed_from(row.seed),
+                    projects=tuple(row.projects or ()),
+                    tags=tuple(row.tags or ()),
+                    rating=row.rating,
+                    approval=row.approval,
+                    flags=tuple(row.flags or ()),
+                    head=row.head,
+                )
+            )
+    return found
+
+
+def _read_cursor(cursor: str) -> Key:
+    made_at, asset = decode_cursor(cursor, 2)
+    id_ = parse_id(asset) if isinstance(asset, str) else None
+    moment = _moment(made_at)
+    if moment is None or id_ is None:
+        raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
+    return moment, id_
+
+
+def _moment(spelled: Json) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(spelled) if isinstance(spelled, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
+def _meant(query: Query, field: str, find_one: Callable[[str], UUID]) -> dict[str, UUID | None]:
+    """Return what names in a query mean; None for one that there is not, or that the caller does not see."""
+    meant: dict[str, UUID | None] = {}
+    for one in _filters(query.part):
+        if one.field == field and one.value not in meant:
+            try:
+                meant[one.value] = find_one(one.value)
+            except NotFound:
+                meant[one.value] = None
+    return meant
+
+
+def _filters(part: Part | None) -> Iterator[Filter]:
+    match part:
+        case Filter():
+            yield part
+        case Not(part=inner):
+            yield from _filters(inner)
+        case All(parts=parts) | Any(parts=parts):
+            for one in parts:
+                yield from _filters(one)
+        case _:
+            return
