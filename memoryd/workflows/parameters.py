@@ -12,7 +12,7 @@ from memoryd.foundation.findings import Finding
 from memoryd.workflows.facts import Graph, Parameters, PromptUse, SamplerUse
 from memoryd.workflows.literals import integer_behind
 from memoryd.workflows.model_uses import find_inputs, find_models
-from memoryd.workflows.prompts import find_prompts
+from memoryd.workflows.prompts import Joining, find_prompts
 from memoryd.workflows.samplers import find_samplers, picture_chain, read_sampler
 from memoryd.workflows.saving_output import find_saving_output
 from memoryd.workflows.tracing import execution_order
@@ -46,7 +46,11 @@ def read_parameters(graph: Graph, *, filename: str | None = None, specs: NodeSpe
                 code="several-outputs", detail="several nodes save, and the file does not say which", where=saving.node
             )
         )
-    prompts = _prompts(graph, through or executed[-1:])
+    joining = Joining()
+    prompts = _prompts(graph, through or executed[-1:], joining)
+    if joining.is_exhausted:
+        detail = "texts are joined from too many nodes (JOINED_LIMIT, JOIN_STEPS_LIMIT): parts are left out"
+        findings.append(Finding(code="prompt-not-whole", detail=detail, where=saving.node))
     width, height = _size(graph, chain)
     return Parameters(
         node=saving.node,
@@ -71,10 +75,10 @@ def _samplers(
     return tuple(read_sampler(graph, id_, final=id_ == final, specs=specs) for id_ in ordered)
 
 
-def _prompts(graph: Graph, samplers: Sequence[str]) -> tuple[PromptUse, ...]:
+def _prompts(graph: Graph, samplers: Sequence[str], joining: Joining) -> tuple[PromptUse, ...]:
     found: dict[tuple[str, str, str], PromptUse] = {}
     for id_ in samplers:
-        for use in find_prompts(graph, id_):
+        for use in find_prompts(graph, id_, joining):
             found.setdefault((use.node, use.input, use.polarity), use)
     return tuple(found.values())
 

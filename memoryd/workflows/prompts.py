@@ -20,14 +20,14 @@ from memoryd.workflows.recipe_v1 import class_words
 TEXTS_LIMIT = 500
 """Texts of one picture. Regional prompts have some dozens."""
 
-JOINED_LIMIT = 1_000_000
-"""Characters of one text that is joined from several nodes. The longest real prompt among 1,206 files has 46,688."""
+JOINED_LIMIT = 2_000_000
+"""Characters joined from several nodes for one picture. A single node's text is taken whole, whatever its length."""
 
 JOIN_DEPTH_LIMIT = 30
 """Nodes that join texts, one after the other. Real graphs have below ten."""
 
-JOIN_STEPS_LIMIT = 1_000
-"""Nodes looked at for one joined text: nodes that each join the one before twice would double it at every step."""
+JOIN_STEPS_LIMIT = 2_000
+"""Nodes looked at to join one picture's texts: those that each join the one before twice double it at every step."""
 
 _POSITIVE = re.compile(r"^(?:opt_|base_|refiner_|optional_)?pos(?:itive)?(?:[_ ].*)?$|^cond1$|^positive\w*$")
 _NEGATIVE = re.compile(r"^(?:opt_|base_|refiner_|optional_)?neg(?:ative)?(?:[_ ].*)?$|^cond2_negative$|^negative\w*$")
@@ -42,18 +42,29 @@ _SWITCHED = {"on_true": True, "on_false": False}
 _OPTION = re.compile(r"^(?:delimiter|separator|mode|action|style|language|device|parser|log_prompt|clean_whitespace)")
 
 
-def find_prompts(graph: Graph, sampler: str) -> list[PromptUse]:
+@dataclasses.dataclass(slots=True)
+class Joining:
+    """How much was joined for one picture so far. `is_exhausted`: a limit was met, and texts may lack parts."""
+
+    steps: int = 0
+    characters: int = 0
+    is_template: bool = False
+    is_exhausted: bool = False
+
+
+def find_prompts(graph: Graph, sampler: str, joining: Joining) -> list[PromptUse]:
     """Return the texts that conditioned a sampler, positive first, nearest first; blank ones are left out.
 
     What ConditioningZeroOut wipes is not followed. `is_template` where a node on the way writes text at run time.
+    One `joining` serves all samplers of a picture: JOINED_LIMIT and JOIN_STEPS_LIMIT hold for all together.
     """
     found: list[PromptUse] = []
     for polarity in (Polarity.POSITIVE, Polarity.NEGATIVE):
-        found.extend(_of_polarity(graph, sampler, polarity))
+        found.extend(_of_polarity(graph, sampler, polarity, joining))
     return found[:TEXTS_LIMIT]
 
 
-def _of_polarity(graph: Graph, sampler: str, polarity: Polarity) -> Iterator[PromptUse]:
+def _of_polarity(graph: Graph, sampler: str, polarity: Polarity, joining: Joining) -> Iterator[PromptUse]:
     waiting = [sampler]
     seen = {sampler}
     count = 0
@@ -63,15 +74,15 @@ def _of_polarity(graph: Graph, sampler: str, polarity: Polarity) -> Iterator[Pro
             continue
         texts, links = _taken(graph, node, polarity, is_start=id_ == sampler)
         for name in texts:
-            text = _text(graph, node.inputs[name])
-            if text.parts and count < TEXTS_LIMIT:
+            text, is_template = _text(graph, node.inputs[name], joining)
+            if count < TEXTS_LIMIT and text.strip():
                 count += 1
                 yield PromptUse(
                     node=id_,
                     input=name,
                     polarity=polarity,
-                    text=text.joined,
-                    is_template=text.is_template or writes_text_at_run_time(node.class_type),
+                    text=text,
+                    is_template=is_template or writes_text_at_run_time(node.class_type),
                 )
         for link in links:
             if link.node not in seen and link.node in graph.nodes:
@@ -140,36 +151,29 @@ def _is_text(graph: Graph, value: Value) -> bool:
     )
 
 
-@dataclasses.dataclass(slots=True)
-class _Text:
-    parts: list[str] = dataclasses.field(default_factory=list)
-    joined: str = ""
-    is_template: bool = False
-    steps: int = 0
+def _text(graph: Graph, value: Value, joining: Joining) -> tuple[str, bool]:
+    """The text of an input, and whether it is a template; what several nodes give is joined as they say."""
+    joining.is_template = False
+    return _gather(graph, value, joining, 0), joining.is_template
 
 
-def _text(graph: Graph, value: Value) -> _Text:
-    """The text of an input; what several nodes give is joined as they say, as far as they are known."""
-    text = _Text()
-    text.joined = _gather(graph, value, text, 0)[:JOINED_LIMIT]
-    text.parts = [text.joined] if text.joined.strip() else []
-    return text
-
-
-def _gather(graph: Graph, value: Value, text: _Text, depth: int) -> str:
+def _gather(graph: Graph, value: Value, joining: Joining, depth: int) -> str:
     if isinstance(value, str):
         return value
-    text.steps += 1
-    if not isinstance(value, Link) or depth > JOIN_DEPTH_LIMIT or text.steps > JOIN_STEPS_LIMIT:
-        return ""
-    node = graph.nodes.get(value.node)
+    node = graph.nodes.get(value.node) if isinstance(value, Link) else None
     if node is None:
         return ""
+    joining.steps += 1
+    if depth > JOIN_DEPTH_LIMIT or joining.steps > JOIN_STEPS_LIMIT or joining.characters > JOINED_LIMIT:
+        joining.is_exhausted = True
+        return ""
     if writes_text_at_run_time(node.class_type):
-        text.is_template = True
-    parts = [_gather(graph, node.inputs[name], text, depth + 1) for name in _text_parts(graph, node)]
+        joining.is_template = True
+    parts = [_gather(graph, node.inputs[name], joining, depth + 1) for name in _text_parts(graph, node)]
     separator = next((s for name in ("delimiter", "separator") if isinstance(s := node.inputs.get(name), str)), " ")
-    return separator.join(part for part in parts if part)[:JOINED_LIMIT]
+    joined = separator.join(part for part in parts if part)
+    joining.characters += len(joined)
+    return joined
 
 
 def _text_parts(graph: Graph, node: Node) -> list[str]:
