@@ -1,0 +1,215 @@
+"""The report as JSON: gaps first, then each asset whole. Pure; the shape is `schemas/lineage_report.v1.json`.
+
+Left out on purpose: prompts. A report is handed on, and what was asked for is the studio's own.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from memoryd import __version__
+from memoryd.catalog.asset_view import Face, GenerationView, ModelView
+from memoryd.disclosure.facts import Disclosed
+from memoryd.foundation.canonical_json import Json, canonical_bytes
+from memoryd.reports.facts import Gap, Occasion, Report, Severity, Subject, Verification
+from memoryd.reports.gaps import gaps_of
+
+FORMAT = "memoryd.lineage-report/1"
+NOTICE = (
+    "This report says what the memory of this installation knows, and first what it does not know. "
+    "It supports a decision about delivery and disclosure; it is not legal advice and certifies nothing."
+)
+ASSETS_LIMIT = 500
+"""Assets of one report. A delivery beyond it is several reports."""
+
+
+def compose(subjects: Sequence[Subject], occasion: Occasion) -> Report:
+    """Return the report about these assets, with its one spelling (canonical JSON, ASCII, one newline at the end)."""
+    gaps = [gap for subject in subjects for gap in gaps_of(subject)]
+    if not occasion.complete:
+        detail = f"more than {ASSETS_LIMIT} assets were found (ASSETS_LIMIT): the rest is in no part of this report"
+        gaps.insert(0, Gap(code="report-incomplete", severity=Severity.BAD, asset_id=None, detail=detail))
+    order = {Severity.BAD: 0, Severity.UNKNOWN: 1, Severity.NOTE: 2}
+    gaps.sort(key=lambda gap: order[gap.severity])
+    document: dict[str, Json] = {
+        "format": FORMAT,
+        "report_id": occasion.report_id,
+        "made_at": _moment(occasion.made_at),
+        "made_by": occasion.made_by,
+        "made_with": f"memoryd {__version__}",
+        "tenant": occasion.tenant,
+        "asked": occasion.asked,
+        "complete": occasion.complete,
+        "notice": NOTICE,
+        "summary": _summary(subjects, gaps),
+        "gaps": [_gap(gap) for gap in gaps],
+        "assets": [_asset(subject, occasion) for subject in subjects],
+    }
+    return Report(document=document, content=canonical_bytes(document) + b"\n", assets=len(subjects))
+
+
+def _summary(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> dict[str, Json]:
+    return {
+        "assets": len(subjects),
+        "generated": sum(any(run.generates for run in subject.view.generations) for subject in subjects),
+        "disclosed": sum(bool(subject.disclosures) for subject in subjects),
+        "bad": sum(gap.severity is Severity.BAD for gap in gaps),
+        "unknown": sum(gap.severity is Severity.UNKNOWN for gap in gaps),
+        "notes": sum(gap.severity is Severity.NOTE for gap in gaps),
+    }
+
+
+def _gap(gap: Gap) -> dict[str, Json]:
+    return {
+        "code": gap.code,
+        "severity": gap.severity.value,
+        "asset_id": str(gap.asset_id) if gap.asset_id else None,
+        "detail": gap.detail,
+    }
+
+
+def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
+    view = subject.view
+    own = subject.verifications.get(view.id, Verification(verdict=None, not_attempted="nobody asked for it"))
+    return {
+        "id": str(view.id),
+        "root_id": str(view.root_id),
+        "sha256": view.sha256.hex(),
+        "size": view.size,
+        "kind": view.kind.value,
+        "media_type": view.media_type,
+        "width": view.width,
+        "height": view.height,
+        "pixel_recipe": view.pixel_recipe,
+        "pixel_digest": view.pixel_digest.hex() if view.pixel_digest else None,
+        "made_at": _moment(view.made_at),
+        "made_source": view.made_source.value,
+        "recorded_at": _moment(view.recorded_at),
+        "places": [place.shown_path for place in view.places],
+        "runs": [_run(run, subject, occasion) for run in view.generations],
+        "line": [
+            {"succession": member.succession.value if member.succession else None, **_face(member.face)}
+            for member in view.line
+        ],
+        "parents": [{"via": near.via, "distance": near.distance, **_face(near.face)} for near in view.parents],
+        "children": [{"via": near.via, "distance": near.distance, **_face(near.face)} for near in view.children],
+        "approvals": [
+            {"project": noted.project, "state": noted.approval.state, "of_this": noted.approval.of_this}
+            for noted in view.annotations
+            if noted.approval is not None
+        ],
+        "disclosures": [_disclosure(one, subject) for one in subject.disclosures],
+        "verification": _verification(own),
+        "findings": [dict(finding.as_json()) for finding in view.findings],
+    }
+
+
+def _run(run: GenerationView, subject: Subject, occasion: Occasion) -> dict[str, Json]:
+    workflow = subject.workflows.get(run.exact) if run.exact else None
+    return {
+        "id": str(run.id),
+        "origin": run.origin.value,
+        "run_key": run.run_key,
+        "node": run.node,
+        "batch_index": run.batch_index,
+        "certain": run.certain,
+        "generates": run.generates,
+        "project": occasion.projects.get(run.project_id) if run.project_id else None,
+        "person": run.person,
+        "attribution_source": run.attribution_source,
+        "comfyui_version": run.comfyui_version,
+        "gpu": run.gpu,
+        "environment": run.environment.hex() if run.environment else None,
+        "started_at": _moment(run.started_at) if run.started_at else None,
+        "ended_at": _moment(run.ended_at) if run.ended_at else None,
+        "workflow": None
+        if run.exact is None
+        else {
+            "recipe": workflow.recipe if workflow else None,
+            "exact": run.exact.hex(),
+            "workflow": workflow.workflow if workflow else None,
+            "structure": workflow.structure if workflow else None,
+        },
+        "samplers": [
+            {
+                "class": use.class_type,
+                "seed": None if use.seed is None else str(use.seed),
+                "steps": use.steps,
+                "cfg": use.cfg,
+                "sampler": use.sampler,
+                "scheduler": use.scheduler,
+                "denoise": use.denoise,
+                "source": use.source.value,
+                "final": use.final,
+            }
+            for use in run.samplers
+        ],
+        "models": [_model(model) for model in run.models],
+        "inputs": [
+            {
+                "name": use.name,
+                "sha256": use.sha256.hex() if use.sha256 else None,
+                "asset_id": str(use.parent.id) if use.parent else None,
+                "source": use.source.value,
+            }
+            for use in run.inputs
+        ],
+    }
+
+
+def _model(model: ModelView) -> dict[str, Json]:
+    licence: dict[str, Json] = {"state": "unknown", "name": None, "source": None}
+    if model.licence is not None:
+        # INV-7: what a file says of itself is a statement, not a permission.
+        state = "stated by the file" if model.licence.source == "header" else "stated"
+        licence = {"state": state, "name": model.licence.name, "source": model.licence.source}
+    return {
+        "role": model.role,
+        "name": model.name,
+        "sha256": model.sha256.hex() if model.sha256 else None,
+        "identified": model.identified,
+        "strength_model": model.strength_model,
+        "strength_clip": model.strength_clip,
+        "licence": licence,
+    }
+
+
+def _disclosure(made: Disclosed, subject: Subject) -> dict[str, Json]:
+    checked = subject.verifications.get(
+        made.disclosed_id, Verification(verdict=None, not_attempted="it was not asked for")
+    )
+    return {
+        "id": str(made.id),
+        "original_id": str(made.original_id),
+        "disclosed_id": str(made.disclosed_id),
+        "source_type": made.source_type.value,
+        "manifest_id": made.manifest_id,
+        "signer": made.signer,
+        "development": made.development,
+        "timestamped": made.timestamped,
+        "layers": list(made.layers),
+        "kept": made.kept,
+        "created_at": _moment(made.created_at),
+        "verification": _verification(checked),
+    }
+
+
+def _verification(checked: Verification) -> dict[str, Json]:
+    verdict = checked.verdict
+    if verdict is None:
+        return {"state": "not-attempted", "headline": checked.not_attempted, "generated_by_ai": None, "signer": None}
+    return {
+        "state": verdict.state.value,
+        "headline": verdict.headline,
+        "generated_by_ai": verdict.generated_by_ai.value,
+        "signer": verdict.signer.name if verdict.signer else None,
+    }
+
+
+def _face(face: Face) -> dict[str, Json]:
+    return {"asset_id": str(face.id), "sha256": face.sha256.hex(), "name": face.name}
+
+
+def _moment(moment: datetime.datetime) -> str:
+    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")

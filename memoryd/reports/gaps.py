@@ -1,0 +1,92 @@
+"""What is missing: everything about an asset that is unknown, unsigned, undecided or wrong. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memoryd.catalog.asset_view import GenerationView
+from memoryd.disclosure.facts import State
+from memoryd.reports.facts import Gap, Severity, Subject
+
+_ORDER = {Severity.BAD: 0, Severity.UNKNOWN: 1, Severity.NOTE: 2}
+
+
+def gaps_of(subject: Subject) -> tuple[Gap, ...]:
+    """Return the gaps of one asset, the worst first."""
+    found = [*_making(subject), *_disclosure(subject), *_verification(subject), *_reading(subject)]
+    return tuple(sorted(dict.fromkeys(found), key=lambda gap: _ORDER[gap.severity]))
+
+
+def _gap(subject: Subject, code: str, detail: str, severity: Severity = Severity.UNKNOWN) -> Gap:
+    return Gap(code=code, severity=severity, asset_id=subject.view.id, detail=detail)
+
+
+def _making(subject: Subject) -> Iterator[Gap]:
+    view = subject.view
+    if not view.present:
+        yield _gap(subject, "bytes-missing", "its bytes cannot be had now")
+    if not view.generations:
+        yield _gap(subject, "making-unknown", "no run is known that made it: how it came to be is unknown")
+    for run in view.generations:
+        if run.project_id is None:
+            yield _gap(subject, "project-unknown", "the run that made it belongs to no known project")
+        if run.person_id is None:
+            yield _gap(subject, "person-unknown", "who made it is unknown")
+        if not run.certain:
+            yield _gap(subject, "output-uncertain", "which output of the graph it is, the file does not say")
+        if run.environment is None:
+            yield _gap(subject, "environment-unknown", "which program, packages and GPU made it is unknown")
+        yield from _models(subject, run)
+        for use in run.inputs:
+            if use.sha256 is None:
+                yield _gap(subject, "input-unknown", f"the content of the input {use.name!r} is unknown")
+            elif use.parent is None:
+                yield _gap(subject, "input-not-recorded", f"the input {use.name!r} is not in the memory")
+
+
+def _models(subject: Subject, run: GenerationView) -> Iterator[Gap]:
+    for model in run.models:
+        if model.sha256 is None:
+            yield _gap(subject, "model-unknown", f"which file the model {model.name!r} was is unknown")
+        elif model.identified == "name-now":
+            detail = f"the model {model.name!r} is known by the name it has now: another file may have had it then"
+            yield _gap(subject, "model-by-name", detail)
+        if model.licence is None:
+            yield _gap(subject, "licence-unknown", f"the licence of the model {model.name!r} is unknown")
+
+
+def _disclosure(subject: Subject) -> Iterator[Gap]:
+    made = subject.disclosures
+    if not made:
+        generated = any(run.generates for run in subject.view.generations)
+        if generated:
+            yield _gap(subject, "not-disclosed", "it was generated, and no signed copy exists")
+        else:
+            detail = "no signed copy exists, and whether one must say that it is AI-made is undecided"
+            yield _gap(subject, "disclosure-undecided", detail)
+        return
+    if all(one.development for one in made):
+        yield _gap(
+            subject, "signer-development", "it is signed with a development certificate alone: no public identity"
+        )
+    if not any(one.timestamped for one in made):
+        yield _gap(subject, "not-timestamped", "no signed copy bears a time-stamp of a third party", Severity.NOTE)
+    if not any(len(one.layers) > 1 for one in made):
+        yield _gap(subject, "one-layer", "one of two marking layers: signed metadata, no watermark", Severity.NOTE)
+
+
+def _verification(subject: Subject) -> Iterator[Gap]:
+    for asset, checked in subject.verifications.items():
+        own = asset == subject.view.id
+        what = "it" if own else f"its signed copy {asset}"
+        if checked.verdict is None:
+            yield _gap(subject, "not-verified", f"{what} was not verified: {checked.not_attempted}")
+        elif checked.verdict.state in (State.INVALID, State.HISTORY_BROKEN, State.UNREADABLE):
+            yield _gap(subject, "does-not-verify", f"{what}: {checked.verdict.headline}", Severity.BAD)
+        elif checked.verdict.state is State.NONE and not own:
+            yield _gap(subject, "does-not-verify", f"{what} bears no manifest any more", Severity.BAD)
+
+
+def _reading(subject: Subject) -> Iterator[Gap]:
+    for finding in subject.view.findings:
+        yield _gap(subject, f"finding-{finding.code}", finding.detail, Severity.NOTE)

@@ -1,0 +1,234 @@
+"""The shapes of HTTP, and of the report itself: `schemas/lineage_report.v1.json` is generated from LineageReport."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReportRequest(BaseModel):
+    """What to report about: one asset, or all that a search finds."""
+
+    ref: str | None = Field(default=None, max_length=4_096)
+    query: str | None = Field(default=None, max_length=4_096)
+    format: Literal["json", "html"] = "json"
+
+
+class MadeReport(BaseModel):
+    """A report as the texts of the files to write: signed is each file's every byte."""
+
+    name: str
+    report: str
+    signature: str
+    html: str | None = None
+    html_signature: str | None = None
+
+
+class Summary(_Part):
+    """Counts."""
+
+    assets: int
+    generated: int
+    disclosed: int
+    bad: int
+    unknown: int
+    notes: int
+
+
+class GapPart(_Part):
+    """Something unknown, unsigned or wrong; `asset_id` null concerns the whole report."""
+
+    code: str
+    severity: Literal["bad", "unknown", "note"]
+    asset_id: UUID | None
+    detail: str
+
+
+class WorkflowPart(_Part):
+    """Digests of a graph, hex, under a recipe."""
+
+    recipe: str | None
+    exact: str
+    workflow: str | None
+    structure: str | None
+
+
+class SamplerPart(_Part):
+    """One sampling pass. The seed is text: it exceeds what JSON numbers hold in most readers."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    class_: str = Field(alias="class")
+    seed: str | None
+    steps: int | None
+    cfg: float | None
+    sampler: str | None
+    scheduler: str | None
+    denoise: float | None
+    source: str
+    final: bool
+
+
+class LicencePart(_Part):
+    """What is known of a model's licence; a statement by the file is no permission."""
+
+    state: Literal["unknown", "stated by the file", "stated"]
+    name: str | None
+    source: str | None
+
+
+class ModelPart(_Part):
+    """A model that took part."""
+
+    role: str
+    name: str
+    sha256: str | None
+    identified: str | None
+    strength_model: float | None
+    strength_clip: float | None
+    licence: LicencePart
+
+
+class InputPart(_Part):
+    """An input file."""
+
+    name: str
+    sha256: str | None
+    asset_id: UUID | None
+    source: str
+
+
+class RunPart(_Part):
+    """One run that made the asset; null is unknown."""
+
+    id: UUID
+    origin: str
+    run_key: str
+    node: str
+    batch_index: int | None
+    certain: bool
+    generates: bool
+    project: str | None
+    person: str | None
+    attribution_source: str | None
+    comfyui_version: str | None
+    gpu: str | None
+    environment: str | None
+    started_at: datetime.datetime | None
+    ended_at: datetime.datetime | None
+    workflow: WorkflowPart | None
+    samplers: list[SamplerPart]
+    models: list[ModelPart]
+    inputs: list[InputPart]
+
+
+class MemberPart(_Part):
+    """An asset of the same line, and how it followed."""
+
+    succession: str | None
+    asset_id: UUID
+    sha256: str
+    name: str | None
+
+
+class RelativePart(_Part):
+    """An asset it was made from, or that was made from it."""
+
+    via: str
+    distance: int
+    asset_id: UUID
+    sha256: str
+    name: str | None
+
+
+class ApprovalPart(_Part):
+    """What a project decided; `of_this` false: of another asset of the line."""
+
+    project: str
+    state: str
+    of_this: bool
+
+
+class VerificationPart(_Part):
+    """What verifying said; not-attempted is never shown as a result."""
+
+    state: Literal["no-manifest", "valid", "trusted", "history-broken", "invalid", "unreadable", "not-attempted"]
+    headline: str
+    generated_by_ai: str | None
+    signer: str | None
+
+
+class DisclosurePart(_Part):
+    """A signed copy."""
+
+    id: UUID
+    original_id: UUID
+    disclosed_id: UUID
+    source_type: str
+    manifest_id: str
+    signer: str
+    development: bool
+    timestamped: bool
+    layers: list[str]
+    kept: str
+    created_at: datetime.datetime
+    verification: VerificationPart
+
+
+class FindingPart(_Part):
+    """Something in the file that could not be read or decided."""
+
+    code: str
+    detail: str
+    where: str
+
+
+class AssetPart(_Part):
+    """One asset, whole."""
+
+    id: UUID
+    root_id: UUID
+    sha256: str
+    size: int
+    kind: str
+    media_type: str
+    width: int | None
+    height: int | None
+    pixel_recipe: str | None
+    pixel_digest: str | None
+    made_at: datetime.datetime
+    made_source: str
+    recorded_at: datetime.datetime
+    places: list[str]
+    runs: list[RunPart]
+    line: list[MemberPart]
+    parents: list[RelativePart]
+    children: list[RelativePart]
+    approvals: list[ApprovalPart]
+    disclosures: list[DisclosurePart]
+    verification: VerificationPart
+    findings: list[FindingPart]
+
+
+class LineageReport(_Part):
+    """A lineage report, version 1: gaps first, then each asset whole. Prompts are left out."""
+
+    format: Literal["memoryd.lineage-report/1"]
+    report_id: UUID
+    made_at: datetime.datetime
+    made_by: str
+    made_with: str
+    tenant: str
+    asked: str
+    complete: bool
+    notice: str
+    summary: Summary
+    gaps: list[GapPart]
+    assets: list[AssetPart]
