@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from memoryd.disclosure.c2pa_library import C2paError, embed
 from memoryd.disclosure.containers import check_can_carry, compare_kept, media_type_of
 from memoryd.disclosure.facts import FileVerdict, GeneratedByAi, Signed, State, Statement
-from memoryd.disclosure.library import C2paError, embed
 from memoryd.disclosure.manifest import IngredientSource, generation_assertion, plan_manifest
 from memoryd.disclosure.pki import Anchors, SigningIdentity
 from memoryd.disclosure.verifying import VERIFY_BYTES_LIMIT, FileTooLarge, NotAFile, verify_file

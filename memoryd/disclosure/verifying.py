@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from memoryd.disclosure import manifest_reading as reading
+from memoryd.disclosure.c2pa_library import C2paError, open_reader
 from memoryd.disclosure.containers import EMBEDDABLE, NOT_EMBEDDABLE, sniff
 from memoryd.disclosure.facts import FileVerdict, GeneratedByAi, ManifestShown, Reason, State, Trust
-from memoryd.disclosure.library import C2paError, open_reader
 from memoryd.disclosure.pki import Anchors
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.errors import MemorydError, NotAcceptable, TooLarge

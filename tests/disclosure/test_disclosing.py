@@ -115,7 +115,13 @@ def test_what_was_processed_from_a_known_generation_is_said_to_contain_it(
     identity: SigningIdentity,
 ) -> None:
     paths = take_in(
-        database, caller, fixtures, tmp_path / "output", "txt2img_basic", "img2img_from_upload", "modelfree_blend_invert"
+        database,
+        caller,
+        fixtures,
+        tmp_path / "output",
+        "txt2img_basic",
+        "img2img_from_upload",
+        "modelfree_blend_invert",
     )
     continued = disclosed(
         disclose_asset(database, store, caller, str(paths["img2img_from_upload"].resolve()), identity)
