@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import canonical_bytes
+from memoryd.workflows.documents import graph_of_canonical
 from memoryd.workflows.facts import RECIPE, Graph, Identities, Link, Node
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.identity import COERCED_RECIPE, GraphHasCycle, identify, spell
-from memoryd.workflows.queries import graph_of_canonical
 
 Make = Callable[[dict[str, Any]], Graph]
 Real = Callable[[str], Graph]

@@ -36,6 +36,6 @@ def test_each_value_is_a_number_or_a_text(graph_of: Make) -> None:
 
 
 def test_values_have_a_limit(graph_of: Make) -> None:
-    prompt = {str(number): ("Thing", {"value_of": number}) for number in range(NODE_VALUES_LIMIT + 10)}
+    prompt: dict[str, Any] = {str(number): ("Thing", {"value_of": number}) for number in range(NODE_VALUES_LIMIT + 10)}
     prompt["s"] = ("SaveImage", {f"i{number}": [str(number), 0] for number in range(NODE_VALUES_LIMIT + 10)})
     assert len(node_values(graph_of(prompt))) == NODE_VALUES_LIMIT

@@ -11,23 +11,25 @@ from sqlalchemy import func, select
 from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.ids import WorkflowId, new_id
 from memoryd.plugin_api.facts import DocumentKind
-from memoryd.workflows.facts import Graph, Level, PreparedDocument, PreparedGraph
-from memoryd.workflows.identity import identify
-from memoryd.workflows.preparing import prepare_document, prepare_graph
-from memoryd.workflows.queries import (
+from memoryd.workflows.documents import (
     DocumentNotFound,
     GraphNotFound,
-    WorkflowNotFound,
-    find_workflows,
-    graphs_like,
     keep_documents,
     keep_graphs,
     load_document,
     load_documents,
     load_graph,
+)
+from memoryd.workflows.facts import Graph, Level, PreparedDocument, PreparedGraph
+from memoryd.workflows.identity import identify
+from memoryd.workflows.known_workflows import (
+    WorkflowNotFound,
+    find_workflows,
+    graphs_like,
     name_workflow,
     workflow_names,
 )
+from memoryd.workflows.preparing import prepare_document, prepare_graph
 from memoryd.workflows.tables import GraphIdentity, StoredNodeValue, Workflow
 
 Make = Callable[[dict[str, Any]], Graph]
