@@ -65,7 +65,7 @@ def find_pool(session: Session, name: str, *, tenant_id: TenantId) -> PoolView:
     """Return a pool that the tenant may use. Raises: PoolNotFound."""
     if name == DEFAULT_POOL:
         ensure_defaults(session)
-    for row in fleet.list_pools(session, tenant_id=tenant_id, name=name):
+    for row in fleet.list_pools(session, tenant_id=tenant_id, name=name) if _NAME.match(name) else ():
         return _view(row)
     raise PoolNotFound(f"pool {name[:80]!r}", hint="`memoryd pools list` shows those there are")
 

@@ -31,6 +31,9 @@ Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 BigInteger = Annotated[int, PlainSerializer(str, return_type=str, when_used="json")]
 """An integer that may exceed 2^53: text in JSON, and read from either."""
 
+Fence = Annotated[int, Field(ge=0, lt=2**63)]
+"""A lease's number: each is greater than every one before it."""
+
 Name = Annotated[str, Field(max_length=4_096)]
 """A file name, node class or the like, as ComfyUI spells it."""
 
@@ -136,7 +139,7 @@ class Claimed(Shape):
     """
 
     job_id: UUID
-    fence: int
+    fence: Fence
     token: str
     attempt: int
     kind: JobKind
@@ -159,7 +162,7 @@ class Beat(Shape):
     """One lease's sign of life. `progress` is 0 to 1, None where it cannot be told; `phase` a word for people."""
 
     job_id: UUID
-    fence: int
+    fence: Fence
     token: str
     progress: float | None = Field(default=None, ge=0, le=1)
     phase: str
@@ -242,7 +245,7 @@ class CompleteRequest(Shape):
     """
 
     job_id: UUID
-    fence: int
+    fence: Fence
     token: str
     outcome: Outcome
     prompt_id: UUID
@@ -264,7 +267,7 @@ class ReleaseRequest(Shape):
     """`POST /work/release`: gives the job back unrun. `counts`: whether this was one of its attempts."""
 
     job_id: UUID
-    fence: int
+    fence: Fence
     token: str
     reason: str
     counts: bool

@@ -19,6 +19,8 @@ from memoryd.submission import queries
 from memoryd.submission.facts import EventState
 from memoryd.submission.submitting import unpacked
 
+LOADED_LIMIT = 100
+"""Names of loaded models that a claim looks at."""
 REASON_LIMIT = 2_000
 """Characters."""
 
@@ -39,7 +41,7 @@ def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, load
         workers.check_start(present, incarnation)
         workers.touch(session, present)
         tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
-        grant = leases.claim(session, present, loaded=loaded)
+        grant = leases.claim(session, present, loaded=[storable(name)[0] for name in loaded[:LOADED_LIMIT]])
         scope = _scope(session, grant.tenant_id) if grant is not None else None
     if grant is None or scope is None:
         return None

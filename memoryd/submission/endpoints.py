@@ -14,6 +14,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response, UploadFile
+from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -41,6 +42,8 @@ WAIT_LIMIT_S = 25.0
 """A long poll ends before the proxies that give up on silence after 30 s."""
 STREAM_STEP_S = 0.5
 CHUNK = 1024 * 1024
+OUTPUTS_LIMIT = 100_000
+"""Outputs of one run; a film of an hour as single frames has 86,400."""
 
 
 class BytesDiffer(Conflict):
@@ -133,7 +136,7 @@ def replay_job(work: Submitter, job_id: UUID) -> shown.JobAnswer:
 
 
 @router.get("/jobs/{job_id}/events")
-async def follow_job(office: Office, caller: ReaderCaller, job_id: UUID, after: int = 0) -> StreamingResponse:
+async def follow_job(office: Office, caller: ReaderCaller, job_id: UUID, after: wire.Fence = 0) -> StreamingResponse:
     """What happened to a job and how far it is, as server-sent events, until it has ended."""
     first = await run_in_threadpool(_look, office, caller, JobId(job_id), after)
     return StreamingResponse(
@@ -193,7 +196,7 @@ async def claim(
 
 @router.get("/work/inputs/{job_id}/{sha256}")
 def fetch_input(
-    office: Office, worker: WorkerCaller, job_id: UUID, sha256: wire.Sha256Hex, fence: int, token: str
+    office: Office, worker: WorkerCaller, job_id: UUID, sha256: wire.Sha256Hex, fence: wire.Fence, token: str
 ) -> StreamingResponse:
     """One of a leased job's inputs; the worker checks its hash."""
     lease = LeaseKey(job_id=JobId(job_id), fence=fence, token=token)
@@ -214,8 +217,8 @@ async def store_output(
     office: Office,
     worker: WorkerCaller,
     job_id: UUID,
-    index: int,
-    fence: int,
+    index: Annotated[int, PathParameter(ge=0, lt=OUTPUTS_LIMIT)],
+    fence: wire.Fence,
     token: str,
     sha256: wire.Sha256Hex,
 ) -> wire.OutputStored:

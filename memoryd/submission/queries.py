@@ -9,14 +9,26 @@ from uuid import UUID
 from sqlalchemy import Row, insert, select, text, update
 
 from memoryd.foundation.database import Session
+from memoryd.foundation.texts import storable
 from memoryd.submission.tables import JobDetail, JobEvent
 
 Found = Row[Any]
 
 
+def storable_json(value: object) -> object:
+    """Return a value whose texts, at any depth, Postgres takes: names come from graphs, people and workers."""
+    if isinstance(value, str):
+        return storable(value)[0]
+    if isinstance(value, list):
+        return [storable_json(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(str(name))[0]: storable_json(item) for name, item in value.items()}
+    return value
+
+
 def insert_detail(session: Session, values: Mapping[str, object]) -> None:
     """Write what a job asks for."""
-    session.execute(insert(JobDetail).values(**values))
+    session.execute(insert(JobDetail).values({name: storable_json(value) for name, value in values.items()}))
 
 
 def insert_event(
@@ -65,7 +77,7 @@ def list_events(session: Session, *, job_id: UUID, after: int = 0) -> Sequence[F
 
 def update_result(session: Session, *, job_id: UUID, result: Mapping[str, object]) -> None:
     """Write how a job ended."""
-    session.execute(update(JobDetail).where(JobDetail.job_id == job_id).values(result=dict(result)))
+    session.execute(update(JobDetail).where(JobDetail.job_id == job_id).values(result=storable_json(dict(result))))
 
 
 def find_project_slug(session: Session, *, project_id: UUID) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from memoryd.dispatch.facts import DeadLetter, Urgency
+from memoryd.dispatch.jobs import KEY_LIMIT
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import InputFile, JobKind, Pin, Sha256Hex
@@ -33,6 +34,8 @@ class JobRequest(BaseModel):
     recompute: bool = False
     inputs: list[InputFile] = []
     pins: list[Pin] | None = None
+    key: str | None = Field(default=None, max_length=KEY_LIMIT)
+    """Idempotency key, where the header Idempotency-Key is not at hand."""
 
     def as_submission(self, *, project_id: ProjectId | None, key: str | None) -> Submission:
         """Return what is asked for, its texts fixed."""
@@ -47,7 +50,7 @@ class JobRequest(BaseModel):
             recompute=self.recompute,
             inputs=tuple(self.inputs),
             pins=None if self.pins is None else tuple(self.pins),
-            key=key,
+            key=key if key is not None else self.key,
         )
 
 
