@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ from memoryd.disclosure.facts import Disclosed, SourceType, Undecided
 from memoryd.disclosure.pki import SigningIdentity
 from memoryd.disclosure.verifying import verify_file
 from memoryd.foundation.database import Database
-from memoryd.ingest.facts import Folder
-from memoryd.ingest.preparing import prepare_here
-from memoryd.ingest.recording import record
 from memoryd.storage.blob_store import BlobStore
+
+from .studio import take_in
 
 
 @pytest.fixture
@@ -31,15 +29,6 @@ def store(tmp_path: Path) -> BlobStore:
 def caller(database: Database) -> Caller:
     """The local person."""
     return local_caller(database, "default")
-
-
-def take_in(database: Database, caller: Caller, fixtures: Path, folder: Path, *names: str) -> dict[str, Path]:
-    folder.mkdir(exist_ok=True)
-    paths = {name: Path(shutil.copy2(fixtures / "images" / f"{name}.png", folder)) for name in names}
-    prepared = prepare_here(Folder(path=folder.resolve()), [path.resolve() for path in paths.values()])
-    with database.tenant_work(caller.tenant) as session:
-        record(session, prepared, scope=caller.tenant, caller=caller)
-    return paths
 
 
 def disclosed(made: Disclosed | Undecided) -> Disclosed:
