@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
-from memoryd.foundation.errors import Unavailable
+from memoryd.foundation.errors import Conflict, Unavailable
 from memoryd.stand_in.endpoints import make_app
 from memoryd.stand_in.engine import Engine
 from memoryd.stand_in.execution import Conditions
@@ -26,6 +26,10 @@ START_LIMIT_S = 20
 
 class StandInDidNotStart(Unavailable):
     """The stand-in engine did not start."""
+
+
+class PortTaken(Conflict):
+    """Something else listens on this port."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ def running(options: Options) -> Iterator[str]:
 @contextlib.contextmanager
 def _prepared(options: Options) -> Iterator[tuple[uvicorn.Server, socket.socket, str]]:
     home = Path(tempfile.mkdtemp(prefix="memoryd-stand-in-"))
-    taken = socket.create_server((options.host, options.port))
+    taken = _listening(options.host, options.port)
     try:
         folders = Folders(
             output=options.output or home / "output", input=options.input or home / "input", temp=home / "temp"
@@ -89,3 +93,16 @@ def _prepared(options: Options) -> Iterator[tuple[uvicorn.Server, socket.socket,
     finally:
         taken.close()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    # The protocol is named because asyncio switches Nagle's delay off only then: 40 ms of every answer otherwise.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        raise PortTaken(f"{host}:{port}: {error}", hint="name another with --port, or 0 for a free one") from error
+    return taken

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from memoryd.comfyui.client import ComfyClient
@@ -39,6 +40,13 @@ def engine_url(request: pytest.FixtureRequest) -> str:
 def engine(engine_url: str) -> Iterator[ComfyClient]:
     """A client of each engine in turn."""
     with ComfyClient(engine_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def http(engine_url: str) -> Iterator[httpx.Client]:
+    """Plain HTTP to each engine in turn, for what the client does not speak."""
+    with httpx.Client(base_url=engine_url, trust_env=False, timeout=60) as client:
         yield client
 
 

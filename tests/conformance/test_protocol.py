@@ -341,7 +341,7 @@ def without_circumstances(value: Any) -> Any:
     return [without_circumstances(item) for item in value] if isinstance(value, list) else value
 
 
-def test_bad_graphs_are_answered_as_recorded(engine: ComfyClient, fixtures: Path) -> None:
+def test_bad_graphs_are_answered_as_recorded(engine: ComfyClient, http: httpx.Client, fixtures: Path) -> None:
     checkpoint = engine.models("checkpoints")[0].name
     lora = engine.models("loras")[0].name
     cases = json.loads((fixtures / "errors" / "prompt_validation.json").read_text())
@@ -354,7 +354,7 @@ def test_bad_graphs_are_answered_as_recorded(engine: ComfyClient, fixtures: Path
         body = body.replace("tiny-sd15-random.safetensors", checkpoint).replace(
             "style/tiny-random-lora.safetensors", lora
         )
-        answer = httpx.post(f"{engine.url}/api/prompt", content=body, trust_env=False)
+        answer = http.post("/api/prompt", content=body)
         assert answer.status_code == response["status"], name
         assert answer.headers["content-type"].lower() == response["content_type"].lower(), name
         if isinstance(response["body"], str):
@@ -375,14 +375,14 @@ def test_object_info_describes_what_the_worker_needs(engine: ComfyClient) -> Non
     assert engine.object_info("NoSuchClass") == {}
 
 
-def test_jobs_show_a_run_from_both_sides(engine: ComfyClient) -> None:
+def test_jobs_show_a_run_from_both_sides(engine: ComfyClient, http: httpx.Client) -> None:
     record = run(engine, picture(colour()), extra_data={"extra_pnginfo": {"workflow": {"id": "wf-1", "nodes": []}}})
-    job = httpx.get(f"{engine.url}/api/jobs/{record.prompt_id}", trust_env=False).json()
+    job = http.get(f"/api/jobs/{record.prompt_id}").json()
     assert (job["id"], job["status"], job["outputs_count"]) == (record.prompt_id, "completed", 1)
     assert job["workflow_id"] == "wf-1"
-    listed = httpx.get(f"{engine.url}/api/jobs", params={"status": "completed"}, trust_env=False).json()
+    listed = http.get("/api/jobs", params={"status": "completed"}).json()
     assert record.prompt_id in [item["id"] for item in listed["jobs"]]
-    assert httpx.get(f"{engine.url}/api/jobs/{fresh()}", trust_env=False).status_code == 404
+    assert http.get(f"/api/jobs/{fresh()}").status_code == 404
 
 
 def test_an_upload_of_other_content_gets_another_name(engine: ComfyClient, fixtures: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
 
 from memoryd.stand_in.serving import Options as EngineOptions
@@ -32,24 +34,45 @@ def _load(name: str) -> ModuleType:
 fake_server = _load("fake_server")
 
 
-@pytest.fixture
-def server() -> Iterator[Any]:
-    """A server that keeps its queue in memory."""
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Any]:
+    """The server of all tests here: starting one costs more than most tests."""
     with fake_server.running_server() as fake:
         yield fake
 
 
 @pytest.fixture
-def engine_options(tmp_path: Path) -> EngineOptions:
-    """How the stand-in runs; a test may name another delay."""
-    return EngineOptions(output=tmp_path / "output", input=tmp_path / "input")
+def server(one_server: Any) -> Any:
+    """A server that keeps its queue in memory, and knows of nothing yet."""
+    one_server.reset()
+    return one_server
+
+
+@pytest.fixture(scope="session")
+def engine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the engine's folders `output` and `input` lie."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture(scope="session")
+def one_engine(engine_home: Path) -> Iterator[str]:
+    """The stand-in of all tests here."""
+    with running(EngineOptions(output=engine_home / "output", input=engine_home / "input")) as url:
+        yield url
 
 
 @pytest.fixture
-def engine_url(engine_options: EngineOptions) -> Iterator[str]:
-    """A stand-in engine."""
-    with running(engine_options) as url:
-        yield url
+def engine_url(one_engine: str, engine_home: Path) -> str:
+    """A stand-in engine with an empty queue, an empty cache and empty folders."""
+    with httpx.Client(base_url=one_engine, trust_env=False) as http:
+        http.post("/queue", json={"clear": True})
+        http.post("/interrupt")
+        http.post("/history", json={"clear": True})
+        http.post("/free", json={"free_memory": True})
+    for folder in ("output", "input"):
+        shutil.rmtree(engine_home / folder)
+        (engine_home / folder).mkdir()
+    return one_engine
 
 
 @pytest.fixture

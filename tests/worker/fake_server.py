@@ -52,6 +52,13 @@ class FakeServer:
     down: bool = False
     url: str = ""
 
+    def reset(self) -> None:
+        """Forget everything but the address."""
+        for field in dataclasses.fields(self):
+            if field.name != "url":
+                fresh = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+                setattr(self, field.name, fresh)
+
     def add(self, prompt: str, **facts: Any) -> Claimed:
         """Put a job into the queue."""
         defaults: dict[str, Any] = {
@@ -95,7 +102,8 @@ class FakeServer:
 def running_server() -> Iterator[FakeServer]:
     """A fake server that listens."""
     fake = FakeServer()
-    taken = socket.create_server(("127.0.0.1", 0))
+    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    taken.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(_app(fake), log_level="error", timeout_graceful_shutdown=1, ws="websockets-sansio")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import stat
@@ -81,8 +82,6 @@ def test_a_worker_joins_once_and_tells_what_it_has(server: Any, start: Any, tmp_
 
 
 def test_a_worker_without_token_or_key_says_what_to_do(worker_options: Any, start: Any) -> None:
-    import dataclasses
-
     with pytest.raises(NotJoined) as refused, start(options=dataclasses.replace(worker_options, token=None)):
         pass
     assert "memoryd workers add" in str(refused.value.hint)
@@ -209,11 +208,11 @@ def test_recomputing_executes_every_node_though_all_were_cached(server: Any, sta
     assert [output.filename for output in second.outputs] != [output.filename for output in first.outputs]
 
 
-def test_a_cached_run_whose_file_is_gone_is_made_anew(server: Any, start: Any, tmp_path: Path) -> None:
+def test_a_cached_run_whose_file_is_gone_is_made_anew(server: Any, start: Any, engine_home: Path) -> None:
     with start():
         server.add(picture())
         server.wait_for(lambda: len(server.completed) == 1)
-        for file in (tmp_path / "output" / "w").iterdir():
+        for file in (engine_home / "output" / "w").iterdir():
             file.unlink()
         server.add(picture())
         server.wait_for(lambda: len(server.completed) == 2)
@@ -223,16 +222,16 @@ def test_a_cached_run_whose_file_is_gone_is_made_anew(server: Any, start: Any, t
 
 
 def test_an_input_has_its_own_name_for_the_run_and_somebody_elses_file_comes_back(
-    server: Any, start: Any, tmp_path: Path, fixtures: Path
+    server: Any, start: Any, engine_home: Path, fixtures: Path
 ) -> None:
     mine = (fixtures / "images" / "txt2img_basic.png").read_bytes()
     theirs = (fixtures / "images" / "txt2img_lora.png").read_bytes()
     with start():
         server.wait_for(lambda: server.registered)
-        (tmp_path / "input" / "fox.png").write_bytes(theirs)
+        (engine_home / "input" / "fox.png").write_bytes(theirs)
         job = server.add(with_loaded("fox.png"), inputs=[server.add_input(mine, "fox.png")])
         only(server)
-        server.wait_for(lambda: (tmp_path / "input" / "fox.png").read_bytes() == theirs)
+        server.wait_for(lambda: (engine_home / "input" / "fox.png").read_bytes() == theirs)
     content = server.stored[job.job_id, 0]
     assert f'"is_changed": ["{hashlib.sha256(mine).hexdigest()}"]'.encode() in content
 
@@ -334,8 +333,6 @@ def test_a_restarted_worker_takes_up_the_run_that_its_engine_finished(
 def test_a_run_is_submitted_again_after_the_engine_was_restarted(
     server: Any, start: Any, worker_options: Any, tmp_path: Path
 ) -> None:
-    import dataclasses
-
     home = {"output": tmp_path / "o", "input": tmp_path / "i"}
     with running(EngineOptions(**home)) as url:
         port = int(url.rpartition(":")[2])
