@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from psycopg import sql
 from starlette.requests import Request
 
 from memoryd.access import endpoints, keys, people, projects
+from memoryd.access import tables as access_tables
 from memoryd.access.facts import Caller, Role, Scope
 from memoryd.access.guards import Offices
 from memoryd.events import endpoints as event_endpoints
+from memoryd.events import tables as event_tables
 from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.declarative import TenantTable
+from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.ids import PersonId
 from memoryd.foundation.settings import Settings
@@ -25,6 +32,56 @@ with warnings.catch_warnings():
     # It would rather have another HTTP library than the one that the product uses.
     warnings.simplefilter("ignore")
     from fastapi.testclient import TestClient
+
+
+KEPT = ("person", "membership", "project")
+"""Tables that are not empty in a new tenant."""
+
+
+@pytest.fixture(scope="module")
+def cleaned_database(cluster: Cluster) -> Iterator[str]:
+    """A clone for one file of tests: most need several connections, and a clone for each would take most of the time."""
+    name = f"access_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template memoryd_template owner memoryd_owner strategy file_copy").format(
+                sql.Identifier(name)
+            )
+        )
+    with psycopg.connect(cluster.superuser_url(name), autocommit=True) as connection:
+        connection.execute("create schema kept")
+        for tenant in ("t_default", "t_other"):
+            for table in KEPT:
+                copied = sql.SQL("create table {} as table {}")
+                connection.execute(
+                    copied.format(sql.Identifier("kept", f"{tenant}_{table}"), sql.Identifier(tenant, table))
+                )
+    yield name
+    with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_name(cluster: Cluster, cleaned_database: str) -> Iterator[str]:
+    """The file's clone, as good as new after each test."""
+    yield cleaned_database
+    with psycopg.connect(cluster.superuser_url(cleaned_database)) as connection:
+        connection.execute("set session_replication_role = replica")
+        made = connection.execute("select schema, role from farm.tenant where slug not in ('default', 'other')")
+        for schema, role in made.fetchall():
+            connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
+            connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+        connection.execute("delete from farm.tenant where slug not in ('default', 'other')")
+        connection.execute("delete from farm.key_index")
+        for tenant in ("t_default", "t_other"):
+            for table in (*access_tables.__dict__.values(), *event_tables.__dict__.values()):
+                if isinstance(table, type) and issubclass(table, TenantTable) and hasattr(table, "__tablename__"):
+                    connection.execute(sql.SQL("delete from {}").format(sql.Identifier(tenant, table.__tablename__)))
+            for kept in KEPT:
+                back = sql.SQL("insert into {} table {}")
+                connection.execute(
+                    back.format(sql.Identifier(tenant, kept), sql.Identifier("kept", f"{tenant}_{kept}"))
+                )
 
 
 class NoStore:
