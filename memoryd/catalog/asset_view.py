@@ -99,7 +99,7 @@ class LicenceView:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelView:
     """A model that took part. `sha256` None is unknown; `identified` says how it is known: `pin` (the worker proved it),
-    `name` (one file of that name was known then), `name-now` (one is known today). `licence` None is unknown."""
+    `name` (one content had that name when the picture was new), `name-now` (one has it today: no proof). `licence` None is unknown."""
 
     node: str
     class_type: str

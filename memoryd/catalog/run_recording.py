@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,9 @@ from memoryd.catalog.succession import KnownAsset
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import new_id
 from memoryd.model_registry.naming import resolve_names
+
+NAME_TRUST = datetime.timedelta(days=1)
+"""How old a picture may be for a model's name to mean what it means now; an older one's name is no proof (INV-3)."""
 
 _COPIES = frozenset({Succession.DISCLOSED, Succession.EXPORTED, Succession.REENCODED})
 
@@ -164,7 +168,11 @@ def _output_row(run: UUID, asset: UUID, record: AssetRecord) -> dict[str, object
 
 def _copy_facts(session: Session, batch: Sequence[AssetRecord], told: Mapping[int, UUID]) -> None:
     runs = [(run, _generation(batch[index])) for index, run in told.items()]
-    uses = set().union(*(run_facts.model_keys(told_of.parameters) for _, told_of in runs)) if runs else set()
+    now = datetime.datetime.now(datetime.UTC)
+    fresh = {run for index, run in told.items() if now - batch[index].made_at < NAME_TRUST}
+    uses: set[run_facts.ModelKey] = set()
+    for run, told_of in runs:
+        uses |= run_facts.model_keys(told_of.parameters) if run in fresh else set()
     named = resolve_names(session, sorted(uses)) if uses else {}
     samplers: list[run_facts.FactRow] = []
     prompts: list[run_facts.FactRow] = []
@@ -174,7 +182,7 @@ def _copy_facts(session: Session, batch: Sequence[AssetRecord], told: Mapping[in
         place = (run, name(told_of.output.node), told_of.parameters)
         samplers += run_facts.sampler_rows(*place)
         prompts += run_facts.prompt_rows(*place)
-        models += run_facts.model_rows(*place, told_of.pins, named)
+        models += run_facts.model_rows(*place, told_of.pins, named if run in fresh else {})
         inputs += run_facts.input_rows(*place)
     queries.copy_facts(session, "generation_sampler", run_facts.SAMPLER_COLUMNS, samplers)
     queries.copy_facts(session, "generation_prompt", run_facts.PROMPT_COLUMNS, prompts)

@@ -11,6 +11,7 @@ is:all                also what was overwritten, and signed or exported copies
 from __future__ import annotations
 
 import re
+from typing import assert_never
 
 from memoryd.foundation.errors import NotAcceptable, TooLarge
 from memoryd.foundation.texts import storable
@@ -212,4 +213,6 @@ def _spelled(part: Part, *, inside: bool) -> str:
             spelled = " ".join(_spelled(one, inside=True) for one in parts)
         case Any(parts=parts):
             spelled = " OR ".join(_spelled(one, inside=True) for one in parts)
+        case _:
+            assert_never(part)
     return f"({spelled})" if inside else spelled

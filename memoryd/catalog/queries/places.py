@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, case, cast, delete, func, or_, select, update
@@ -16,7 +17,8 @@ from memoryd.catalog.tables import Location, LocationPast, WatchRoot
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId, LocationId, PersonId, ProjectId, WatchRootId
 
-_PLACE = [Location.watch_root_id, func.sha256(Location.path)]
+# mypy knows of no expressions here; Postgres infers the index from them.
+_PLACE: Any = [Location.watch_root_id, func.sha256(Location.path)]
 
 
 def upsert_recorded(session: Session, rows: Sequence[Row]) -> dict[tuple[UUID | None, bytes], UUID]:
@@ -98,7 +100,7 @@ def insert_arriving(session: Session, rows: Sequence[Row]) -> dict[bytes, UUID]:
     return {row.path: row.id for row in inserted}
 
 
-def _locations() -> Select[tuple[object, ...]]:
+def _locations() -> Select[*tuple[Any, ...]]:
     return select(
         *(Location.id, Location.watch_root_id, Location.path, Location.shown_path, Location.size, Location.mtime_ns),
         *(Location.inode, Location.device, Location.state, Location.asset_id, Location.project_id),

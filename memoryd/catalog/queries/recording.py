@@ -4,6 +4,7 @@ same files wait for each other and never deadlock."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, cast, delete, exists, func, literal, select, tuple_, union, update
@@ -121,23 +122,23 @@ def find_runs_by_key(session: Session, run_keys: Collection[str]) -> dict[str, K
         .order_by(Generation.run_key)
         .with_for_update(of=Generation, key_share=True)
     )
-    return {row[1]: _known_run(*row) for row in rows}
+    return {row.run_key: _known_run(row) for row in rows}
 
 
 def list_runs_of_lines(session: Session, roots: Collection[UUID]) -> list[tuple[UUID, UUID, KnownRun]]:
     """Return (root, asset, run) of every run that made an asset of these lines, earliest first."""
     rows = session.execute(
         _runs()
-        .add_columns(Asset.root_id, Asset.id)
+        .add_columns(Asset.root_id, Asset.id.label("asset_id"))
         .join(GenerationOutput, GenerationOutput.generation_id == Generation.id)
         .join(Asset, Asset.id == GenerationOutput.asset_id)
         .where(Asset.root_id.in_(select(listed([{"v": r} for r in roots], {"v": ID}).c.v)))
         .order_by(Generation.recorded_at, Generation.id)
     )
-    return [(row[6], row[7], _known_run(*row[:6])) for row in rows]
+    return [(row.root_id, row.asset_id, _known_run(row)) for row in rows]
 
 
-def _runs() -> Select[tuple[UUID, str, str, bytes | None, str | None, UUID | None]]:
+def _runs() -> Select[*tuple[Any, ...]]:
     return select(
         Generation.id,
         Generation.run_key,
@@ -148,16 +149,14 @@ def _runs() -> Select[tuple[UUID, str, str, bytes | None, str | None, UUID | Non
     )
 
 
-def _known_run(
-    id_: UUID, run_key: str, origin: str, exact: bytes | None, extracted_by: str | None, adopted_by: UUID | None
-) -> KnownRun:
+def _known_run(row: Any) -> KnownRun:
     return KnownRun(
-        id=id_,
-        run_key=run_key,
-        origin=GenerationOrigin(origin),
-        exact=exact,
-        extracted_by=extracted_by,
-        adopted_by=adopted_by,
+        id=row.id,
+        run_key=row.run_key,
+        origin=GenerationOrigin(row.origin),
+        exact=row.exact,
+        extracted_by=row.extracted_by,
+        adopted_by=row.adopted_by,
     )
 
 
@@ -326,7 +325,7 @@ def write_project_marks(session: Session, assets: Collection[UUID]) -> None:
     )
 
 
-def _project_marks(asset_id: ColumnElement[UUID]) -> ColumnElement[str]:
+def _project_marks(asset_id: Any) -> ColumnElement[str]:
     marks = (
         select(
             func.array_to_tsvector(func.array_agg("p:" + func.replace(cast(AssetProject.project_id, TEXT), "-", "")))

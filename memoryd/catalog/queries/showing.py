@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, literal, or_, select, true
@@ -46,7 +46,7 @@ from memoryd.catalog.tables import (
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId
 
-AnyRow = Row[Any]
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 
 def seen_asset(asset_id: Any, sees: Sees) -> ColumnElement[bool]:
@@ -231,7 +231,7 @@ def list_generations(session: Session, asset: AssetId, sees: Sees) -> list[AnyRo
 def list_facts(session: Session, outputs: Collection[tuple[UUID, str]]) -> dict[str, list[Any]]:
     """Return the facts of (run, output node), by kind: samplers, prompts, models, inputs, each in order."""
     asked = listed([{"run": run, "node": node} for run, node in outputs], {"run": ID, "node": TEXT})
-    kinds = {
+    kinds: dict[str, Any] = {
         "samplers": GenerationSampler,
         "prompts": GenerationPrompt,
         "models": GenerationModel,

@@ -295,7 +295,7 @@ def _of_row(part: Filter, asked: Asked) -> ColumnElement[bool]:
             return AssetText.asset_id.in_(runs.where(Generation.job_id == UUID(value)))
         case "workflow":
             named = select(Workflow.digest).where(Workflow.name.icontains(value, autoescape=True)).scalar_subquery()
-            alike = GraphIdentity.digest.in_(named)
+            alike: ColumnElement[bool] = GraphIdentity.digest.in_(named)
             if is_digest_prefix(value):
                 alike = or_(alike, GraphIdentity.digest.between(*_digests(value)))
             return _of_workflows(alike)

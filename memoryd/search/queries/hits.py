@@ -30,7 +30,7 @@ from memoryd.foundation.database import Session
 
 def is_head() -> ColumnElement[bool]:
     """The condition that people mean this asset by its line now."""
-    return AssetText.head
+    return AssetText.head.is_(True)
 
 
 def _before(after: tuple[datetime.datetime, UUID] | None) -> ColumnElement[bool]:
