@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from memoryd.app.supervising import SUPERVISED_VARIABLE
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.errors import MemorydError, NotAcceptable, Unavailable
 from memoryd_cli.client import Client, server
@@ -37,7 +38,10 @@ SHOWN_LINES = 14
 CHECKOUT_PICTURES = Path(__file__).resolve().parents[2] / "tests" / "files" / "comfyui" / "images"
 
 TXT2IMG: dict[str, Any] = {
-    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": ""}},
+    "4": {
+        "class_type": "CheckpointLoaderSimple",
+        "inputs": {"ckpt_name": "memoryd-stand-in-no-real-model.safetensors"},
+    },
     "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 512, "batch_size": 1}},
     "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a lighthouse in a storm, gouache", "clip": ["4", 1]}},
     "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry", "clip": ["4", 1]}},
@@ -121,7 +125,7 @@ class Demo:
         with self._step("a signed copy, verified"):
             self._sign(child)
         with self._step("submit a job"):
-            painted = self._submit(client)
+            painted = self._submit()
         with self._step("make again: a model-free picture of a real ComfyUI"):
             self._make_again(self._first("modelfree_blend_invert.png"))
         with self._step("make again: the picture that the stand-in painted"):
@@ -177,6 +181,7 @@ class Demo:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            env={**os.environ, SUPERVISED_VARIABLE: str(os.getpid())},
         )
         self.processes.append(process)
         return process
@@ -242,27 +247,17 @@ class Demo:
         if "development" not in verdict:
             raise DemoFailed("the signed copy was not verified as signed by the development certificate")
 
-    def _submit(self, client: Client) -> str:
+    def _submit(self) -> str:
         graph = self.place / "lighthouse.json"
-        prompt = json.loads(json.dumps(TXT2IMG))
-        prompt["4"]["inputs"]["ckpt_name"] = self._checkpoint(client)
-        graph.write_text(json.dumps(prompt))
+        graph.write_text(json.dumps(TXT2IMG))
         job = self._json(f"submit {graph} --wait")
         say(f"$ memoryd submit {graph.name} --wait")
         say(f"  job {job['id']}: {job['state']}")
-        assets = [output["asset_id"] for output in job.get("outputs", [])]
+        assets = [output["asset_id"] for output in (job["result"] or {}).get("outputs", [])]
         if not assets:
             raise DemoFailed(f"the job recorded no picture: {job}", hint="memoryd jobs list")
         self._command(f"show {assets[0]}", shown=8)
         return str(assets[0])
-
-    @staticmethod
-    def _checkpoint(client: Client) -> str:
-        for worker in client.get("/workers")["items"]:
-            for model in worker.get("models", []):
-                if model["folder"] == "checkpoints":
-                    return str(model["path"])
-        raise DemoFailed("no worker offers a checkpoint", hint="memoryd workers list")
 
     def _make_again(self, asset: str) -> None:
         said = self._command(f"reproduce {asset} --wait")
@@ -272,9 +267,9 @@ class Demo:
             )
 
     def _report(self, asset: str) -> None:
-        report = self.place / "report.html"
+        report = self.place / "report"
         self._command(f"report {asset} --html --out {report}")
-        self._command(f"report-verify {report}" if False else f"report verify {report}")
+        self._command(f"report verify {report}.json")
 
     def _stop(self) -> None:
         for process in reversed(self.processes):

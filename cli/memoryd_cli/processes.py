@@ -31,8 +31,10 @@ def up(
 ) -> None:
     """Run everything on this machine until Ctrl-C: Postgres, server, watcher and worker, each started again if it dies."""
     from memoryd.app.one_machine import Wishes, bring_up
+    from memoryd.app.supervising import die_with_supervisor
     from memoryd.ingest.facts import Custody
 
+    die_with_supervisor()
     settings = _settings(port=port)
     wishes = Wishes(
         folders=tuple(folders),
@@ -72,9 +74,8 @@ def work(
 
 def watch() -> None:
     """Run the watcher alone, over every folder that is remembered for this machine."""
-    from memoryd.app.watching import Watch
-
     from memoryd.app.supervising import die_with_supervisor
+    from memoryd.app.watching import Watch
 
     die_with_supervisor()
     watching = Watch(_settings())

@@ -20,6 +20,7 @@ from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import TenantId
 from memoryd.foundation.logging import log_for
 from memoryd.foundation.settings import Settings
+from memoryd.storage.blob_store import BlobStore
 
 TEND_EVERY_S = 1.0
 TENANTS_EVERY_S = 5.0
@@ -114,9 +115,9 @@ class Background:
         return True
 
     def _do(self, chore: Chore, tenant: TenantScope) -> None:
-        context = HandlerContext(
-            database=self.database, store=self.offices.store, tenant=tenant, keys=self.offices.keys
-        )
+        store = self.offices.store
+        assert isinstance(store, BlobStore)
+        context = HandlerContext(database=self.database, store=store, tenant=tenant, keys=self.offices.keys)
         try:
             HANDLERS[chore.kind](context, chore)
         except Exception as error:

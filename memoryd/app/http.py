@@ -22,6 +22,7 @@ API_ROOMS = (
     "disclosure",
     "reproduction",
     "submission",
+    "dispatch",
     "reports",
     "events",
 )

@@ -11,15 +11,14 @@ from pathlib import Path
 from memoryd.access import directory, people, projects
 from memoryd.app.connecting import addresses, embedded_cluster, upgrade
 from memoryd.app.supervising import Part, Supervisor
-from memoryd.dispatch import workers
+from memoryd.dispatch import pools, workers
+from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.migrations import require_current, schema_states
 from memoryd.foundation.settings import Settings
 from memoryd.ingest.facts import Custody
 from memoryd.ingest.roots import ensure_root
-
-DEFAULT_POOL = "default"
 
 
 class NotAFolder(NotAcceptable):
@@ -54,7 +53,7 @@ def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) 
     try:
         tenant = _tenant(database, settings.tenant)
         _remember_roots(database, tenant, folders, wishes)
-        token = _join_token(database, tenant, settings, wishes)
+        token = _join_token(database, tenant, wishes)
     finally:
         database.close()
     port = settings.port or _free_port(settings.host)
@@ -101,12 +100,12 @@ def worker_state(settings: Settings) -> Path:
     return settings.home / "worker"
 
 
-def _join_token(database: Database, tenant: TenantScope, settings: Settings, wishes: Wishes) -> str | None:
+def _join_token(database: Database, tenant: TenantScope, wishes: Wishes) -> str | None:
     if wishes.comfyui is None:
         return None
-    if any(worker_state(settings).glob("*.key")):
-        return None
+    # A fresh one at each start: a worker that has its key for this server's address does not use it, and it expires.
     with database.farm_work() as session:
+        pools.ensure_defaults(session)
         return workers.make_join_token(session, pools=[DEFAULT_POOL], label=socket.gethostname(), tenants=[tenant.id])
 
 
