@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from memoryd.disclosure.evidence import STAND_IN_MARK, evidence_in_file, evidence_in_prompt
-from memoryd.disclosure.facts import Deed, InputPart, SourceType, Statement, Undecided
+from memoryd.disclosure.evidence import STAND_IN_MARK, evidence_in_file, evidence_in_prompt, with_memory
+from memoryd.disclosure.facts import Deed, Evidence, InputPart, SourceType, Statement, Undecided
 from memoryd.disclosure.statement import what_to_say
+from tests.reports.conftest import view
 
 TXT2IMG = {
     "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
@@ -78,6 +80,27 @@ def test_a_file_that_the_stand_in_marked_is_never_a_trained_models() -> None:
     assert isinstance(said, Statement)
     assert said.source_type is SourceType.ALGORITHMIC
     assert STAND_IN_MARK == "memoryd_stand_in"
+
+
+def test_what_a_job_of_the_stand_in_made_is_never_a_trained_models_whatever_the_file_says() -> None:
+    in_file = evidence_in_prompt(json.dumps(TXT2IMG).encode(), name="fox_00001_.png")
+    known = view()
+    (run,) = known.generations
+    for version, source_type in (("0.29.0", SourceType.TRAINED), ("0.29.0-stand-in", SourceType.ALGORITHMIC)):
+        made = dataclasses.replace(known, generations=(dataclasses.replace(run, comfyui_version=version),))
+        said = what_to_say(with_memory(in_file, made, {}))
+        assert isinstance(said, Statement)
+        assert said.source_type is source_type
+        assert said.evidence.engine.version == version
+
+
+def test_a_run_that_the_memory_knows_speaks_for_a_file_without_texts() -> None:
+    known = view()
+    (run,) = known.generations
+    bare = dataclasses.replace(known, generations=(dataclasses.replace(run, inputs=()),))
+    said = what_to_say(with_memory(Evidence(parameters=None), bare, {}))
+    assert isinstance(said, Statement)
+    assert said.source_type is SourceType.TRAINED
 
 
 def test_a_file_that_is_no_picture_has_no_evidence(tmp_path: Path) -> None:
