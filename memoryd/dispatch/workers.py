@@ -259,6 +259,12 @@ def offered_models(session: Session, pool_id: PoolId) -> dict[str, dict[str, set
     return offered
 
 
+def hashed_models(session: Session, worker_id: WorkerId, names: Sequence[str]) -> dict[tuple[str, str], bytes]:
+    """Return what a worker itself found in its model files of these names: (folder, name) -> SHA-256 (32 bytes)."""
+    rows = fleet.list_hashed_models(session, worker_id=worker_id, paths=[storable(name)[0] for name in names])
+    return {(row.folder, row.path): row.sha256 for row in rows}
+
+
 def _models(stated: Sequence[ModelFile]) -> list[dict[str, object]]:
     # A folder that lists a file twice (two search paths) is one name to a graph: the first counts, as in ComfyUI.
     named: dict[tuple[str, str], dict[str, object]] = {}

@@ -186,9 +186,12 @@ def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, writ
 
 
 def _job_facts(database: Database, run: _Run) -> JobFacts:
+    detail = run.detail
+    pins = [Pin.model_validate(pin) for pin in detail.pins]
     with database.farm_work() as session:
         environment = workers.find_environment(session, bytes.fromhex(run.report.environment_sha256))
-    detail = run.detail
+        hashed = workers.hashed_models(session, run.worker.worker_id, [pin.name for pin in pins])
+    named = {(pin.folder, pin.name) for pin in pins}
     return JobFacts(
         job_id=run.lease.job_id,
         project_id=ProjectId(detail.project_id) if detail.project_id else None,
@@ -201,7 +204,8 @@ def _job_facts(database: Database, run: _Run) -> JobFacts:
         ended_at=run.report.ended_at,
         cached_nodes=tuple(run.report.cached_nodes),
         inputs={_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
-        pins=pinned([Pin.model_validate(pin) for pin in detail.pins]),
+        # What ran it says what it has under a name; where the job asked for particular bytes, it has proved those.
+        pins={use: sha256 for use, sha256 in hashed.items() if use in named} | pinned(pins),
     )
 
 

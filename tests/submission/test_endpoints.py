@@ -144,6 +144,27 @@ def test_a_run_that_came_from_the_cache_is_one_more_generation_and_no_second_ass
         assert session.execute(text("select cached from generation order by id")).scalars().all() == [False, True]
 
 
+def test_the_weights_of_a_run_are_those_that_its_worker_hashed(
+    person: TestClient, join: Join, offices: Offices, tenant: TenantScope
+) -> None:
+    model = {"folder": "checkpoints", "path": "tiny.safetensors", "sha256": "ab" * 32}
+    hand = join(classes=("EmptyImage", "SaveImage", "KSampler", "CheckpointLoaderSimple"), models=[model])
+    graph = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny.safetensors"}},
+        "3": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "seed": 1, "steps": 1, "cfg": 1.0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "made"}},
+    }
+    assert ask(person, graph=graph).status_code == 201
+    job = hand.claim()
+    assert job is not None
+    assert job["pins"] == [{"folder": "checkpoints", "name": "tiny.safetensors", "sha256": None}]
+    hand.upload(job, 0, picture(graph))
+    assert hand.report(job, picture(graph)).status_code == 200
+    with offices.database.tenant_work(tenant) as session:
+        row = session.execute(text("select role, name, sha256 from generation_model")).one()
+    assert (row.role, row.name, row.sha256.hex()) == ("checkpoints", "tiny.safetensors", "ab" * 32)
+
+
 def test_the_same_idempotency_key_is_the_same_job(person: TestClient) -> None:
     first = ask(person, headers={"Idempotency-Key": "k1"}).json()
     again = ask(person, headers={"Idempotency-Key": "k1"}).json()

@@ -232,6 +232,15 @@ def list_offered_models(session: Session, *, pool_id: UUID) -> Sequence[Found]:
     ).all()
 
 
+def list_hashed_models(session: Session, *, worker_id: UUID, paths: Sequence[str]) -> Sequence[Found]:
+    """The model files of these names that a worker has hashed: folder, path, sha256."""
+    return session.execute(
+        text("""select folder, path, sha256 from worker_model
+                 where worker_id = :worker_id and path = any(cast(:paths as text[])) and sha256 is not null"""),
+        {"worker_id": worker_id, "paths": list(paths)},
+    ).all()
+
+
 # --- how jobs stand
 
 
