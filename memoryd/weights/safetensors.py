@@ -25,7 +25,7 @@ TENSOR_LIMIT = 500_000
 SHAPE_LIMIT = 16
 """Dimensions of a tensor; real ones have 5 at most."""
 PARAMETER_LIMIT = 2**48
-"""Numbers in one tensor; the largest model published has 2^41 in all."""
+"""Numbers in one file; the largest model published has 2^41."""
 
 
 class NotSafetensors(NotAcceptable):
@@ -100,6 +100,9 @@ def _read_members(members: Mapping[str, Json], *, data_size: int) -> Safetensors
             continue
         tensors[name], end = _read_tensor(name, value)
         promised = max(promised, end)
+    parameters = sum(tensor.parameters for tensor in tensors.values())
+    if parameters > PARAMETER_LIMIT:
+        raise HeaderTooLarge(f"{parameters} parameters", hint=f"PARAMETER_LIMIT is {PARAMETER_LIMIT}")
     return SafetensorsHeader(metadata=metadata, tensors=tensors, missing_bytes=max(0, promised - data_size))
 
 

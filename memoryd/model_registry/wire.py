@@ -1,0 +1,349 @@
+"""The shapes of this room's HTTP. Hashes are lower-case hex; nanoseconds are text, since they exceed 2^53."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from memoryd.foundation.findings import Finding
+from memoryd.foundation.texts import storable
+from memoryd.model_registry.facts import (
+    LicenceSource,
+    LicenceStated,
+    ModelDetail,
+    ModelView,
+    NameView,
+    Observation,
+    PresentName,
+    Recorded,
+    ScanProgress,
+)
+from memoryd.model_registry.recording import GONE_LIMIT, OBSERVATION_LIMIT
+from memoryd.weights.describing import (
+    LICENCE_LIMIT,
+    STATED_ENTRIES_LIMIT,
+    STATED_NAME_LIMIT,
+    STATED_TEXT_LIMIT,
+    ModelFacts,
+)
+from memoryd.weights.kinds import ModelKind
+
+EXACT_LIMIT = 2**53
+"""Integers that every reader of JSON holds exactly. Source: RFC 8259, section 6."""
+
+_HASH = r"^[0-9a-f]{64}$"
+_Hash = Annotated[str, StringConstraints(pattern=_HASH)]
+_Name = Annotated[str, StringConstraints(max_length=STATED_NAME_LIMIT)]
+_Text = Annotated[str, StringConstraints(max_length=STATED_TEXT_LIMIT)]
+_Path = Annotated[str, StringConstraints(max_length=4_096)]
+_Count = Annotated[int, Field(ge=0, le=EXACT_LIMIT)]
+_Nanoseconds = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,18}$|^-?[0-8][0-9]{18}$")]
+
+
+class Shape(BaseModel):
+    """What all shapes share: members that we do not know are refused, so that a misspelt one is no silent default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LicenceShape(Shape):
+    """A licence that somebody named for a model: a statement, not a verdict."""
+
+    id: UUID
+    name: str
+    version: str
+    url: str | None
+    text_sha256: str | None
+    stated_by: LicenceSource
+    at: datetime.datetime
+    also: list[str]
+
+    @classmethod
+    def of(cls, licence: LicenceStated) -> LicenceShape:
+        """Return the shape of a statement."""
+        return cls(
+            id=licence.grant_id,
+            name=licence.name,
+            version=licence.version,
+            url=licence.url,
+            text_sha256=None if licence.text_sha256 is None else licence.text_sha256.hex(),
+            stated_by=licence.source,
+            at=licence.at,
+            also=list(licence.also),
+        )
+
+
+class NameShape(Shape):
+    """A name that a model has (`seen_to` null) or had."""
+
+    worker: str
+    root: str
+    folder: str
+    path: str
+    seen_from: datetime.datetime
+    seen_to: datetime.datetime | None
+
+    @classmethod
+    def of(cls, name: NameView) -> NameShape:
+        """Return the shape of a name."""
+        return cls(
+            worker=name.worker,
+            root=name.root,
+            folder=name.folder,
+            path=name.path,
+            seen_from=name.seen_from,
+            seen_to=name.seen_to,
+        )
+
+
+class ModelShape(Shape):
+    """A model; `licence` null is *unknown*, never *free*."""
+
+    sha256: str
+    size: int
+    kind: str
+    base: str | None
+    first_seen: datetime.datetime
+    names: list[NameShape]
+    licence: LicenceShape | None
+
+    @classmethod
+    def of(cls, model: ModelView) -> ModelShape:
+        """Return the shape of a model."""
+        return cls(
+            sha256=model.sha256.hex(),
+            size=model.size,
+            kind=model.kind,
+            base=model.base,
+            first_seen=model.first_seen,
+            names=[NameShape.of(name) for name in model.names],
+            licence=None if model.licence is None else LicenceShape.of(model.licence),
+        )
+
+
+class ModelList(Shape):
+    """A page of models."""
+
+    items: list[ModelShape]
+    next_cursor: str | None
+
+
+class ModelDetailShape(ModelShape):
+    """A model with everything that is known; `stated` is what the file says about itself, unverified."""
+
+    stated: dict[str, Any]
+    aliases: dict[str, str]
+    findings: list[dict[str, str]]
+    licences: list[LicenceShape]
+
+    @classmethod
+    def of_detail(cls, detail: ModelDetail) -> ModelDetailShape:
+        """Return the shape of a model with everything."""
+        return cls(
+            **dict(ModelShape.of(detail.model)),
+            stated=dict(detail.stated),
+            aliases=dict(detail.aliases),
+            findings=[dict(finding) for finding in detail.findings],
+            licences=[LicenceShape.of(licence) for licence in detail.licences],
+        )
+
+
+class PresentNameShape(Shape):
+    """A name as the last scan left it."""
+
+    folder: str
+    path: str
+    size: int
+    mtime_ns: str
+    sha256: str | None
+
+    @classmethod
+    def of(cls, name: PresentName) -> PresentNameShape:
+        """Return the shape of a present name."""
+        return cls(
+            folder=name.folder,
+            path=name.path,
+            size=name.size,
+            mtime_ns=str(name.mtime_ns),
+            sha256=None if name.sha256 is None else name.sha256.hex(),
+        )
+
+    def name(self) -> PresentName:
+        """Return the name that this shape describes."""
+        return PresentName(
+            folder=self.folder,
+            path=self.path,
+            size=self.size,
+            mtime_ns=int(self.mtime_ns),
+            sha256=None if self.sha256 is None else bytes.fromhex(self.sha256),
+        )
+
+
+class PresentNameList(Shape):
+    """A page of present names."""
+
+    items: list[PresentNameShape]
+    next_cursor: str | None
+
+
+class StatedShape(Shape):
+    """What a file says about itself, shortened by whoever read it."""
+
+    metadata: Annotated[dict[_Name, _Text], Field(max_length=STATED_ENTRIES_LIMIT)] = {}
+    tensors: _Count = 0
+    parameters: _Count = 0
+    dtypes: Annotated[dict[_Name, _Count], Field(max_length=STATED_ENTRIES_LIMIT)] = {}
+
+
+class FindingShape(Shape):
+    """Something that could not be read."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,60}$")]
+    detail: _Text
+    where: _Text = ""
+
+
+class ObservationShape(Shape):
+    """What a scan saw of one file; `sha256` null where it could not be read."""
+
+    folder: _Name
+    path: _Path
+    size: _Count
+    mtime_ns: _Nanoseconds
+    sha256: _Hash | None
+    kind: ModelKind = ModelKind.UNKNOWN
+    base: _Name | None = None
+    stated: StatedShape | None = None
+    licence: Annotated[str, StringConstraints(min_length=1, max_length=LICENCE_LIMIT)] | None = None
+    aliases: Annotated[
+        dict[_Name, Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]], Field(max_length=8)
+    ] = {}
+    findings: Annotated[list[FindingShape], Field(max_length=20)] = []
+
+    @classmethod
+    def of(cls, seen: Observation) -> ObservationShape:
+        """Return the shape of an observation."""
+        facts = seen.facts
+        return cls(
+            folder=seen.folder,
+            path=seen.path,
+            size=seen.size,
+            mtime_ns=str(seen.mtime_ns),
+            sha256=None if seen.sha256 is None else seen.sha256.hex(),
+            kind=facts.kind,
+            base=facts.base,
+            stated=StatedShape.model_validate(facts.stated) if facts.stated else None,
+            licence=facts.licence,
+            aliases=dict(facts.aliases),
+            findings=[
+                FindingShape(code=f.code, detail=f.detail[:STATED_TEXT_LIMIT], where=f.where[:STATED_TEXT_LIMIT])
+                for f in facts.findings
+            ],
+        )
+
+    def observation(self) -> Observation:
+        """Return the observation that this shape describes, its texts fit for the database whoever sent them."""
+        stated = self.stated
+        return Observation(
+            folder=storable(self.folder)[0],
+            path=storable(self.path)[0],
+            size=self.size,
+            mtime_ns=int(self.mtime_ns),
+            sha256=None if self.sha256 is None else bytes.fromhex(self.sha256),
+            facts=ModelFacts(
+                kind=self.kind,
+                base=None if self.base is None else storable(self.base)[0],
+                stated={}
+                if stated is None
+                else {
+                    "metadata": {storable(k)[0]: storable(v)[0] for k, v in stated.metadata.items()},
+                    "tensors": stated.tensors,
+                    "parameters": stated.parameters,
+                    "dtypes": {storable(k)[0]: count for k, count in stated.dtypes.items()},
+                },
+                licence=None if self.licence is None else storable(self.licence)[0],
+                aliases={storable(k)[0]: value for k, value in self.aliases.items()},
+                findings=tuple(
+                    Finding(code=f.code, detail=storable(f.detail)[0], where=storable(f.where)[0])
+                    for f in self.findings
+                ),
+            ),
+        )
+
+
+class GoneShape(Shape):
+    """A name that a complete scan did not find any more."""
+
+    folder: _Name
+    path: _Path
+
+
+class ObservationBatch(Shape):
+    """What a scan of `root` on `worker` saw."""
+
+    worker: _Path
+    root: _Path
+    items: Annotated[list[ObservationShape], Field(max_length=OBSERVATION_LIMIT)] = []
+    gone: Annotated[list[GoneShape], Field(max_length=GONE_LIMIT)] = []
+
+
+class RecordedShape(Shape):
+    """What recording changed; `names_changed` counts names whose content became another."""
+
+    models_new: int
+    names_new: int
+    names_changed: int
+    names_gone: int
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> RecordedShape:
+        """Return the shape of what was changed."""
+        return cls(
+            models_new=recorded.models_new,
+            names_new=recorded.names_new,
+            names_changed=recorded.names_changed,
+            names_gone=recorded.names_gone,
+        )
+
+
+class ScanRequest(Shape):
+    """A folder on the server's own disk."""
+
+    folder: _Path
+
+
+class ScanEvent(Shape):
+    """One event of a scan: progress, then `recorded`, or `error` with its sentence and next step."""
+
+    files_total: int = 0
+    files_done: int = 0
+    bytes_total: int = 0
+    bytes_done: int = 0
+    current: str = ""
+    recorded: RecordedShape | None = None
+    error: str | None = None
+    hint: str | None = None
+
+    @classmethod
+    def of(cls, told: ScanProgress | Recorded) -> ScanEvent:
+        """Return the shape of progress or of the outcome."""
+        if isinstance(told, Recorded):
+            return cls(recorded=RecordedShape.of(told))
+        return cls(
+            files_total=told.files_total,
+            files_done=told.files_done,
+            bytes_total=told.bytes_total,
+            bytes_done=told.bytes_done,
+            current=told.current,
+        )
+
+
+class LicenceRequest(Shape):
+    """A licence to name for a model: an SPDX id or a title."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LICENCE_LIMIT)]
+    version: str = ""
+    url: str | None = None
