@@ -50,7 +50,8 @@ FOLDER_SETTLES_S = 0.5
 """How soon a folder that came, went or moved is looked through: its files' own events may still come."""
 
 ROOTS_EVERY_S = 1.0
-"""How soon a root that somebody added is watched."""
+"""How soon a root that somebody added is watched, and one whose folder was unmounted or exchanged is noticed: of that no
+event tells."""
 
 RETRY_EVERY_S = 15.0
 DOWN_WAIT_S = 1.0
@@ -63,6 +64,9 @@ class _Watched:
     root: WatchRoot
     remote: bool
     watch: ObservedWatch | None = None
+    heard_inode: tuple[int, int] | None = None
+    """(device, inode) of the folder that is listened to: events stay with a folder that is moved away."""
+    health: RootHealth = RootHealth.WELL
     scan_at: float = 0.0
     nominations: dict[bytes, Nomination] = dataclasses.field(default_factory=dict)
     large: set[bytes] = dataclasses.field(default_factory=set)
@@ -145,6 +149,8 @@ class Watcher:
         """Do one round: hear, look, read, record; return whether there is more to do at once."""
         if now >= self._roots_at:
             self._refresh_roots()
+            for watched in self._watched.values():
+                self._check(watched, now)
             self._roots_at = now + ROOTS_EVERY_S
         if self._overflowed.is_set():
             self._overflowed.clear()
@@ -178,16 +184,28 @@ class Watcher:
             if root_id in self._watched:
                 self._watched[root_id].root = root
             else:
-                self._watched[root_id] = watched = _Watched(root=root, remote=roots.is_remote(roots.folder_path(root)))
-                # Listening begins before the first look: what comes in between is heard, or seen, or both.
-                self._listen(watched)
+                self._watched[root_id] = _Watched(root=root, remote=roots.is_remote(roots.folder_path(root)))
                 _log.info("watching %s", root.shown_path)
 
+    def _check(self, watched: _Watched, now: float) -> None:
+        """Notice that a root's folder is another, or well again; both are looked into at once."""
+        health = roots.health(watched.root)
+        inode = _inode(watched.folder)
+        if watched.watch is not None and inode != watched.heard_inode:
+            self._deafen(watched)
+            watched.scan_at = now
+        if health is not watched.health:
+            watched.health = health
+            watched.scan_at = now
+        if watched.root.state is RootState.OFFLINE:
+            watched.scan_at = min(watched.scan_at, now + POLL_EVERY_S)
+
     def _listen(self, watched: _Watched) -> None:
-        if watched.remote or watched.watch is not None or not watched.folder.is_dir():
+        if watched.remote or watched.watch is not None or watched.health is not RootHealth.WELL:
             return
         try:
             ear = Ear(watched.root.id, self._events)
+            watched.heard_inode = _inode(watched.folder)
             watched.watch = self._observer.schedule(ear, os.fsdecode(watched.root.path), recursive=True)
         except OSError as error:
             # Out of watches (fs.inotify.max_user_watches): looking takes their place.
@@ -212,6 +230,7 @@ class Watcher:
                     watched.nominate(told.path, told.happening, now)
 
     def _look_through(self, watched: _Watched, now: float) -> None:
+        # Listening begins before the look: what comes in between is heard, or seen, or both.
         self._listen(watched)
         found = survey(self._database, self._scope, watched.root, stop=self._stop.is_set)
         for path, face in found.read.items():
@@ -219,9 +238,6 @@ class Watcher:
                 watched.nominate(path, Happening.SEEN, now, face)
         often = watched.watch is None or found.health is not RootHealth.WELL
         watched.scan_at = now + (min(POLL_EVERY_S, self._rescan_every_s) if often else self._rescan_every_s)
-        if found.health is RootHealth.UNREACHABLE:
-            # The watch hangs on a folder that is no longer there: a new one is made when it is back.
-            self._deafen(watched)
 
     def _take(self, watched: _Watched, now: float) -> bool:
         settled: list[bytes] = []
@@ -289,3 +305,11 @@ class Watcher:
                 _log.exception("a large file could not be recorded; the next look at its folder names it again")
             finally:
                 watched.large.discard(path)
+
+
+def _inode(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
