@@ -125,7 +125,9 @@ def problem(answer: httpx.Response) -> MemorydError:
         return ServerFault(f"HTTP {answer.status_code}", hint="the server's log tells more")
     category = next((c for c in CATEGORIES if c.status == answer.status_code), ServerFault)
     title, hint = body.get("title"), body.get("hint")
-    named = type(category.__name__, (category,), {"__doc__": title if isinstance(title, str) else category.__doc__})
+    named: type[MemorydError] = type(
+        category.__name__, (category,), {"__doc__": title if isinstance(title, str) else category.__doc__}
+    )
     return named(str(body.get("detail", "")), hint=hint if isinstance(hint, str) else None)
 
 

@@ -211,7 +211,7 @@ class Demo:
         return items
 
     def _first(self, name: str) -> str:
-        return shlex.quote(str(self.output / name))
+        return str(self._json(f"show {shlex.quote(str(self.output / name))}")["id"])
 
     def _command(self, line: str, *, shown: int = SHOWN_LINES) -> str:
         """Run one command as a reader would, show it and its first lines, and return all it printed."""

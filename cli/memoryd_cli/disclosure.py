@@ -18,6 +18,7 @@ from memoryd.foundation.errors import MemorydError, NotAcceptable, NotFound
 from memoryd.foundation.settings import Settings
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
+from memoryd_cli.search import asset_of, at
 
 BAD_VERDICT_EXIT_CODE = 10
 """`verify` ends with this where the file does not verify: other failures have their own codes."""
@@ -86,7 +87,7 @@ def _disclose(
     if not server_is_known():
         raise NoSuchFile(what, hint="give the path of a file, or start a server with `memoryd up FOLDER`")
     client = server()
-    made: dict[str, Any] = client.post(f"/assets/{what}/disclosures")
+    made: dict[str, Any] = client.post(at(asset_of(what), "disclosures"))
     if out is not None:
         with out.open("xb") as copy:
             client.download(f"/disclosures/{made['id']}/file", copy)

@@ -14,6 +14,7 @@ from memoryd.reports.facts import SealState
 from memoryd.reports.sealing import SUFFIX, verify_report
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say
+from memoryd_cli.search import asset_of
 
 BAD_REPORT_EXIT_CODE = 10
 """`report verify` ends with this where the report or its signature was changed or cannot be read."""
@@ -51,8 +52,7 @@ def _make(what: str, html: bool, out: Path, json: bool) -> None:
     client = server()
     asked: dict[str, Any] = {"format": "html" if html else "json"}
     try:
-        asset = client.get(f"/assets/{what}") if " " not in what and ":" not in what else None
-        asked |= {"ref": str(asset["id"])} if asset else {"query": what}
+        asked["ref"] = asset_of(what)
     except NotFound:
         asked["query"] = what
     made: dict[str, Any] = client.post("/reports", json=asked)

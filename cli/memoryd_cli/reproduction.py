@@ -9,6 +9,7 @@ import typer
 
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say
+from memoryd_cli.search import Ref, asset_of, at
 
 LOOK_EVERY_S = 0.25
 EXIT_CODES = {"identical file": 0, "identical pixels": 0, "similar": 10, "different": 11, "not attempted": 12}
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    asset: Annotated[str, typer.Argument(help="Asset id, SHA-256 (8 or more digits), or path of a known file.")],
+    asset: Ref,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the verdict; the exit code tells it (see docs).")
     ] = False,
@@ -33,9 +34,7 @@ def reproduce(
     Exit codes with --wait: 0 identical file or pixels, 10 similar, 11 different, 12 not attempted.
     """
     client = server()
-    from memoryd_cli.refs import ref_part
-
-    attempt = client.post(f"/assets/{ref_part(asset)}/reproductions", json={"pool": pool})
+    attempt = client.post(at(asset_of(asset), "reproductions"), json={"pool": pool})
     if wait:
         while attempt["state"] != "decided":
             time.sleep(LOOK_EVERY_S)

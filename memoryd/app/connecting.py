@@ -70,7 +70,7 @@ def upgrade(settings: Settings) -> list[SchemaState]:
     database = Database(where.server, pool_size=1)
     try:
         with database.farm_work() as session:
-            tenants = directory.list_tenants(session)
+            tenants = [view.scope for view in directory.show_tenants(session)]
         for tenant in tenants:
             upgrade_schema(where.owner, line="tenant", schema=tenant.schema, role=tenant.role)
         if settings.tenant not in {tenant.slug for tenant in tenants} and settings.tenant == "default":

@@ -253,6 +253,7 @@ STATEMENTS = (
         cancel_requested BOOLEAN DEFAULT 'false' NOT NULL, 
         avoid_worker UUID, 
         failures JSONB DEFAULT '[]' NOT NULL, 
+        follow_up JSONB, 
         group_id UUID, 
         after_job_id UUID, 
         created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 

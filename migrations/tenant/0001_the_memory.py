@@ -98,6 +98,23 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE blob (
+        sha256 BYTEA NOT NULL, 
+        size BIGINT NOT NULL, 
+        backend TEXT NOT NULL, 
+        key TEXT NOT NULL, 
+        state TEXT NOT NULL, 
+        touched_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        held BOOLEAN DEFAULT 'false' NOT NULL, 
+        CONSTRAINT blob_pkey PRIMARY KEY (sha256), 
+        CONSTRAINT blob_sha256_check CHECK (octet_length(sha256) = 32), 
+        CONSTRAINT blob_size_check CHECK (size >= 0)
+    )
+    """,
+    """
+    CREATE INDEX blob_collectable_idx ON blob (touched_at) WHERE not held
+    """,
+    """
     CREATE TABLE client (
         id UUID NOT NULL, 
         name TEXT NOT NULL, 
@@ -105,6 +122,15 @@ STATEMENTS = (
         created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
         CONSTRAINT client_pkey PRIMARY KEY (id), 
         CONSTRAINT client_name_key UNIQUE (name)
+    )
+    """,
+    """
+    CREATE TABLE document (
+        sha256 BYTEA NOT NULL, 
+        kind TEXT NOT NULL, 
+        packed BYTEA NOT NULL, 
+        raw_size INTEGER NOT NULL, 
+        CONSTRAINT document_pkey PRIMARY KEY (sha256)
     )
     """,
     """
@@ -130,6 +156,61 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX event_at_idx ON event (at)
+    """,
+    """
+    CREATE TABLE graph (
+        exact BYTEA NOT NULL, 
+        recipe TEXT NOT NULL, 
+        canonical BYTEA NOT NULL, 
+        node_count INTEGER NOT NULL, 
+        first_seen TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        CONSTRAINT graph_pkey PRIMARY KEY (exact)
+    )
+    """,
+    """
+    CREATE TABLE licence (
+        id UUID NOT NULL, 
+        name TEXT NOT NULL, 
+        version TEXT DEFAULT '' NOT NULL, 
+        text_sha256 BYTEA, 
+        url TEXT, 
+        terms JSONB DEFAULT '{}' NOT NULL, 
+        recorded_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        CONSTRAINT licence_pkey PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX licence_name_key ON licence (name, version, text_sha256) NULLS NOT DISTINCT
+    """,
+    """
+    CREATE TABLE model (
+        sha256 BYTEA NOT NULL, 
+        size BIGINT NOT NULL, 
+        kind TEXT NOT NULL, 
+        base TEXT, 
+        header JSONB DEFAULT '{}' NOT NULL, 
+        findings JSONB DEFAULT '[]' NOT NULL, 
+        first_seen TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        CONSTRAINT model_pkey PRIMARY KEY (sha256), 
+        CONSTRAINT model_sha256_check CHECK (octet_length(sha256) = 32)
+    )
+    """,
+    """
+    CREATE TABLE node_value (
+        workflow BYTEA NOT NULL, 
+        ordinal INTEGER NOT NULL, 
+        class_type TEXT NOT NULL, 
+        input TEXT NOT NULL, 
+        number DOUBLE PRECISION, 
+        text TEXT, 
+        CONSTRAINT node_value_pkey PRIMARY KEY (workflow, ordinal)
+    )
+    """,
+    """
+    CREATE INDEX node_value_number_idx ON node_value (class_type, input, number) WHERE number IS NOT NULL
+    """,
+    """
+    CREATE INDEX node_value_text_idx ON node_value (class_type, input, text) WHERE text IS NOT NULL
     """,
     """
     CREATE TABLE outbox (
@@ -165,6 +246,19 @@ STATEMENTS = (
         disabled_at TIMESTAMP WITH TIME ZONE, 
         CONSTRAINT webhook_pkey PRIMARY KEY (id)
     )
+    """,
+    """
+    CREATE TABLE workflow (
+        id UUID NOT NULL, 
+        digest BYTEA NOT NULL, 
+        recipe TEXT NOT NULL, 
+        name TEXT NOT NULL, 
+        first_seen TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        CONSTRAINT workflow_pkey PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX workflow_digest_recipe_key ON workflow (digest, recipe)
     """,
     """
     CREATE TABLE api_key (
@@ -221,6 +315,40 @@ STATEMENTS = (
     CREATE INDEX asset_text_words_idx ON asset_text USING gin (words) WITH (fastupdate = off)
     """,
     """
+    CREATE TABLE disclosure (
+        id UUID NOT NULL, 
+        original_id UUID NOT NULL, 
+        disclosed_id UUID NOT NULL, 
+        profiles TEXT NOT NULL, 
+        source_type TEXT NOT NULL, 
+        statement JSONB NOT NULL, 
+        statement_digest BYTEA NOT NULL, 
+        manifest_id TEXT NOT NULL, 
+        signer TEXT NOT NULL, 
+        signer_fingerprint BYTEA NOT NULL, 
+        development BOOLEAN NOT NULL, 
+        timestamped BOOLEAN DEFAULT 'false' NOT NULL, 
+        layers TEXT NOT NULL, 
+        kept TEXT NOT NULL, 
+        state TEXT NOT NULL, 
+        person_id UUID, 
+        created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        verified_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+        superseded_by UUID, 
+        CONSTRAINT disclosure_pkey PRIMARY KEY (id), 
+        CONSTRAINT disclosure_original_id_fkey FOREIGN KEY(original_id) REFERENCES asset (id), 
+        CONSTRAINT disclosure_disclosed_id_fkey FOREIGN KEY(disclosed_id) REFERENCES asset (id), 
+        CONSTRAINT disclosure_person_id_fkey FOREIGN KEY(person_id) REFERENCES person (id), 
+        CONSTRAINT disclosure_superseded_by_fkey FOREIGN KEY(superseded_by) REFERENCES disclosure (id)
+    )
+    """,
+    """
+    CREATE INDEX disclosure_disclosed_id_idx ON disclosure (disclosed_id)
+    """,
+    """
+    CREATE UNIQUE INDEX disclosure_once_key ON disclosure (original_id, statement_digest, signer_fingerprint)
+    """,
+    """
     CREATE TABLE extraction (
         asset_id UUID NOT NULL, 
         plugin TEXT NOT NULL, 
@@ -234,6 +362,40 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE graph_identity (
+        exact BYTEA NOT NULL, 
+        level TEXT NOT NULL, 
+        recipe TEXT NOT NULL, 
+        digest BYTEA NOT NULL, 
+        CONSTRAINT graph_identity_pkey PRIMARY KEY (exact, level, recipe), 
+        CONSTRAINT graph_identity_exact_fkey FOREIGN KEY(exact) REFERENCES graph (exact)
+    )
+    """,
+    """
+    CREATE INDEX graph_identity_digest_idx ON graph_identity (digest, level, recipe)
+    """,
+    """
+    CREATE TABLE licence_grant (
+        id UUID NOT NULL, 
+        model BYTEA NOT NULL, 
+        licence_id UUID NOT NULL, 
+        source TEXT NOT NULL, 
+        person_id UUID, 
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        withdrawn_at TIMESTAMP WITH TIME ZONE, 
+        CONSTRAINT licence_grant_pkey PRIMARY KEY (id), 
+        CONSTRAINT licence_grant_model_fkey FOREIGN KEY(model) REFERENCES model (sha256), 
+        CONSTRAINT licence_grant_licence_id_fkey FOREIGN KEY(licence_id) REFERENCES licence (id), 
+        CONSTRAINT licence_grant_person_id_fkey FOREIGN KEY(person_id) REFERENCES person (id)
+    )
+    """,
+    """
+    CREATE INDEX licence_grant_licence_id_idx ON licence_grant (licence_id)
+    """,
+    """
+    CREATE UNIQUE INDEX licence_grant_model_key ON licence_grant (model, licence_id, source) WHERE withdrawn_at is null
+    """,
+    """
     CREATE TABLE lineage (
         child_root UUID NOT NULL, 
         parent_root UUID NOT NULL, 
@@ -245,6 +407,43 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX lineage_parent_root_idx ON lineage (parent_root)
+    """,
+    """
+    CREATE TABLE model_alias (
+        algorithm TEXT NOT NULL, 
+        value TEXT NOT NULL, 
+        sha256 BYTEA NOT NULL, 
+        CONSTRAINT model_alias_pkey PRIMARY KEY (algorithm, value, sha256), 
+        CONSTRAINT model_alias_sha256_fkey FOREIGN KEY(sha256) REFERENCES model (sha256)
+    )
+    """,
+    """
+    CREATE INDEX model_alias_sha256_idx ON model_alias (sha256)
+    """,
+    """
+    CREATE TABLE model_name (
+        worker TEXT NOT NULL, 
+        root TEXT NOT NULL, 
+        folder TEXT NOT NULL, 
+        path TEXT NOT NULL, 
+        seen_from TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        seen_to TIMESTAMP WITH TIME ZONE, 
+        sha256 BYTEA, 
+        size BIGINT NOT NULL, 
+        mtime_ns BIGINT NOT NULL, 
+        CONSTRAINT model_name_pkey PRIMARY KEY (worker, root, folder, path, seen_from), 
+        CONSTRAINT model_name_interval_check CHECK (seen_to is null or seen_to >= seen_from), 
+        CONSTRAINT model_name_sha256_fkey FOREIGN KEY(sha256) REFERENCES model (sha256)
+    )
+    """,
+    """
+    CREATE INDEX model_name_path_idx ON model_name (path, folder)
+    """,
+    """
+    CREATE UNIQUE INDEX model_name_present_idx ON model_name (worker, root, folder, path) WHERE seen_to is null
+    """,
+    """
+    CREATE INDEX model_name_sha256_idx ON model_name (sha256)
     """,
     """
     CREATE TABLE person_key (
@@ -432,6 +631,34 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX generation_job_id_idx ON generation (job_id)
+    """,
+    """
+    CREATE TABLE job_detail (
+        job_id UUID NOT NULL, 
+        project_id UUID, 
+        person_id UUID, 
+        kind TEXT NOT NULL, 
+        name TEXT NOT NULL, 
+        pool TEXT NOT NULL, 
+        urgency TEXT NOT NULL, 
+        prompt BYTEA NOT NULL, 
+        extra_data BYTEA NOT NULL, 
+        recompute BOOLEAN NOT NULL, 
+        inputs JSONB NOT NULL, 
+        pins JSONB NOT NULL, 
+        via TEXT NOT NULL, 
+        created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        result JSONB, 
+        CONSTRAINT job_detail_pkey PRIMARY KEY (job_id), 
+        CONSTRAINT job_detail_project_id_fkey FOREIGN KEY(project_id) REFERENCES project (id), 
+        CONSTRAINT job_detail_person_id_fkey FOREIGN KEY(person_id) REFERENCES person (id)
+    )
+    """,
+    """
+    CREATE INDEX job_detail_person_id_idx ON job_detail (person_id)
+    """,
+    """
+    CREATE INDEX job_detail_project_idx ON job_detail (project_id, job_id desc)
     """,
     """
     CREATE TABLE membership (
@@ -663,6 +890,18 @@ STATEMENTS = (
     CREATE INDEX generation_sampler_seed_idx ON generation_sampler (seed) WHERE seed IS NOT NULL
     """,
     """
+    CREATE TABLE job_event (
+        job_id UUID NOT NULL, 
+        seq BIGINT GENERATED ALWAYS AS IDENTITY, 
+        state TEXT NOT NULL, 
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL, 
+        worker TEXT, 
+        reason TEXT, 
+        CONSTRAINT job_event_pkey PRIMARY KEY (job_id, seq), 
+        CONSTRAINT job_event_job_id_fkey FOREIGN KEY(job_id) REFERENCES job_detail (job_id)
+    )
+    """,
+    """
     CREATE TABLE location (
         id UUID NOT NULL, 
         watch_root_id UUID, 
@@ -709,8 +948,13 @@ STATEMENTS = (
         next_try_at TIMESTAMP WITH TIME ZONE, 
         resolved_at TIMESTAMP WITH TIME ZONE, 
         resolution TEXT, 
+        project_id UUID, 
+        person_id UUID, 
+        custody TEXT NOT NULL, 
         CONSTRAINT quarantine_pkey PRIMARY KEY (id), 
-        CONSTRAINT quarantine_watch_root_id_fkey FOREIGN KEY(watch_root_id) REFERENCES watch_root (id) ON DELETE CASCADE
+        CONSTRAINT quarantine_watch_root_id_fkey FOREIGN KEY(watch_root_id) REFERENCES watch_root (id) ON DELETE CASCADE, 
+        CONSTRAINT quarantine_project_id_fkey FOREIGN KEY(project_id) REFERENCES project (id), 
+        CONSTRAINT quarantine_person_id_fkey FOREIGN KEY(person_id) REFERENCES person (id)
     )
     """,
     """
