@@ -98,8 +98,11 @@ class LicenceView:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelView:
-    """A model that took part. `sha256` None is unknown; `identified` says how it is known: `pin` (the worker proved it),
-    `name` (one content had that name when the picture was new), `name-now` (one has it today: no proof). `licence` None is unknown."""
+    """A model that took part. `sha256` None is unknown, and so is `licence` None.
+
+    `identified` says how the content is known: `pin` (the worker proved it), `name` (one content had that name when the
+    picture was new), `name-now` (one has it today, which is no proof).
+    """
 
     node: str
     class_type: str
