@@ -142,6 +142,7 @@ def change_root(root_id: UUID, change: RootChange, caller: IngesterCaller, offic
         facts = sorted(change.model_fields_set)
         audit.note(session, caller, "root.change", f"root:{root.id}", {"changed": list(facts)})
         _change_state(session, root, change.state, caller)
+        root = catalog_roots.show_root(session, root.id)
     if change.state is RootState.ONLINE:
         survey(office.database, caller.tenant, root, accept_vanished=True)
     with office.database.tenant_work(caller.tenant) as session:

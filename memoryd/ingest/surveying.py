@@ -177,6 +177,8 @@ def _heal(session: Session, root: WatchRoot, *, whole: bool, accept_vanished: bo
 def _offline(database: Database, scope: TenantScope, root: WatchRoot, health: RootHealth) -> None:
     with database.tenant_work(scope) as session:
         root = catalog_roots.show_root(session, root.id)
+        if roots.health(root) is RootHealth.WELL:
+            return  # a person accepted the folder meanwhile
         roots.go(session, root, RootState.OFFLINE, health.value)
     if root.state is not RootState.OFFLINE:
         _log.warning("%s is offline: %s; nothing in it is called gone", root.shown_path, health.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -121,7 +122,7 @@ class RootChange(Shape):
     stops watching. An alias of null is forgotten. `retired` forgets the folder, and nothing that was recorded from it.
     """
 
-    state: RootState | None = None
+    state: Literal[RootState.ONLINE, RootState.PAUSED] | None = None
     aliases: dict[str, str | None] = Field(default_factory=dict)
     project: str | None = None
     custody: Custody | None = None

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from memoryd.access.people import ensure_person
+from memoryd.access.projects import ensure_project
+from memoryd.catalog.facts import AssetKind
+from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.ids import JobId, new_id
+from memoryd.ingest.facts import Folder, JobFacts, JobOutput
+from memoryd.ingest.job_outputs import prepare_job
+from memoryd.ingest.preparing import prepare_here
+from memoryd.ingest.recording import record, record_job_outputs
+from memoryd.storage.blob_store import BlobStore
+from tests.ingest.conftest import Rows
+from tests.ingest.pictures import picture, png, prompt
+
+
+def _facts(**changes: object) -> JobFacts:
+    facts = JobFacts(
+        job_id=JobId(new_id()), project_id=None, person_id=None, prompt_document=json.dumps(prompt(1)).encode()
+    )
+    return dataclasses.replace(facts, **changes)  # type: ignore[arg-type]
+
+
+def _output(store: BlobStore, tenant: TenantScope, content: bytes, **changes: object) -> JobOutput:
+    stored = store.put_bytes(tenant.slug, content)
+    output = JobOutput(
+        node="9",
+        filename="ComfyUI_00001_.png",
+        sha256=stored.sha256,
+        size=stored.size,
+        media_type="image/png",
+        stored=stored,
+        batch_index=0,
+        source=store.path(tenant.slug, stored.sha256),
+    )
+    return dataclasses.replace(output, **changes)  # type: ignore[arg-type]
+
+
+def test_who_and_what_are_the_jobs_and_not_the_files(
+    database: Database, tenant: TenantScope, store: BlobStore, rows: Rows
+) -> None:
+    with database.tenant_work(tenant) as session:
+        project, person = ensure_project(session, "film"), ensure_person(session, "ada", "Ada")
+    lying = png({"prompt": json.dumps({"1": {"class_type": "SaveImage", "inputs": {}}}), "author": '"somebody"'})
+    job = _facts(project_id=project, person_id=person, environment={"comfyui": "0.29.0"})
+    outputs = [_output(store, tenant, lying)]
+    with database.tenant_work(tenant) as session:
+        recorded = record_job_outputs(session, scope=tenant, job=job, outputs=outputs)
+    assert recorded.new == 1
+    (run,) = rows("select project_id, person_id, origin, environment from generation")
+    assert (run.project_id, run.person_id, run.origin) == (project, person, "job")
+    assert run.environment is not None
+    assert rows("select 1 from asset_text where words @@ 'fox'::tsquery")
+    assert rows("select width, made_source from asset") == [(2, "job")]
+
+
+def test_the_watcher_finds_a_jobs_file_known_and_both_are_one_run(
+    database: Database, tenant: TenantScope, store: BlobStore, folder: Path, rows: Rows
+) -> None:
+    executed = prompt(1)
+    executed["3"]["is_changed"] = ["x"]
+    content = png({"prompt": json.dumps(executed)})
+    (folder / "a.png").write_bytes(content)
+    asked = prompt(1)
+    asked["3"]["inputs"]["steps"] = "3"  # what a client sent; ComfyUI wrote the number that it understood
+    job = _facts(prompt_document=json.dumps(asked).encode())
+    for first in ("watcher", "job"):
+        with database.tenant_work(tenant) as session:
+            if first == "watcher":
+                record(session, prepare_here(Folder(path=folder), [folder / "a.png"]), scope=tenant)
+            record_job_outputs(session, scope=tenant, job=job, outputs=[_output(store, tenant, content)])
+            record(session, prepare_here(Folder(path=folder), [folder / "a.png"]), scope=tenant)
+    assert rows("select count(*) from asset")[0][0] == 1
+    assert rows("select count(*) from generation where adopted_by is null") == [(1,)]
+    assert rows("select origin from generation where adopted_by is null") == [("job",)]
+
+
+def test_each_output_knows_its_own_node(tenant: TenantScope, store: BlobStore) -> None:
+    graph = prompt(1)
+    graph["20"] = {"class_type": "ImageInvert", "inputs": {"image": ["8", 0]}}
+    graph["21"] = {"class_type": "SaveImage", "inputs": {"images": ["20", 0], "filename_prefix": "ComfyUI"}}
+    document = json.dumps(graph).encode()
+    outputs = [
+        _output(store, tenant, png({"prompt": document}, colour=n), node=node) for n, node in enumerate(("9", "21"))
+    ]
+    first, second = prepare_job(_facts(prompt_document=document), outputs).assets
+    assert first.generation is not None
+    assert second.generation is not None
+    assert (first.generation.output.node, second.generation.output.node) == ("9", "21")
+    assert first.generation.output.output_digest != second.generation.output.output_digest
+    assert first.generation.exact == second.generation.exact
+    assert first.generation.output.certain
+    assert second.generation.parameters.samplers[0].seed == 1
+
+
+def test_inputs_are_those_that_the_worker_put_there(tenant: TenantScope, store: BlobStore) -> None:
+    graph = prompt(1)
+    graph["11"] = {"class_type": "LoadImage", "inputs": {"image": "fox.png"}}
+    graph["12"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["11", 0], "vae": ["4", 2]}}
+    graph["3"]["inputs"]["latent_image"] = ["12", 0]
+    job = _facts(prompt_document=json.dumps(graph).encode(), inputs={"fox.png": hashlib.sha256(b"fox").digest()})
+    (asset,) = prepare_job(job, [_output(store, tenant, picture())]).assets
+    assert asset.generation is not None
+    assert [use.sha256 for use in asset.generation.parameters.inputs] == [hashlib.sha256(b"fox").digest()]
+
+
+def test_a_file_without_metadata_or_plugin_is_recorded_all_the_same(tenant: TenantScope, store: BlobStore) -> None:
+    video = b"\0\0\0\x20ftypisom" + b"\0" * 40
+    (bare, film) = prepare_job(
+        _facts(),
+        [_output(store, tenant, png({})), _output(store, tenant, video, filename="a.mp4", media_type="video/mp4")],
+    ).assets
+    assert bare.generation is not None
+    assert bare.generation.parameters.samplers[0].seed == 1
+    assert (film.kind, film.media_type) == (AssetKind.VIDEO, "video/mp4")
