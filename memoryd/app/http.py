@@ -17,7 +17,6 @@ API_ROOMS = (
     "catalog",
     "search",
     "ingest",
-    "workflows",
     "model_registry",
     "disclosure",
     "reproduction",

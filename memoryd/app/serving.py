@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -18,6 +18,7 @@ from memoryd.access.guards import Offices
 from memoryd.app.connecting import server_database
 from memoryd.app.http import make_app
 from memoryd.app.local_key import local_key
+from memoryd.dispatch.waking import Waker, waker_of
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import Conflict, NotAcceptable
 from memoryd.foundation.logging import log_for
@@ -110,13 +111,29 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
         lifespan="off",
     )
+    waker = waker_of(offices.database)
     try:
         with described(settings, offices.database, url):
+            waker.start(offices.database)
             say(f"memoryd serves at {url}")
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, waker).run(sockets=[listener])
     finally:
         listener.close()
+        waker.stop()
         offices.database.close()
+
+
+class _Server(uvicorn.Server):
+    """A server whose long polls end when it is asked to."""
+
+    def __init__(self, config: uvicorn.Config, waker: Waker) -> None:
+        super().__init__(config)
+        self._waker = waker
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking requests, and let those that only wait be answered."""
+        self._waker.close_soon()
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -157,8 +174,3 @@ def _only_from(application: Any, proxy: str | None) -> Any:
         await application(scope, receive, send)
 
     return guarded
-
-
-def home_is_ready(home: Path) -> None:
-    """Make the home folder, closed to others, if it is not there."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)

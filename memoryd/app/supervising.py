@@ -125,15 +125,13 @@ class Supervisor:
             _log.error("Postgres does not start: %s (%s)", error.detail, error.hint)
 
     def _stop(self) -> None:
-        running = [part for part in reversed(self.parts) if part.process is not None]
-        for part in running:
-            assert part.process is not None
+        # One after the other: a worker that drains still needs the server to take its result.
+        for part in reversed(self.parts):
+            if part.process is None:
+                continue
             part.process.terminate()
-        deadline = time.monotonic() + STOP_WAIT_S
-        for part in running:
-            assert part.process is not None
             try:
-                part.process.wait(max(0.1, deadline - time.monotonic()))
+                part.process.wait(STOP_WAIT_S)
             except subprocess.TimeoutExpired:
                 _log.warning("%s did not stop within %.0f s; ending it", part.name, STOP_WAIT_S)
                 part.process.kill()

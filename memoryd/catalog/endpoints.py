@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Annotator, Approver, Office, Reader, ReaderCaller
 from memoryd.catalog import annotations as attaching
-from memoryd.catalog import content, faces, lineage, showing, thumbnails
+from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
 from memoryd.catalog.looking_up import find_asset
 from memoryd.catalog.wire import (
     ApprovalRequest,
@@ -29,7 +29,9 @@ from memoryd.catalog.wire import (
 )
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.errors import NotFound
+from memoryd.workflows.difference import diff_graphs
 from memoryd.workflows.documents import load_document
+from memoryd.workflows.wire import GraphDifferenceShape, show_difference
 
 router = APIRouter(tags=["catalog"])
 
@@ -60,6 +62,18 @@ class DocumentNotFound(NotFound):
 def look_up(work: Reader, ref: Annotated[str, Query(max_length=5_000)]) -> FoundShape:
     """The asset that an id, the beginning of a SHA-256 or a path means."""
     return FoundShape(id=find_asset(work.session, ref, work.caller.sees))
+
+
+@router.get("/graph-differences")
+def show_graph_differences(
+    work: Reader, a: Annotated[str, Query(max_length=5_000)], b: Annotated[str, Query(max_length=5_000)]
+) -> GraphDifferenceShape:
+    """What differs between the graphs of two assets, input by input."""
+    one, other = (
+        differing.graph_of(work.session, find_asset(work.session, ref, work.caller.sees), work.caller.sees)
+        for ref in (a, b)
+    )
+    return show_difference(diff_graphs(one, other))
 
 
 @router.get("/tags")

@@ -38,6 +38,15 @@ class Waker:
         self._dirty = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.closing = False
+        """Whether this process is about to end: long polls answer at once, so that nobody waits for them."""
+
+    def close_soon(self) -> None:
+        """Let every long poll of this process end; safe in a signal handler."""
+        self.closing = True
+        # Not under the lock, which the interrupted thread may hold: a waiter looks again within SAFETY_POLL_S anyway.
+        for rouse in list(self._waiters):
+            rouse()
 
     def wake(self) -> None:
         """Wake every waiter of this process, and let the other processes know shortly."""

@@ -182,6 +182,7 @@ async def claim(
 ) -> wire.ClaimAnswer | Response:
     """The next job, under lease; 204 when nothing came within `wait_s` (at most WAIT_LIMIT_S)."""
     until = time.monotonic() + min(asked.wait_s, WAIT_LIMIT_S)
+    waker = waker_of(office.database)
     while True:
         claimed = await run_in_threadpool(
             claiming.claim, office.database, worker, incarnation=asked.incarnation, loaded=asked.loaded
@@ -189,9 +190,9 @@ async def claim(
         if claimed is not None:
             return wire.ClaimAnswer(job=claimed)
         left = until - time.monotonic()
-        if left <= 0 or await request.is_disconnected():
+        if left <= 0 or waker.closing or await request.is_disconnected():
             return Response(status_code=204)
-        await waker_of(office.database).wait(left)
+        await waker.wait(left)
 
 
 @router.get("/work/inputs/{job_id}/{sha256}")

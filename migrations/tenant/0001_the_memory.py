@@ -930,7 +930,10 @@ STATEMENTS = (
     CREATE INDEX location_inode_idx ON location (watch_root_id, inode) WHERE inode IS NOT NULL
     """,
     """
-    CREATE UNIQUE INDEX location_place_key ON location (watch_root_id, sha256(path)) NULLS NOT DISTINCT
+    CREATE UNIQUE INDEX location_place_key ON location (sha256(path), watch_root_id) NULLS NOT DISTINCT
+    """,
+    """
+    CREATE INDEX location_watch_root_idx ON location (watch_root_id, sha256(path))
     """,
     """
     CREATE TABLE quarantine (
