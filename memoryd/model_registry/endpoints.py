@@ -15,6 +15,7 @@ from memoryd.access.guards import AdministratorCaller, Ingester, Office, Reader
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.paging import BadCursor, decode_cursor, encode_cursor
+from memoryd.foundation.texts import storable
 from memoryd.model_registry import licences, looking_up, recording, scans
 from memoryd.model_registry.wire import (
     LicenceRequest,
@@ -64,8 +65,8 @@ def list_present_names(
         folder, path = decode_cursor(cursor, 2)
         if not isinstance(folder, str) or not isinstance(path, str):
             raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
-        after = (folder, path)
-    names = recording.list_present(work.session, worker, root, after=after)
+        after = (storable(folder)[0], storable(path)[0])
+    names = recording.list_present(work.session, storable(worker)[0], storable(root)[0], after=after)
     full = len(names) == recording.PRESENT_PAGE
     return PresentNameList(
         items=[PresentNameShape.of(name) for name in names],
@@ -79,10 +80,10 @@ def record_observations(batch: ObservationBatch, work: Ingester) -> RecordedShap
     recorded = recording.record_observations(
         work.session,
         work.caller,
-        worker=batch.worker,
-        root=batch.root,
+        worker=storable(batch.worker)[0],
+        root=storable(batch.root)[0],
         observations=[item.observation() for item in batch.items],
-        gone=[(gone.folder, gone.path) for gone in batch.gone],
+        gone=[(storable(gone.folder)[0], storable(gone.path)[0]) for gone in batch.gone],
     )
     return RecordedShape.of(recorded)
 

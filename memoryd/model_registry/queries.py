@@ -45,7 +45,10 @@ def list_present_names(
 def lock_root(session: Session, worker: str, root: str) -> None:
     """Let one scan of a folder write at a time; another waits until this transaction ends."""
     session.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), current_schema(), :worker, :root), 0))"),
+        text(
+            "select pg_advisory_xact_lock(hashtextextended("
+            "concat_ws(chr(1), current_schema(), cast(:worker as text), cast(:root as text)), 0))"
+        ),
         {"worker": worker, "root": root},
     )
 
