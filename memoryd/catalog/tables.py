@@ -116,9 +116,11 @@ class Location(TenantTable):
     gone_at: Mapped[datetime.datetime | None]
 
 
-# A path may be longer than a btree entry (2,704 bytes): one such name would fail a batch of a thousand.
-_place = (Location.watch_root_id, func.sha256(Location.path))
-Index("location_place_key", *_place, unique=True, postgresql_nulls_not_distinct=True)
+# A path may be longer than a btree entry (2,704 bytes): one such name would fail a batch of a thousand. Its hash comes
+# first, since "no root" is no value that an index could be asked for; the second index is for passes over a root.
+_key = (func.sha256(Location.path), Location.watch_root_id)
+Index("location_place_key", *_key, unique=True, postgresql_nulls_not_distinct=True)
+Index("location_watch_root_idx", *reversed(_key))
 Index("location_inode_idx", Location.watch_root_id, Location.inode, postgresql_where=Location.inode.is_not(None))
 
 
