@@ -55,7 +55,6 @@ _HOSTILE = (
     ArithmeticError,
     AttributeError,
     RuntimeError,
-    NotImplementedError,
     struct.error,
     zlib.error,
 )
