@@ -178,3 +178,14 @@ def test_a_large_file_reads_the_same_as_a_small_one(folder: Path, monkeypatch: p
 
 def test_a_text_beside_a_picture_is_passed_by(folder: Path) -> None:
     assert _read(folder, "a.txt", b"a red fox, masterpiece, and much more").state is FileState.IGNORED
+
+
+def test_every_real_comfyui_picture_is_read(files: Path) -> None:
+    images = files / "comfyui" / "images"
+    paths = sorted(images.resolve().glob("*.png"))
+    assert paths
+    for path in paths:
+        file, _ = preparing.prepare_file(Folder(path=images.resolve()), path)
+        assert file.state is FileState.READ, path.name
+        assert file.asset is not None
+        assert (file.asset.generation is None) == (path.stem == "no_metadata"), path.name
