@@ -16,7 +16,10 @@ from memoryd.app.every_table import ROOMS_WITH_TABLES
 from memoryd.foundation.declarative import FarmTable, TenantTable
 
 HERE = Path(__file__).parent
-TITLES = {"farm": ("0001_the_farm", "What all tenants share: the directory and the queue"), "tenant": ("0001_the_memory", "A tenant's memory")}
+TITLES = {
+    "farm": ("0001_the_farm", "What all tenants share: the directory and the queue"),
+    "tenant": ("0001_the_memory", "A tenant's memory"),
+}
 
 
 def statements(metadata: MetaData) -> list[str]:
@@ -24,8 +27,13 @@ def statements(metadata: MetaData) -> list[str]:
     made = [str(CreateSequence(s).compile(dialect=dialect)) for s in metadata._sequences.values()]
     for table in metadata.sorted_tables:
         made.append(str(CreateTable(table).compile(dialect=dialect)))
-        made += [str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
-    return [textwrap.dedent(statement.replace("\t", "    ")).strip() for statement in made]
+        made += [
+            str(CreateIndex(index).compile(dialect=dialect))
+            for index in sorted(table.indexes, key=lambda i: str(i.name))
+        ]
+    # The dialect leaves a space at each line's end.
+    lines = ("\n".join(line.rstrip() for line in statement.replace("\t", "    ").splitlines()) for statement in made)
+    return [textwrap.dedent(statement).strip() for statement in lines]
 
 
 def draft(line: str, metadata: MetaData) -> None:

@@ -11,7 +11,9 @@ schema = context.config.attributes["schema"]
 metadata = context.config.attributes.get("metadata")
 
 # A migration waits briefly for a lock and then gives up, so that it never queues the studio behind itself.
-connection.execute(text("select set_config('lock_timeout', '5s', false), set_config('statement_timeout', '300s', false)"))
+connection.execute(
+    text("select set_config('lock_timeout', '5s', false), set_config('statement_timeout', '300s', false)")
+)
 connection.execute(text("select set_config('search_path', :path, false)"), {"path": f"{schema}, public"})
 connection.commit()
 connection.dialect.default_schema_name = schema
