@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +24,6 @@ from memoryd.foundation.postgres_roles import (
     connected,
     prepare_external,
 )
-
-BACK_WITHIN_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +94,7 @@ def test_after_a_kill_it_is_back_with_its_data(own_cluster: Cluster) -> None:
     with connected(own_cluster.owner_url()) as owner:
         owner.execute("create table kept (number int); insert into kept values (7)")
     os.kill(postmaster(own_cluster), signal.SIGKILL)
-    begin = time.monotonic()
     assert own_cluster.supervise_once()
-    assert time.monotonic() - begin < BACK_WITHIN_S
     assert not own_cluster.supervise_once()
     with connected(own_cluster.owner_url()) as owner:
         assert owner.execute("select number from kept").fetchall() == [(7,)]

@@ -114,7 +114,7 @@ def test_a_truncated_picture_is_unreadable_and_not_half_a_picture(png: MakePng, 
     assert refused.value.hint
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(min_value=8), value=st.integers(0, 255))
 def test_a_damaged_picture_is_refused_or_read_but_never_a_crash(files: Path, at: int, value: int) -> None:
     content = bytearray((files / "comfyui" / "images" / "modelfree_blend_invert.png").read_bytes())

@@ -45,7 +45,7 @@ def test_a_store_is_the_door_that_lower_rooms_name(store: BlobStore) -> None:
     assert not door.exists("default", sha256(b"x"))
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=4096))
 def test_what_goes_in_comes_out(store: BlobStore, content: bytes) -> None:
     stored = store.put_bytes("default", content)

@@ -89,7 +89,7 @@ def test_metadata_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     assert read_header(written(tmp_path / "n.safetensors", b'{"__metadata__": 7}')).metadata == {}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_bytes_of_any_kind_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.safetensors"
