@@ -72,6 +72,9 @@ def stand_in(
 
     die_with_supervisor()
     begin_logging(os.environ.get("MEMORYD_LOG_LEVEL", "WARNING"))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends the server on either and then raises it once more; being asked to end is no failure.
+        signal.signal(number, lambda *_: None)
     options = Options(
         host=host, port=port, output=output_directory, input=input_directory, delay_s=delay, noisy=seed_noise
     )

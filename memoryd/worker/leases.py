@@ -72,6 +72,7 @@ class Heartbeat:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._heard = True
         self.drain = threading.Event()
 
     def start(self) -> None:
@@ -103,8 +104,14 @@ class Heartbeat:
         try:
             answer = self._link.heartbeat(request)
         except MemorydError as error:
-            _log.warning("no heartbeat: %s", error.detail)
+            # Said once: an outage of hours must not fill the log.
+            if self._heard:
+                _log.warning("no heartbeat until further notice: %s", error.detail)
+            self._heard = False
             return False
+        if not self._heard:
+            _log.info("the server hears this worker again")
+        self._heard = True
         if answer.drain:
             self.drain.set()
         else:
