@@ -32,7 +32,7 @@ def job_view(session: Session, job_id: JobId, *, scope: TenantScope, sees: Sees)
     take_farm(session)
     standing = jobs.find_standing(session, job_id, tenant_id=scope.id)
     take_tenant(session, scope)
-    return _view(detail, standing)
+    return _view(_as_of(session, detail, standing), standing)
 
 
 def list_jobs(
@@ -68,7 +68,7 @@ def list_jobs(
             before = JobId(row.job_id)
             standing = standings.get(before)
             if standing is not None and (state is None or standing.state is state):
-                views.append(_view(row, standing))
+                views.append(_view(_as_of(session, row, standing), standing))
         if len(views) == size or not more:
             break
     return Page(rows=views, next_cursor=encode_cursor(str(before)) if more else None)
@@ -119,6 +119,17 @@ def _note(session: Session, view: JobView, caller: Caller, state: EventState) ->
 
 def _seen(detail: queries.Found, sees: Sees) -> bool:
     return sees is None or (detail.project_id is not None and detail.project_id in sees)
+
+
+def _as_of(session: Session, detail: queries.Found, standing: Standing) -> queries.Found:
+    """Return a job's detail as it was when its standing was read, or later.
+
+    State and result commit together, but are read one after the other: without this a job could show as succeeded
+    with nothing made.
+    """
+    if standing.ended_at is None or detail.result is not None:
+        return detail
+    return queries.find_detail(session, job_id=standing.job_id) or detail
 
 
 def _view(detail: queries.Found, standing: Standing) -> JobView:
