@@ -7,17 +7,37 @@ from collections.abc import Awaitable, Callable
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from memoryd.web import asset_pages, intake_pages, queue_pages, search_pages, sign_in_pages, verify_pages
+from memoryd.web import (
+    asset_pages,
+    intake_pages,
+    making_pages,
+    proof_pages,
+    queue_pages,
+    search_pages,
+    sign_in_pages,
+    verify_pages,
+)
 from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY, STATIC, page
 
 STATIC_AGE_S = 31_536_000
 """Static files carry their version in the address, so that they may be kept for a year."""
 
+PAGES = (
+    search_pages,
+    asset_pages,
+    making_pages,
+    proof_pages,
+    queue_pages,
+    verify_pages,
+    intake_pages,
+    sign_in_pages,
+)
+
 
 def add_pages(app: FastAPI) -> None:
     """Add every page, the static files, and the policy that each answer outside the API's own docs carries."""
-    for room in (search_pages, asset_pages, queue_pages, verify_pages, intake_pages, sign_in_pages):
-        app.include_router(room.router, include_in_schema=False)
+    for pages in PAGES:
+        app.include_router(pages.router, include_in_schema=False)
 
     @app.get("/docs", include_in_schema=False)
     def api_docs(request: Request) -> Response:

@@ -8,7 +8,7 @@ from memoryd.access.guards import Reader
 from memoryd.foundation.errors import NotAcceptable, TooLarge
 from memoryd.search.finding import find
 from memoryd.search.query_language import parse
-from memoryd.web.rendering import page
+from memoryd.web.rendering import is_part, page
 
 SHOWN_HITS = 60
 
@@ -29,10 +29,11 @@ def search(request: Request, work: Reader, q: str = "", cursor: str | None = Non
             query=q,
             problem=error,
             hits=(),
+            cursor=None,
             next_cursor=None,
         )
     # A script asks for the next rows only; a person without one gets the whole page at the same address.
-    template = "hits.html" if request.headers.get("HX-Request") == "true" and cursor else "search.html"
+    template = "hits.html" if is_part(request) and cursor else "search.html"
     return page(
         request,
         template,
@@ -40,5 +41,6 @@ def search(request: Request, work: Reader, q: str = "", cursor: str | None = Non
         query=q,
         problem=None,
         hits=found.rows,
+        cursor=cursor,
         next_cursor=found.next_cursor,
     )

@@ -8,7 +8,7 @@ from memoryd.access.guards import Office, ReaderCaller
 from memoryd.catalog.looking_up import AssetAmbiguous, AssetNotFound, find_asset
 from memoryd.disclosure import pki
 from memoryd.disclosure.verifying import verify_stream
-from memoryd.web.rendering import page
+from memoryd.web.rendering import is_part, page
 
 router = APIRouter()
 
@@ -16,7 +16,7 @@ router = APIRouter()
 @router.get("/verify")
 def ask_for_a_file(request: Request, caller: ReaderCaller) -> Response:
     """The page with the drop zone."""
-    return page(request, "verify.html", caller=caller, verdict=None, asset=None)
+    return page(request, "verify.html", caller=caller, verdict=None)
 
 
 @router.post("/verify")
@@ -30,5 +30,12 @@ def verify_a_file(request: Request, file: UploadFile, caller: ReaderCaller, offi
                 asset = find_asset(session, verdict.sha256.hex(), caller.sees)
             except (AssetNotFound, AssetAmbiguous):
                 asset = None
-    template = "verdict.html" if request.headers.get("HX-Request") == "true" else "verify.html"
-    return page(request, template, caller=caller, verdict=verdict, asset=asset, name=file.filename or "the file")
+    return page(
+        request,
+        "verdict.html" if is_part(request) else "verify.html",
+        caller=caller,
+        verdict=verdict,
+        asset=asset,
+        own=False,
+        name=file.filename or "the file",
+    )

@@ -1,11 +1,17 @@
 // Copy buttons, the drop zone and short messages. Everything else is HTML and htmx.
 "use strict";
 
-function say(text) {
-  const place = document.getElementById("said");
-  place.textContent = text;
-  window.clearTimeout(say.timer);
-  say.timer = window.setTimeout(() => { place.textContent = ""; }, 6000);
+const SAID_MS = 6000;
+const PROBLEM_MS = 20000;
+
+function hush(milliseconds) {
+  window.clearTimeout(hush.timer);
+  hush.timer = window.setTimeout(() => { document.getElementById("said").textContent = ""; }, milliseconds);
+}
+
+function say(text, milliseconds = SAID_MS) {
+  document.getElementById("said").textContent = text;
+  hush(milliseconds);
 }
 
 document.addEventListener("click", async (event) => {
@@ -13,6 +19,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
   try {
+    // Only where the page came over https or from this machine may a page write to the clipboard.
     await navigator.clipboard.writeText(source.textContent);
     say("Copied.");
   } catch (error) {
@@ -25,20 +32,20 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+document.addEventListener("htmx:oobAfterSwap", () => hush(SAID_MS));
 document.addEventListener("htmx:responseError", (event) => {
   let text = "The server answered " + event.detail.xhr.status + ".";
   try {
     const problem = JSON.parse(event.detail.xhr.responseText);
     text = problem.title + " " + (problem.detail || "") + (problem.hint ? " Next: " + problem.hint : "");
   } catch (error) { /* not a problem document */ }
-  say(text);
+  say(text, PROBLEM_MS);
 });
-document.addEventListener("htmx:sendError", () => say("The server does not answer. Is memoryd running?"));
+document.addEventListener("htmx:sendError", () => say("The server does not answer. Is memoryd running?", PROBLEM_MS));
 
 function wireDrop() {
   const zone = document.querySelector("[data-drop]");
-  if (!zone || zone.dataset.wired) return;
-  zone.dataset.wired = "yes";
+  if (!zone) return;
   const input = zone.querySelector("input[type=file]");
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
@@ -52,4 +59,3 @@ function wireDrop() {
   });
 }
 document.addEventListener("DOMContentLoaded", wireDrop);
-document.addEventListener("htmx:afterSwap", wireDrop);

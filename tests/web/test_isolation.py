@@ -1,0 +1,146 @@
+"""Every page: a stranger, another tenant's person, another project's person, then the right one. And forged forms."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from memoryd.access import sessions
+from memoryd.access.facts import Role
+from memoryd.access.projects import ensure_project
+from memoryd.dispatch.pools import DEFAULT_POOL
+from memoryd.foundation.database import TenantScope
+from memoryd.foundation.ids import AssetId, JobId
+from memoryd.ingest import quarantine
+from memoryd.submission.facts import Submission
+from memoryd.submission.submitting import submit
+from tests.web.conftest import Known, Studio
+from tests.web.test_other_pages import GRAPH
+
+PAGES = ("/", "/queue", "/verify", "/intake", "/assets/{asset}")
+CHANGES = (
+    ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
+    ("/assets/{asset}/tags/remove", {"tag": "t", "project": "secret"}),
+    ("/assets/{asset}/rating", {"stars": "3", "project": "secret"}),
+    ("/assets/{asset}/notes", {"text": "n", "project": "secret"}),
+    ("/assets/{asset}/approval", {"state": "approved", "project": "secret"}),
+    ("/assets/{asset}/reproductions", {}),
+    ("/assets/{asset}/disclosures", {}),
+    ("/assets/{asset}/report", {}),
+    ("/queue/{job}/cancel", {}),
+    ("/intake/quarantine/{file}/retry", {}),
+)
+READS = (
+    "/assets/{asset}",
+    "/assets/{asset}/reproductions",
+    "/assets/{asset}/verification",
+    "/assets/{asset}/report",
+)
+
+
+@pytest.fixture(scope="module")
+def secrets(studio: Studio) -> dict[str, str]:
+    """A picture, a job and a quarantined file of project `secret`."""
+    folder = studio.folder.parent / "secret"
+    folder.mkdir()
+    whole = (studio.folder / "txt2img_lora.png").read_bytes()
+    # Another content than the studio's: equal bytes would rightly be seen in both projects.
+    (folder / "hidden-picture.png").write_bytes(whole + b"\0")
+    (folder / "hidden-broken.png").write_bytes(whole[:300])
+    studio.take_in(folder, project="secret")
+    caller = sessions.local_caller(studio.database, "default")
+    with studio.database.tenant_work(studio.tenant) as session:
+        project = ensure_project(session, "secret")
+        wish = Submission(prompt=GRAPH, name="hidden-job", project_id=project, pool=DEFAULT_POOL)
+        job: JobId = submit(session, wish, scope=studio.tenant, caller=caller, store=studio.store).job_id
+        [file] = quarantine.list_quarantine(session, sees=frozenset({project})).rows
+    asset: AssetId = studio.asset(folder / "hidden-picture.png")
+    return {"asset": str(asset), "job": str(job), "file": str(file.id)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stranger_is_asked_to_sign_in(page: str, stranger: httpx.Client, secrets: dict[str, str]) -> None:
+    answer = stranger.get(page.format(**secrets))
+    assert answer.status_code == 401
+    assert "one-time link" in answer.text
+
+
+@pytest.mark.parametrize(("path", "form"), CHANGES)
+def test_a_stranger_changes_nothing(
+    path: str, form: dict[str, str], stranger: httpx.Client, secrets: dict[str, str]
+) -> None:
+    assert stranger.post(path.format(**secrets), data=form).status_code == 401
+
+
+@pytest.mark.parametrize("who", ["other tenant", "other project"])
+def test_others_find_nothing(
+    who: str,
+    stranger: httpx.Client,
+    secrets: dict[str, str],
+    key_of: Known,
+    tenant: TenantScope,
+    other_tenant: TenantScope,
+) -> None:
+    headers = (
+        key_of(other_tenant, Role.ADMIN, None) if who == "other tenant" else key_of(tenant, Role.PRODUCER, "elsewhere")
+    )
+    officer = headers if who == "other tenant" else key_of(tenant, Role.OFFICER, "elsewhere")
+    for path in READS:
+        answer = stranger.get(path.format(**secrets), headers=officer)
+        assert answer.status_code == 404, path
+        assert "hidden" not in answer.text
+    for path, form in CHANGES:
+        deciding = officer if path.endswith(("disclosures", "report")) else headers
+        answer = stranger.post(path.format(**secrets), data=form, headers=deciding)
+        assert answer.status_code in ((404,) if "quarantine" not in path else (403, 404)), path
+    for path in ("/", "/?q=is:all", "/queue", "/intake"):
+        answer = stranger.get(path, headers=headers)
+        assert answer.status_code == 200
+        assert "hidden" not in answer.text
+
+
+def test_the_right_people_read_and_change(
+    stranger: httpx.Client, secrets: dict[str, str], key_of: Known, tenant: TenantScope
+) -> None:
+    admin = key_of(tenant, Role.ADMIN, None)
+    for path in READS:
+        answer = stranger.get(path.format(**secrets), headers=admin, follow_redirects=True)
+        assert answer.status_code == 200, path
+    for path, form in CHANGES:
+        answer = stranger.post(path.format(**secrets), data=form, headers=admin)
+        assert answer.status_code in (200, 303), (path, answer.text)
+    assert "hidden-picture.png" in stranger.get(f"/assets/{secrets['asset']}", headers=admin).text
+    assert "hidden-job" in stranger.get("/queue", headers=admin).text
+    assert "hidden-broken.png" in stranger.get("/intake", headers=admin).text
+
+
+def test_a_viewer_is_offered_nothing_that_is_refused(
+    stranger: httpx.Client, secrets: dict[str, str], key_of: Known, tenant: TenantScope
+) -> None:
+    viewer = key_of(tenant, Role.VIEWER, "secret")
+    page = stranger.get(f"/assets/{secrets['asset']}", headers=viewer)
+    assert page.status_code == 200
+    assert "<form" not in page.text
+    refused = stranger.post(f"/assets/{secrets['asset']}/rating", data=CHANGES[2][1], headers=viewer)
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(("path", "form"), [*CHANGES, ("/sign-out", {}), ("/sign-in", {"token": "default.x"})])
+def test_a_form_of_another_origin_is_refused(
+    path: str, form: dict[str, str], http: httpx.Client, secrets: dict[str, str]
+) -> None:
+    forged = http.post(path.format(**secrets), data=form, headers={"Origin": "https://evil.example"})
+    assert forged.status_code == 403
+    embedded = http.post(
+        path.format(**secrets), data=form, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    )
+    assert embedded.status_code == 403
+
+
+def test_a_file_to_verify_from_another_origin_is_refused(http: httpx.Client) -> None:
+    answer = http.post("/verify", files={"file": ("a.txt", b"x")}, headers={"Origin": "null"})
+    assert answer.status_code == 403
+
+
+def test_a_name_that_leads_here_is_no_local_person(http: httpx.Client) -> None:
+    assert http.get("/", headers={"Host": "rebound.example"}).status_code == 401
