@@ -245,7 +245,7 @@ def main() -> int:
         expected = len(one.written) + len(one.jobs)
         until(lambda: len(one.assets()) >= expected, SETTLE_WAIT_S)
         assets = one.assets()
-        recorded = [bytes.fromhex(asset["sha256"]) for asset in assets]
+        recorded = [bytes.fromhex(asset["face"]["sha256"]) for asset in assets]
         check("no picture is lost", one.written <= set(recorded), f"({len(one.written)} written)")
         check(
             "nothing is there twice",
