@@ -10,7 +10,6 @@ import contextlib
 import io
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from memoryd.app.one_machine import free_port
 from memoryd.app.supervising import SUPERVISED_VARIABLE
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.errors import MemorydError, NotAcceptable, Unavailable
@@ -148,14 +148,10 @@ class Demo:
             os.environ.pop(name, None)
         server.cache_clear()
         folders = ["--output-directory", str(self.place / "engine"), "--input-directory", str(self.place / "input")]
-        engine = self._process("stand-in", "--port", "0", *folders)
-        assert engine.stdout is not None
-        url = re.search(r"https?://\S+", engine.stdout.readline())
-        if url is None:
-            raise DemoFailed(
-                "the stand-in engine did not say where it listens", hint="run `memoryd stand-in` to see why"
-            )
-        self._process("up", str(self.output), "--comfyui", url[0], "--port", "0")
+        # Both at once: the worker waits for its engine.
+        port = free_port("127.0.0.1")
+        self._process("up", str(self.output), "--comfyui", f"http://127.0.0.1:{port}", "--port", "0")
+        self._process("stand-in", "--port", str(port), *folders)
         with _busy("starting"):
             return self._ready()
 

@@ -56,7 +56,7 @@ def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) 
         token = _join_token(database, tenant, wishes)
     finally:
         database.close()
-    port = settings.port or _free_port(settings.host)
+    port = settings.port or free_port(settings.host)
     supervisor = Supervisor(_parts(settings, wishes, token, port), cluster)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.stop_soon())
@@ -109,7 +109,8 @@ def _join_token(database: Database, tenant: TenantScope, wishes: Wishes) -> str 
         return workers.make_join_token(session, pools=[DEFAULT_POOL], label=socket.gethostname(), tenants=[tenant.id])
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """Return a port of this address that nobody listens on now."""
     # Chosen once: a server that is started again must be found where it was.
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
