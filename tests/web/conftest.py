@@ -42,6 +42,8 @@ PICTURES = (
     "modelfree_blend_invert.png",
     "no_metadata.png",
 )
+"""Those of project `default`; what a test adds is of other projects."""
+
 WINDOWS_ALIAS = "Z:\\renders"
 BROWSER_ARGUMENTS = (
     "--no-sandbox",
@@ -130,9 +132,9 @@ def serving(offices: Offices) -> Iterator[str]:
         listener.close()
 
 
-@pytest.fixture(scope="module")
-def module_database(cluster: Cluster) -> Iterator[Database]:
-    """A clone for one file of tests: a studio is filled once, and each test has its own picture in it."""
+@pytest.fixture(scope="session")
+def studio_database(cluster: Cluster) -> Iterator[Database]:
+    """A clone for all tests of pages: the studio is filled once, and tests change different pictures of it."""
     name = f"web_{uuid.uuid4().hex[:16]}"
     with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
         connection.execute(f"create database {name} template {TEMPLATE} owner memoryd_owner strategy file_copy")
@@ -143,9 +145,9 @@ def module_database(cluster: Cluster) -> Iterator[Database]:
         connection.execute(f"drop database {name} with (force)")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def studio(
-    module_database: Database, tenant: TenantScope, files: Path, tmp_path_factory: pytest.TempPathFactory
+    studio_database: Database, tenant: TenantScope, files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Studio]:
     """A server with a watched folder of real pictures, all follow-up work done."""
     place = tmp_path_factory.mktemp("studio").resolve()
@@ -153,8 +155,8 @@ def studio(
     folder.mkdir()
     for name in PICTURES:
         shutil.copy(files / "comfyui" / "images" / name, folder / name)
-    offices = offices_over(module_database, place / "home")
-    with module_database.tenant_work(tenant) as session:
+    offices = offices_over(studio_database, place / "home")
+    with studio_database.tenant_work(tenant) as session:
         project = projects.ensure_project(session, "default")
         ensure_root(
             session,

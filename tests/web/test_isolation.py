@@ -18,7 +18,7 @@ from tests.web.conftest import Known, Studio
 from tests.web.test_other_pages import GRAPH
 
 PAGES = ("/", "/queue", "/verify", "/intake", "/assets/{asset}")
-CHANGES = (
+CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/tags/remove", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/rating", {"stars": "3", "project": "secret"}),

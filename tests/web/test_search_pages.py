@@ -12,10 +12,12 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_grid_shows_thumbnails_and_finds_words(studio: Studio, tab: Page) -> None:
-    tab.goto(studio.url)
+    tab.goto(f"{studio.url}/?q=project:default")
     expect(tab.locator(".card")).to_have_count(len(PICTURES))
-    tab.wait_for_function("[...document.querySelectorAll('.card img')].every(one => one.naturalWidth > 0)")
-    assert tab.locator(".card img").count() == len(PICTURES)
+    expect(tab.locator(".card img")).to_have_count(len(PICTURES))
+    for image in tab.locator(".card img").all():
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
     tab.get_by_role("searchbox").fill("fox snow")
     tab.keyboard.press("Enter")
     expect(tab.locator(".card")).to_have_count(1)
@@ -26,11 +28,11 @@ def test_the_grid_shows_thumbnails_and_finds_words(studio: Studio, tab: Page) ->
 def test_scrolling_loads_the_next_page_to_the_end(studio: Studio, tab: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pages, "SHOWN_HITS", 2)
     tab.set_viewport_size({"width": 500, "height": 300})
-    tab.goto(studio.url)
+    tab.goto(f"{studio.url}/?q=project:default")
     while tab.locator(".more").count():
         shown = tab.locator(".card").count()
         tab.locator(".more").scroll_into_view_if_needed()
-        tab.wait_for_function(f"document.querySelectorAll('.card').length > {shown}")
+        expect(tab.locator(".card")).not_to_have_count(shown)
     addresses = [card.get_attribute("href") for card in tab.locator(".card").all()]
     assert len(set(addresses)) == len(addresses) == len(PICTURES)
 
