@@ -164,7 +164,7 @@ def test_it_can_be_read_and_used_without_scripts(studio: Studio, chromium: Brows
     plain = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
     try:
         tab = plain.new_page()
-        tab.goto(f"{studio.url}/?q=snow")
+        tab.goto(f"{studio.url}/?q=snow+project:default")
         tab.locator(".card").click()
         expect(tab.locator(".facts .text").first).to_have_text("a red fox in the snow, masterpiece")
         tab.get_by_label("Tag", exact=True).fill("plain")

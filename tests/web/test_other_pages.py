@@ -63,11 +63,12 @@ def test_a_dropped_file_is_looked_up(studio: Studio, tab: Page) -> None:
 
 
 def test_a_broken_file_waits_in_quarantine_until_it_is_whole(studio: Studio, tab: Page) -> None:
-    whole = (studio.folder / "txt2img_basic.png").read_bytes()
+    # Bytes of its own, so that no other test's picture gets a second name.
+    whole = (studio.folder / "txt2img_basic.png").read_bytes() + b"mended"
     broken = studio.folder / "broken.png"
     broken.write_bytes(whole[:300])
     try:
-        studio.take_in(broken)
+        studio.take_in(broken, project="mended")
         tab.goto(f"{studio.url}/intake")
         row = tab.get_by_role("row").filter(has_text="output/broken.png")
         expect(row).to_contain_text("cut-off")

@@ -18,11 +18,11 @@ def test_the_grid_shows_thumbnails_and_finds_words(studio: Studio, tab: Page) ->
     for image in tab.locator(".card img").all():
         expect(image).to_have_js_property("complete", True)
         assert image.evaluate("image => image.naturalWidth") > 0
-    tab.get_by_role("searchbox").fill("fox snow")
+    tab.get_by_role("searchbox").fill("fox snow project:default")
     tab.keyboard.press("Enter")
     expect(tab.locator(".card")).to_have_count(1)
     expect(tab.locator(".card")).to_contain_text("a red fox in the snow")
-    expect(tab.get_by_role("searchbox")).to_have_value("fox snow")
+    expect(tab.get_by_role("searchbox")).to_have_value("fox snow project:default")
 
 
 def test_scrolling_loads_the_next_page_to_the_end(studio: Studio, tab: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_nothing_found_says_what_next(studio: Studio, tab: Page) -> None:
 
 
 def test_the_keyboard_reaches_a_picture(studio: Studio, tab: Page) -> None:
-    tab.goto(f"{studio.url}/?q=snow")
+    tab.goto(f"{studio.url}/?q=snow+project:default")
     tab.keyboard.press("Tab")
     expect(tab.locator(".skip")).to_be_focused()
     tab.keyboard.press("Enter")
