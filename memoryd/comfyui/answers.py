@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from memoryd.comfyui.facts import OutputFile, RunFailure, RunRecord, RunState
+from memoryd.comfyui.facts import STAND_IN_MARK, OutputFile, RunFailure, RunRecord, RunState
 from memoryd.foundation.canonical_json import Json
 
 _LOCATION_FLAGS = frozenset(
@@ -91,8 +91,8 @@ def environment_document(stats: Mapping[str, Json]) -> dict[str, Json]:
         "packages": _packages(system.get("comfy_package_versions")),
         "devices": _devices(stats.get("devices")),
     }
-    if "memoryd_stand_in" in system:
-        document["stand_in"] = system["memoryd_stand_in"]
+    if STAND_IN_MARK in system:
+        document["stand_in"] = system[STAND_IN_MARK]
     return document
 
 

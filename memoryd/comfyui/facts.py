@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from memoryd.foundation.canonical_json import Json
 
+STAND_IN_MARK = "memoryd_stand_in"
+"""The name under which our own stand-in engine says what it is: in /system_stats, and in the texts of what it painted."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:

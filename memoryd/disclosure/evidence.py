@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from memoryd.catalog.asset_view import AssetView, GenerationView
 from memoryd.catalog.facts import GenerationOrigin, MadeSource
+from memoryd.comfyui.facts import STAND_IN_MARK
 from memoryd.disclosure.facts import EngineEvidence, Evidence, InputEvidence, InputPart, ModelEvidence, SourceType
 from memoryd.disclosure.input_parts import input_parts, is_model_free
 from memoryd.foundation.errors import MemorydError
@@ -21,9 +22,6 @@ from memoryd.workflows.identity import identify
 from memoryd.workflows.parameters import read_parameters
 from memoryd.workflows.samplers import find_samplers
 from memoryd.workflows.tracing import execution_order, saving_outputs
-
-STAND_IN_MARK = "memoryd_stand_in"
-"""The name under which our own stand-in engine says what it is, in a file's texts and in /system_stats."""
 
 STAND_IN_NAME = "memoryd stand-in engine"
 

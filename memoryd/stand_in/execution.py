@@ -14,7 +14,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.execution_cache import ExecutionCache, cache_keys, is_link, note_changes
 from memoryd.stand_in.facts import Ended, NodeResult, QueuedRun, RunEnd
 from memoryd.stand_in.folders import Folders, OutsideFolder
-from memoryd.stand_in.nodes import ACTIONS, Stage
+from memoryd.stand_in.nodes import ACTIONS, PAINTERS, Stage
 
 _SLICE_S = 0.02
 """How often a waiting node looks whether it was interrupted."""
@@ -60,6 +60,7 @@ class Execution:
         self._messages: list[Json] = []
         self._outputs: dict[str, Json] = {}
         self._meta: dict[str, Json] = {}
+        self._painted: frozenset[str] = frozenset()
         self.present: str | None = None
 
     def execute(self) -> Ended:
@@ -67,6 +68,7 @@ class Execution:
         self._note("execution_start")
         note_changes(self._prompt, self._conditions.folders)
         order = _order(self._prompt, self._run.outputs)
+        self._painted = _painted(self._prompt, order)
         keys = cache_keys(self._prompt, order)
         for node_id in order:
             found = self._cache.find(keys[node_id])
@@ -123,6 +125,7 @@ class Execution:
             folders=self._conditions.folders,
             prompt=self._prompt,
             extra=extra if isinstance(extra, dict) else {},
+            painted=node_id in self._painted,
             step=step,
             noise=np.random.default_rng() if self._conditions.noisy else None,
         )
@@ -219,6 +222,15 @@ def _order(prompt: dict[str, Any], outputs: list[str]) -> list[str]:
             waiting.append((node_id, True))
             waiting.extend((parent, False) for parent in reversed(_parents(prompt[node_id])))
     return list(order)
+
+
+def _painted(prompt: dict[str, Any], order: list[str]) -> frozenset[str]:
+    """The nodes whose results rest on a painter's; `order` has ancestors first."""
+    painted: set[str] = set()
+    for node_id in order:
+        if prompt[node_id]["class_type"] in PAINTERS or not painted.isdisjoint(_parents(prompt[node_id])):
+            painted.add(node_id)
+    return frozenset(painted)
 
 
 def _needed(prompt: dict[str, Any], outputs: list[str], have: set[str]) -> set[str]:

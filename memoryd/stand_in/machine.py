@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
+from memoryd.comfyui.facts import STAND_IN_MARK
 from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.facts import VERSION
 from memoryd.stand_in.uploads import UPLOAD_LIMIT
@@ -33,7 +34,7 @@ def system_stats(argv: list[str]) -> dict[str, Json]:
             "ram_total": _NO_MEMORY,
             "ram_free": _NO_MEMORY,
             "comfyui_version": COMFYUI_VERSION,
-            "memoryd_stand_in": VERSION,
+            STAND_IN_MARK: VERSION,
             "python_version": platform.python_version(),
             "pytorch_version": None,
             "embedded_python": False,

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from memoryd.comfyui.facts import STAND_IN_MARK
 from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in import pictures
-from memoryd.stand_in.facts import Latent, Made, NodeResult, Pixels
+from memoryd.stand_in.facts import VERSION, Latent, Made, NodeResult, Pixels
 from memoryd.stand_in.folders import PREVIEW_LEVEL, SAVE_LEVEL, Folders, Saver, temporary_prefix
 from memoryd.stand_in.painting import paint
 
@@ -19,18 +20,29 @@ from memoryd.stand_in.painting import paint
 class Stage:
     """What a node sees besides its inputs.
 
-    `prompt` and `extra` are what a saving node embeds; `step(value, maximum)` tells of a sampler's progress, and raises
+    `prompt` and `extra` are what a saving node embeds, and `painted` whether the painter took part in what it saves;
+    `step(value, maximum)` tells of a sampler's progress, and raises
     when the run was interrupted; `noise` is None, or numbers that no run repeats.
     """
 
     folders: Folders
     prompt: Mapping[str, Json]
     extra: Mapping[str, Json]
+    painted: bool
     step: Callable[[int, int], None]
     noise: np.random.Generator | None
 
 
 _Inputs = Mapping[str, Any]
+
+
+PAINTERS = frozenset({"VAEDecode"})
+"""What comes from these is painted here, where a ComfyUI would have asked a trained model."""
+
+
+def marked(extra: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return the texts of a painted picture: those of its sender, and last, once, who painted it."""
+    return {**{key: value for key, value in extra.items() if key != STAND_IN_MARK}, STAND_IN_MARK: VERSION}
 
 
 def _made(*recipe: Json) -> Made:
@@ -175,7 +187,8 @@ def _preview(inputs: _Inputs, stage: Stage) -> NodeResult:
 def _write(pixels: Pixels, stage: Stage, kind: str, prefix: str, level: int) -> NodeResult:
     folder = stage.folders.of_type(kind)
     assert folder is not None
-    saver = Saver(folder=folder, type=kind, prefix=prefix, level=level, prompt=stage.prompt, extra=stage.extra)
+    extra = marked(stage.extra) if stage.painted else stage.extra
+    saver = Saver(folder=folder, type=kind, prefix=prefix, level=level, prompt=stage.prompt, extra=extra)
     files: list[Json] = [file.as_json() for file in saver.save(pixels)]
     return NodeResult(values=(pixels,), shown={"images": files})
 

@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from memoryd.comfyui.client import ComfyClient
-from memoryd.comfyui.facts import RunRecord
+from memoryd.comfyui.facts import STAND_IN_MARK, RunRecord
 from memoryd.comfyui.frames import Message
+from memoryd.disclosure.evidence import evidence_in_file
+from memoryd.disclosure.facts import SourceType, Statement
+from memoryd.disclosure.statement import what_to_say
 from memoryd.stand_in.catalogue import CLASSES
 from memoryd.stand_in.folders import Folders, OutsideFolder, inside
 from memoryd.stand_in.nodes import ACTIONS
@@ -37,7 +40,10 @@ def painting(**sampler: Any) -> dict[str, Any]:
 
 
 def run(engine: ComfyClient, prompt: dict[str, Any]) -> RunRecord:
-    prompt_id = engine.submit(prompt).prompt_id
+    return until_ended(engine, engine.submit(prompt).prompt_id)
+
+
+def until_ended(engine: ComfyClient, prompt_id: str) -> RunRecord:
     until = time.monotonic() + 10
     while time.monotonic() < until:
         record = engine.history(prompt_id)
@@ -196,3 +202,41 @@ def test_a_taken_port_is_said_to_be_taken(engine: ComfyClient) -> None:
     options = dataclasses.replace(Options(), port=int(engine.url.rpartition(":")[2]))
     with pytest.raises(PortTaken), running(options):
         pass
+
+
+def texts(content: bytes) -> list[tuple[str, str]]:
+    with Image.open(io.BytesIO(content)) as picture:
+        return [(str(key), str(value)) for key, value in picture.info.items()]
+
+
+def test_what_it_painted_says_so_last_and_once_also_to_whoever_sends_it_back(engine: ComfyClient) -> None:
+    first = engine.submit(painting(), extra_data={"extra_pnginfo": {"workflow": {"nodes": []}}})
+    made = content(engine, until_ended(engine, first.prompt_id))
+    assert [key for key, _ in texts(made)] == ["prompt", "workflow", STAND_IN_MARK]
+    engine.free()
+    sent_back = {key: json.loads(value) for key, value in texts(made) if key != "prompt"}
+    again = engine.submit(painting(), extra_data={"extra_pnginfo": dict(reversed(sent_back.items()))})
+    assert content(engine, until_ended(engine, again.prompt_id)) == made
+
+
+def test_what_no_painter_took_part_in_has_no_mark(engine: ComfyClient) -> None:
+    prompt = {
+        **painting(),
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
+        "2": {"class_type": "SaveImage", "inputs": {"filename_prefix": "free", "images": ["1", 0]}},
+        "10": {"class_type": "ImageInvert", "inputs": {"image": ["8", 0]}},
+        "11": {"class_type": "PreviewImage", "inputs": {"images": ["10", 0]}},
+    }
+    marked = {}
+    for file in run(engine, prompt).outputs:
+        with engine.view(file) as chunks:
+            marked[file.node] = STAND_IN_MARK in dict(texts(b"".join(chunks)))
+    assert marked == {"2": False, "9": True, "11": True}
+
+
+def test_a_painted_file_is_disclosed_as_painted_without_a_server(engine: ComfyClient, tmp_path: Path) -> None:
+    file = tmp_path / "copy.png"
+    file.write_bytes(content(engine, run(engine, painting())))
+    said = what_to_say(evidence_in_file(file))
+    assert isinstance(said, Statement)
+    assert said.source_type is SourceType.ALGORITHMIC
