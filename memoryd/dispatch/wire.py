@@ -98,6 +98,12 @@ class RegisterAnswer(Shape):
     pools: list[str]
 
 
+SAVED_TYPE = "output"
+"""ComfyUI's word for what a graph saved."""
+PREVIEW_TYPE = "temp"
+"""ComfyUI's word for what a graph only showed; wiped at its next start."""
+
+
 class JobKind(StrEnum):
     """Why a job runs."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.catalog import content
+from memoryd.catalog.environments import EnvironmentNotFound, load_environment
 from memoryd.dispatch.wire import Outcome
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
@@ -17,6 +19,7 @@ from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import AssetId, ReproductionId
 from memoryd.imaging.pixels import PixelDifference, compare_pixels
 from memoryd.reproduction import queries
+from memoryd.reproduction.conditions import environment_cause, weights_causes
 from memoryd.reproduction.facts import Cause, Judgement, Made, Plan, Reproduction, Verdict
 from memoryd.reproduction.making import view_of
 from memoryd.reproduction.verdict import judge
@@ -49,8 +52,9 @@ def decide(database: Database, store: BlobStore, tenant: TenantScope, attempt: R
             _expected(reproduction, original),
             _made(result["outputs"]),
             recomputed=not result["cached_nodes"],
-            compare=lambda made: pictures.difference(original, made.asset_id),
+            compare=lambda made: pictures.difference(original, made),
         )
+        judgement = _with_conditions(database, tenant, reproduction, result, judgement)
     with database.tenant_work(tenant) as session:
         return judgement.verdict if _write(session, reproduction, judgement) else None
 
@@ -86,14 +90,38 @@ def _expected(reproduction: Reproduction, original: AssetId) -> Plan:
 def _made(outputs: Sequence[Mapping[str, Any]]) -> list[Made]:
     return [
         Made(
-            asset_id=AssetId(UUID(each["asset_id"])),
+            asset_id=AssetId(UUID(each["asset_id"])) if each.get("asset_id") else None,
             node=each["node"],
             batch_index=each["batch_index"],
             sha256=bytes.fromhex(each["sha256"]),
         )
         for each in outputs
-        if each.get("asset_id")
     ]
+
+
+def _with_conditions(
+    database: Database, tenant: TenantScope, reproduction: Reproduction, result: Mapping[str, Any], judgement: Judgement
+) -> Judgement:
+    """Return the judgement with what was not the same then and now, where something is left to explain."""
+    if judgement.verdict in (Verdict.IDENTICAL_FILE, Verdict.NOT_ATTEMPTED):
+        return judgement
+    with database.tenant_work(tenant) as session:
+        then = _environment(session, reproduction.plan.get("environment"))
+        now = _environment(session, result.get("environment_sha256"))
+    causes = [*judgement.causes, environment_cause(then, now)]
+    models = reproduction.plan.get("models")
+    if judgement.verdict is not Verdict.IDENTICAL_PIXELS and isinstance(models, list):
+        causes += weights_causes([model for model in models if isinstance(model, dict)])
+    return dataclasses.replace(judgement, causes=tuple(causes))
+
+
+def _environment(session: Session, named: object) -> Mapping[str, Json] | None:
+    if not isinstance(named, str):
+        return None
+    try:
+        return load_environment(session, bytes.fromhex(named))
+    except EnvironmentNotFound:
+        return None
 
 
 class _Pictures:
@@ -103,14 +131,23 @@ class _Pictures:
         self._database, self._store, self._tenant = database, store, tenant
         self._read: dict[AssetId, bytes | None] = {}
 
-    def difference(self, original: AssetId, made: AssetId) -> PixelDifference | None:
-        """Return how far two assets are apart; None where one of them is no picture that can be read."""
-        a, b = self._bytes(original), self._bytes(made)
+    def difference(self, original: AssetId, made: Made) -> PixelDifference | None:
+        """Return how far an output is from the original; None where one of them is no picture that can be read."""
+        a = self._bytes(original)
+        b = self._bytes(made.asset_id) if made.asset_id is not None else self._stored(made.sha256)
         if a is None or b is None:
             return None
         try:
             return compare_pixels(a, b)
         except (MemorydError, OSError):
+            return None
+
+    def _stored(self, sha256: bytes) -> bytes | None:
+        try:
+            return self._store.read_verified(self._tenant.slug, sha256, limit=COMPARED_BYTES_LIMIT)
+        except Unavailable:
+            raise
+        except MemorydError:
             return None
 
     def _bytes(self, asset: AssetId) -> bytes | None:
@@ -132,6 +169,7 @@ class _Pictures:
 
 def _write(session: Session, reproduction: Reproduction, judgement: Judgement) -> bool:
     assert reproduction.job_id is not None
+    identical = judgement.verdict is Verdict.IDENTICAL_FILE
     written = queries.decide(
         session,
         reproduction.id,
@@ -139,7 +177,8 @@ def _write(session: Session, reproduction: Reproduction, judgement: Judgement) -
             "verdict": judgement.verdict.value,
             "measures": judgement.measures,
             "causes": [cause.as_json() for cause in judgement.causes],
-            "made_asset_id": judgement.made,
+            # A preview that came again byte for byte is the asset itself.
+            "made_asset_id": judgement.made or (reproduction.asset_id if identical else None),
             "generation_id": queries.find_generation_of_job(session, reproduction.job_id),
         },
         datetime.datetime.now(datetime.UTC),

@@ -75,7 +75,7 @@ class Plan:
     """What making an asset again needs. With anything `missing` it cannot be attempted.
 
     `prompt` and `extras` are the documents verbatim; `node` and `batch_index` say which output the asset was, as far as
-    is known (`certain`: the node is).
+    is known (`certain`: the node is); `environment` names what it was made on, where a job recorded that.
     """
 
     asset_id: AssetId
@@ -88,6 +88,7 @@ class Plan:
     node: str | None = None
     batch_index: int | None = None
     certain: bool = False
+    environment: bytes | None = None
     missing: tuple[Cause, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
@@ -106,15 +107,16 @@ class Plan:
             "node": self.node,
             "batch_index": self.batch_index,
             "certain": self.certain,
+            "environment": self.environment.hex() if self.environment else None,
             "missing": [cause.as_json() for cause in self.missing],
         }
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """One output of the attempt. `sha256` is 32 bytes."""
+    """One output of the attempt. `sha256` is 32 bytes; a preview is no asset, its bytes are in the store alone."""
 
-    asset_id: AssetId
+    asset_id: AssetId | None
     node: str
     batch_index: int | None
     sha256: bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import PurePosixPath
 
+from memoryd.comfyui.facts import STAND_IN_MARK
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import MemorydError
@@ -44,7 +45,10 @@ def make_plan(session: Session, asset_id: AssetId) -> Plan:
         detail = "; ".join(finding.detail for finding in findings) or "the graph cannot be read"
         return _impossible(original, Cause(code="graph-unreadable", detail=detail))
     extras = tuple(
-        (str(each["key"]), load_document(session, bytes.fromhex(each["sha256"]))) for each in run.extra_documents
+        (str(each["key"]), load_document(session, bytes.fromhex(each["sha256"])))
+        for each in run.extra_documents
+        # The stand-in writes its mark itself; handed to a ComfyUI, it would mark what a model made.
+        if each["key"] != STAND_IN_MARK
     )
     inputs, missing = _inputs(session, graph, queries.find_input_digests(session, run.generation_id))
     known = queries.find_pinned_models(session, run.generation_id)
@@ -59,6 +63,7 @@ def make_plan(session: Session, asset_id: AssetId) -> Plan:
         node=run.node,
         batch_index=run.batch_index,
         certain=run.certain,
+        environment=bytes(run.environment) if run.environment else None,
         missing=(*missing, *_unreadable_extras(extras)),
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from memoryd.access import audit
 from memoryd.dispatch import leases, workers
 from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
-from memoryd.dispatch.wire import CompleteRequest, Outcome, Output, Pin
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm
@@ -28,13 +28,13 @@ from memoryd.ingest.facts import JobFacts, JobOutput, Recorded
 from memoryd.ingest.job_outputs import prepare_job
 from memoryd.ingest.recording import record_job_outputs
 from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blobs import register
+from memoryd.storage.facts import StoredBlob
 from memoryd.submission import output_places, queries
 from memoryd.submission.claiming import scope_of_lease, stored_reason
 from memoryd.submission.facts import EventState
 from memoryd.submission.submitting import pinned, unpacked
 
-SAVED_TYPE = "output"
-"""ComfyUI's word for what a graph saved; `temp` are previews, which nobody asked to keep."""
 DEFAULT_PROJECT_SLUG = "default"
 
 INFRA_ERRORS = frozenset({"out-of-memory", "input-unavailable", "output-missing"})
@@ -112,11 +112,13 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
             for output in run.report.outputs
             if output.type == SAVED_TYPE
         ]
+        previews = [_stored_preview(store, run, output) for output in run.report.outputs if _is_compared(run, output)]
         facts = _job_facts(database, run)
         prepared = prepare_job(facts, outputs)
         with database.tenant_work(run.scope) as session:
             recorded = record_job_outputs(session, scope=run.scope, job=facts, outputs=outputs, prepared=prepared)
-            _tell_success(session, run, outputs, recorded)
+            register(session, [blob for _, blob in previews])
+            _tell_success(session, run, outputs, [preview for preview, _ in previews], recorded)
             _end_lease(session, run)
     except BaseException:
         # What nobody recorded must not lie in the project's folder as if it were somebody's.
@@ -152,11 +154,7 @@ def _record_end(database: Database, run: _Run) -> None:
 
 
 def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
-    uploaded = store.staging(run.scope.slug, run.lease.job_id, run.lease.fence) / str(output.index)
-    if not uploaded.is_file():
-        raise OutputNotUploaded(
-            f"output {output.index} ({output.filename!r})", hint="upload it, then send the report again"
-        )
+    uploaded = _uploaded(store, run, output)
     stored = store.put_file(run.scope.slug, uploaded, sha256=bytes.fromhex(output.sha256))
     location = None
     if output.node not in run.report.cached_nodes:
@@ -183,6 +181,35 @@ def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, writ
         location=location,
         source=uploaded,
     )
+
+
+def _is_compared(run: _Run, output: Output) -> bool:
+    """Tell whether a preview is kept: only to be compared with what it may have been, and never as an asset."""
+    return output.type == PREVIEW_TYPE and run.detail.kind == JobKind.REPRODUCE
+
+
+def _stored_preview(store: BlobStore, run: _Run, output: Output) -> tuple[JobOutput, StoredBlob]:
+    stored = store.put_file(run.scope.slug, _uploaded(store, run, output), sha256=bytes.fromhex(output.sha256))
+    preview = JobOutput(
+        node=output.node,
+        filename=output.filename,
+        sha256=stored.sha256,
+        size=stored.size,
+        media_type=output.media_type,
+        stored=stored,
+        output=output.output,
+        batch_index=output.batch_index,
+    )
+    return preview, stored
+
+
+def _uploaded(store: BlobStore, run: _Run, output: Output) -> Path:
+    uploaded = store.staging(run.scope.slug, run.lease.job_id, run.lease.fence) / str(output.index)
+    if not uploaded.is_file():
+        raise OutputNotUploaded(
+            f"output {output.index} ({output.filename!r})", hint="upload it, then send the report again"
+        )
+    return uploaded
 
 
 def _job_facts(database: Database, run: _Run) -> JobFacts:
@@ -227,9 +254,11 @@ def _input_name(file: dict[str, object]) -> str:
     return f"{subfolder}/{name}{suffix}" if subfolder else f"{name}{suffix}"
 
 
-def _tell_success(session: Session, run: _Run, outputs: Sequence[JobOutput], recorded: Recorded) -> None:
+def _tell_success(
+    session: Session, run: _Run, outputs: Sequence[JobOutput], previews: Sequence[JobOutput], recorded: Recorded
+) -> None:
     job_id = run.lease.job_id
-    queries.update_result(session, job_id=job_id, result=_result(run, outputs, recorded))
+    queries.update_result(session, job_id=job_id, result=_result(run, [*outputs, *previews], recorded))
     queries.insert_event(session, job_id=job_id, state=EventState.SUCCEEDED, worker=run.worker.label)
     facts: dict[str, Json] = {
         "outputs": len(outputs),

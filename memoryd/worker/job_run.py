@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -14,7 +15,7 @@ from uuid import UUID
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineTrouble, PromptRefused
 from memoryd.comfyui.facts import OutputFile, RunRecord, RunState
-from memoryd.dispatch.wire import CompleteRequest, Outcome, Output, RunError
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, RunError
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.worker.input_files import placed_inputs
@@ -136,9 +137,15 @@ class JobRun:
 
     def _collect(self, record: RunRecord) -> Finished:
         folder = self._shop.state.open_result(self._job.job_id, self._job.fence)
-        # Previews lie in ComfyUI's temp folder, which is wiped at its next start: they are no results.
-        files = [file for file in record.outputs if file.type == "output"]
-        outputs = [self._fetch(file, index, folder / str(index)) for index, file in enumerate(files)]
+        outputs: list[Output] = []
+        for file in record.outputs:
+            index = len(outputs)
+            if file.type == SAVED_TYPE:
+                outputs.append(self._fetch(file, index, folder / str(index)))
+            elif file.type == PREVIEW_TYPE and self._job.kind is JobKind.REPRODUCE:
+                # A preview is no result; but what is made again may once have been one. Nodes may wipe theirs.
+                with contextlib.suppress(EngineFileMissing):
+                    outputs.append(self._fetch(file, index, folder / str(index)))
         return self._finish(
             Outcome.OK,
             outputs=outputs,

@@ -208,6 +208,19 @@ def test_recomputing_executes_every_node_though_all_were_cached(server: Any, sta
     assert [output.filename for output in second.outputs] != [output.filename for output in first.outputs]
 
 
+def test_previews_are_delivered_only_to_be_compared(server: Any, start: Any) -> None:
+    graph = json.loads(picture())
+    graph["3"] = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    with start():
+        server.add(json.dumps(graph), recompute=True)
+        server.wait_for(lambda: len(server.completed) == 1)
+        server.add(json.dumps(graph), recompute=True, kind=JobKind.REPRODUCE)
+        server.wait_for(lambda: len(server.completed) == 2)
+    types = [[output.type for output in completed.outputs] for completed in server.completed]
+    assert [sorted(each) for each in types] == [["output"] * 2, ["output"] * 2 + ["temp"] * 2]
+    assert [output.index for output in server.completed[1].outputs] == [0, 1, 2, 3]
+
+
 def test_a_cached_run_whose_file_is_gone_is_made_anew(server: Any, start: Any, engine_home: Path) -> None:
     with start():
         server.add(picture())
