@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.errors import MemorydError, NotAcceptable, NotFound
 from memoryd.foundation.logging import log_for
 from memoryd.web.rendering import page
 
 PROBLEM_TYPE = "application/problem+json"
 _log = log_for(__name__)
+
+
+class ServerFault(MemorydError):
+    """The server met a fault of its own."""
 
 
 def problem(status: int, title: str, detail: str, *, slug: str, hint: str | None = None, **more: Json) -> JSONResponse:
@@ -32,42 +38,43 @@ def add_problem_answers(app: FastAPI) -> None:
     @app.exception_handler(MemorydError)
     def _named(request: Request, error: MemorydError) -> Response:
         if _is_page(request):
-            return page(request, "problem.html", status=error.status, problem=error, caller=None)
+            return _page(request, error.status, error)
         facts: dict[str, Json] = {name: _shown(value) for name, value in error.facts.items()}
         return problem(error.status, error.title, error.detail, slug=error.slug, hint=error.hint, **facts)
 
     @app.exception_handler(RequestValidationError)
-    def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        detail = f"{_where(first['loc'])}: {first['msg']}"
+        if _is_page(request):
+            return _page(request, 422, NotAcceptable(detail, hint="go back and change what was entered"))
         # What was sent is not echoed: it may be a secret.
-        errors: list[Json] = [
-            {"where": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
-            for each in error.errors()
-        ]
-        return problem(
-            422,
-            "This input cannot be used.",
-            f"{where}: {first['msg']}",
-            slug="invalid-input",
-            errors=errors,
-            hint="see /docs for what this address takes",
-        )
+        errors: list[Json] = [{"where": _where(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
+        title = "This input cannot be used."
+        hint = "see /docs for what this address takes"
+        return problem(422, title, detail, slug="invalid-input", errors=errors, hint=hint)
 
     @app.exception_handler(HTTPException)
-    def _framework(_: Request, error: HTTPException) -> JSONResponse:
+    def _framework(request: Request, error: HTTPException) -> Response:
+        if _is_page(request):
+            return _page(request, error.status_code, NotFound(str(error.detail), hint="begin at the search"))
         return problem(error.status_code, str(error.detail), str(error.detail), slug=f"http-{error.status_code}")
 
     @app.exception_handler(Exception)
-    def _fault(request: Request, error: Exception) -> JSONResponse:
+    def _fault(request: Request, error: Exception) -> Response:
         _log.error("fault at %s %s", request.method, request.url.path, exc_info=error)
-        return problem(
-            500,
-            "The server met a fault of its own.",
-            type(error).__name__,
-            slug="fault",
-            hint="the server's log tells more",
-        )
+        if _is_page(request):
+            return _page(request, 500, ServerFault(type(error).__name__, hint="the server's log tells more"))
+        title = "The server met a fault of its own."
+        return problem(500, title, type(error).__name__, slug="fault", hint="the server's log tells more")
+
+
+def _where(place: Sequence[object]) -> str:
+    return ".".join(str(part) for part in place)
+
+
+def _page(request: Request, status: int, error: MemorydError) -> Response:
+    return page(request, "problem.html", status=status, problem=error, caller=None)
 
 
 def _is_page(request: Request) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from memoryd.access.guards import Office, Reader, SubmitterCaller
-from memoryd.catalog.looking_up import check_seen, find_asset
+from memoryd.catalog.looking_up import find_asset
 from memoryd.foundation.ids import ReproductionId
 from memoryd.reproduction import making
 from memoryd.reproduction.wire import ReproductionList, ReproductionRequest, ReproductionShape
@@ -24,7 +24,7 @@ def make_again(ref: str, asked: ReproductionRequest, caller: SubmitterCaller, of
         asset_id = find_asset(session, ref, caller.sees)
     attempt = making.make_again(office.database, office.store, caller, asset_id, pool=asked.pool)
     with office.database.tenant_work(caller.tenant) as session:
-        return ReproductionShape.of(making.show_reproduction(session, attempt))
+        return ReproductionShape.of(making.show_reproduction(session, attempt, caller.sees))
 
 
 @router.get("/assets/{ref}/reproductions")
@@ -32,13 +32,15 @@ def list_attempts(ref: str, work: Reader) -> ReproductionList:
     """The newest attempts to make an asset again."""
     asset_id = find_asset(work.session, ref, work.caller.sees)
     return ReproductionList(
-        items=[ReproductionShape.of(each) for each in making.list_reproductions(work.session, asset_id)]
+        items=[
+            ReproductionShape.of(each) for each in making.list_reproductions(work.session, asset_id, work.caller.sees)
+        ]
     )
 
 
 @router.get("/reproductions/{reproduction_id}")
 def show_attempt(reproduction_id: UUID, work: Reader) -> ReproductionShape:
     """An attempt as it stands; poll until `state` is `decided`."""
-    attempt = making.show_reproduction(work.session, ReproductionId(reproduction_id))
-    check_seen(work.session, attempt.asset_id, work.caller.sees)
-    return ReproductionShape.of(attempt)
+    return ReproductionShape.of(
+        making.show_reproduction(work.session, ReproductionId(reproduction_id), work.caller.sees)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from memoryd.access import audit
-from memoryd.access.facts import Caller
+from memoryd.access.facts import Caller, Sees
 from memoryd.catalog import content
 from memoryd.dispatch.facts import FollowUp, Urgency
 from memoryd.dispatch.wire import InputFile as WireInput
@@ -39,7 +39,7 @@ def make_again(database: Database, store: BlobStore, caller: Caller, asset_id: A
     what submission raises is told as a cause, not raised.
     """
     with database.tenant_work(caller.tenant) as session:
-        plan = make_plan(session, asset_id)
+        plan = make_plan(session, asset_id, caller.sees)
     missing = [*plan.missing, *(_keep_inputs(database, store, caller, plan) if not plan.missing else ())]
     attempt = ReproductionId(new_id())
     if missing:
@@ -150,17 +150,17 @@ def _row(caller: Caller, attempt: ReproductionId, asset_id: AssetId, plan: Plan,
     }
 
 
-def show_reproduction(session: Session, attempt: ReproductionId) -> Reproduction:
-    """Return an attempt as it stands. Raises: ReproductionNotFound. Who may see its asset is for the caller to check."""
+def show_reproduction(session: Session, attempt: ReproductionId, sees: Sees) -> Reproduction:
+    """Return an attempt as it stands. Raises: ReproductionNotFound, also for what the caller may not see."""
     row = queries.find_reproduction(session, attempt)
-    if row is None:
+    if row is None or not (sees is None or row.project_id in sees):
         raise ReproductionNotFound(f"{attempt}", hint="`memoryd show ASSET` lists an asset's attempts")
     return view_of(row)
 
 
-def list_reproductions(session: Session, asset_id: AssetId) -> list[Reproduction]:
-    """Return the newest attempts to make an asset again, LISTED_LIMIT at most."""
-    return [view_of(row) for row in queries.list_reproductions(session, asset_id, LISTED_LIMIT)]
+def list_reproductions(session: Session, asset_id: AssetId, sees: Sees) -> list[Reproduction]:
+    """Return the newest attempts to make an asset again that the caller may see, LISTED_LIMIT at most."""
+    return [view_of(row) for row in queries.list_reproductions(session, asset_id, sees, LISTED_LIMIT)]
 
 
 def view_of(row: queries.Found) -> Reproduction:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
+from uuid import UUID
 
+from memoryd.access.facts import Sees
 from memoryd.comfyui.facts import STAND_IN_MARK
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.database import Session
@@ -26,12 +28,17 @@ from memoryd.workflows.replay import without_is_changed
 INPUT_TYPES = ("input", "output", "temp")
 
 
-def make_plan(session: Session, asset_id: AssetId) -> Plan:
-    """Return what is needed to make an asset again; `missing` names what stands in the way. Changes nothing."""
-    run = queries.find_run(session, asset_id)
+def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
+    """Return what is needed to make an asset again; `missing` names what stands in the way. Changes nothing.
+
+    Only runs of projects that the caller may see are used: equal bytes of another client tell nothing (INV-6).
+    """
+    run = queries.find_run(session, asset_id, sees)
     if run is None:
         return _impossible(
+            session,
             asset_id,
+            sees,
             Cause(
                 code="no-graph",
                 detail="no executed graph is known for this asset: neither its file nor a job tells how it was made",
@@ -43,7 +50,7 @@ def make_plan(session: Session, asset_id: AssetId) -> Plan:
     graph, findings = parse_graph(raw)
     if graph is None:
         detail = "; ".join(finding.detail for finding in findings) or "the graph cannot be read"
-        return _impossible(original, Cause(code="graph-unreadable", detail=detail))
+        return _impossible(session, original, sees, Cause(code="graph-unreadable", detail=detail))
     extras = tuple(
         (str(each["key"]), load_document(session, bytes.fromhex(each["sha256"])))
         for each in run.extra_documents
@@ -55,7 +62,7 @@ def make_plan(session: Session, asset_id: AssetId) -> Plan:
     return Plan(
         asset_id=original,
         generation_id=GenerationId(run.generation_id),
-        project_id=ProjectId(run.project_id) if run.project_id else None,
+        project_id=_project(run.project_id or queries.find_project(session, asset_id, sees)),
         prompt=_replayed(raw),
         extras=extras,
         inputs=inputs,
@@ -75,8 +82,13 @@ def extra_data_of(plan: Plan) -> str:
     return f'{{"extra_pnginfo": {{{members}}}}}' if plan.extras else "{}"
 
 
-def _impossible(asset_id: AssetId, cause: Cause) -> Plan:
-    return Plan(asset_id=asset_id, generation_id=None, project_id=None, missing=(cause,))
+def _project(found: UUID | None) -> ProjectId | None:
+    return ProjectId(found) if found is not None else None
+
+
+def _impossible(session: Session, asset_id: AssetId, sees: Sees, cause: Cause) -> Plan:
+    project = _project(queries.find_project(session, asset_id, sees))
+    return Plan(asset_id=asset_id, generation_id=None, project_id=project, missing=(cause,))
 
 
 def _replayed(raw: bytes) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import Row, insert, select, text, true, update
 
+from memoryd.access.facts import Sees
 from memoryd.foundation.database import Session
 from memoryd.reproduction.tables import Reproduction
 
@@ -27,18 +28,35 @@ FIND_RUN = text(
     from line
     join generation_output o on o.asset_id = line.id
     join generation g on g.id = o.generation_id and g.adopted_by is null and g.prompt_document is not null
+         and (cast(:sees as uuid[]) is null or g.project_id is null or g.project_id = any(cast(:sees as uuid[])))
     order by line.step, (g.origin = 'job') desc, o.certain desc, g.recorded_at, g.id
     limit 1
     """
 )
 
 
-def find_run(session: Session, asset_id: UUID) -> Found | None:
-    """Return the best known run of an asset, or of the nearest one before it in its line.
+def find_run(session: Session, asset_id: UUID, sees: Sees) -> Found | None:
+    """Return the best known run of an asset, or of the nearest one before it in its line, as far as the caller may see.
 
     A disclosed or re-encoded copy has no run of its own: what can be made again is what it was made from.
     """
-    return session.execute(FIND_RUN, {"asset": asset_id}).first()
+    return session.execute(FIND_RUN, {"asset": asset_id, "sees": _listed(sees)}).first()
+
+
+def find_project(session: Session, asset_id: UUID, sees: Sees) -> UUID | None:
+    """Return a project that owns an asset and that the caller may see: the one that had it first."""
+    found: UUID | None = session.execute(
+        text(
+            """
+            select project_id from asset_project
+            where asset_id = :asset
+              and (cast(:sees as uuid[]) is null or project_id = any(cast(:sees as uuid[])))
+            order by made_at, project_id limit 1
+            """
+        ),
+        {"asset": asset_id, "sees": _listed(sees)},
+    ).scalar()
+    return found
 
 
 def find_pinned_models(session: Session, generation_id: UUID) -> dict[tuple[str, str], bytes]:
@@ -103,11 +121,12 @@ def find_reproduction(session: Session, reproduction_id: UUID, *, lock: bool = F
     return session.execute(statement.with_for_update() if lock else statement).first()
 
 
-def list_reproductions(session: Session, asset_id: UUID, limit: int) -> Sequence[Found]:
-    """Return the attempts to make an asset again, newest first."""
+def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int) -> Sequence[Found]:
+    """Return the attempts to make an asset again that the caller may see, newest first."""
+    seen = true() if sees is None else Reproduction.project_id.in_(sees)
     return session.execute(
         select(*Reproduction.__table__.columns)
-        .where(Reproduction.asset_id == asset_id)
+        .where(Reproduction.asset_id == asset_id, seen)
         .order_by(Reproduction.at.desc(), Reproduction.id.desc())
         .limit(limit)
     ).all()
@@ -127,3 +146,7 @@ def decide(session: Session, reproduction_id: UUID, values: Mapping[str, object]
         .returning(Reproduction.id)
     )
     return decided.first() is not None
+
+
+def _listed(sees: Sees) -> list[UUID] | None:
+    return None if sees is None else list(sees)

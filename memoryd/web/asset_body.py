@@ -77,7 +77,7 @@ def after_change(request: Request, session: Session, caller: Caller, asset_id: A
 
 def attempts_of(session: Session, caller: Caller, asset_id: AssetId) -> list[Attempt]:
     """Return the newest attempts to make an asset again. Who may see the asset is for the caller to check."""
-    made = making.list_reproductions(session, asset_id)
+    made = making.list_reproductions(session, asset_id, caller.sees)
     if not any(each.state is State.RUNNING for each in made):
         return [Attempt(made=each) for each in made]
     take_farm(session)
