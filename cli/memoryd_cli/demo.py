@@ -34,6 +34,9 @@ START_WAIT_S = 60.0
 TAKE_IN_WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
 STOP_WAIT_S = 20.0
+DEMO_LIMIT_S = 300
+"""The demo ends by itself, whatever happens to the processes that it waits for."""
+
 SHOWN_LINES = 14
 CHECKOUT_PICTURES = Path(__file__).resolve().parents[2] / "tests" / "files" / "comfyui" / "images"
 
@@ -91,9 +94,12 @@ class Demo:
     def run(self) -> None:
         """Run every step, print what each took, remove everything. Raises: DemoFailed and what a step raises."""
         signal.signal(signal.SIGTERM, _interrupted)
+        signal.signal(signal.SIGALRM, _took_too_long)
+        signal.alarm(DEMO_LIMIT_S)
         began = time.monotonic()
         try:
             self._steps()
+            signal.alarm(0)
             if self.stay:
                 say(f"\nLook around at {server().url}; Ctrl-C ends the demo.")
                 signal.pause()
@@ -290,6 +296,12 @@ def _distinct(files: list[Path]) -> int:
 
 def _interrupted(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _took_too_long(*_: object) -> NoReturn:
+    raise DemoFailed(
+        f"it takes longer than {DEMO_LIMIT_S} s", hint="run it again, or step by step with `memoryd up FOLDER`"
+    )
 
 
 @contextlib.contextmanager
