@@ -128,7 +128,9 @@ def _say(name: str, value: object) -> None:
 
 def _say_run(run: dict[str, Any]) -> None:
     who = f" by {run['person']}" if run["person"] else ""
-    say(f"  run          {run['origin']}{who}{'' if run['certain'] else ' (which output is not certain)'}")
+    where = f" on ComfyUI {run['comfyui_version']}" if run["comfyui_version"] else ""
+    where += f" ({run['gpu']})" if run["gpu"] else ""
+    say(f"  run          {run['origin']}{who}{where}{'' if run['certain'] else ' (which output is not certain)'}")
     for prompt in run["prompts"]:
         _say(f"  {prompt['polarity']}", " ".join(prompt["text"].split()))
     for sampler in run["samplers"]:

@@ -24,25 +24,31 @@ class EnvironmentTooLarge(TooLarge):
     """This environment's document is too large."""
 
 
-def keep_environment(
-    session: Session, document: Mapping[str, Json], *, comfyui_version: str | None = None, gpu: str | None = None
-) -> bytes:
+def keep_environment(session: Session, document: Mapping[str, Json]) -> bytes:
     """Keep an environment, and return its name: the SHA-256 (32 bytes) of its canonical JSON.
 
+    Its member `comfyui` and the names of its `devices` are kept apart as well, for people and for disclosures.
     Raises: EnvironmentTooLarge; NotCanonical for what JSON cannot spell.
     """
     raw = canonical_bytes(document)
     if len(raw) > ENVIRONMENT_LIMIT:
         raise EnvironmentTooLarge(f"{len(raw)} bytes", hint=f"at most {ENVIRONMENT_LIMIT} (ENVIRONMENT_LIMIT)")
     digest = hashlib.sha256(raw).digest()
+    version = document.get("comfyui")
     queries.insert_environment(
         session,
         hash=digest,
         document=zlib.compress(raw),
-        comfyui_version=optional_name(comfyui_version),
-        gpu=optional_name(gpu),
+        comfyui_version=optional_name(version if isinstance(version, str) else None),
+        gpu=optional_name(_devices(document) or None),
     )
     return digest
+
+
+def _devices(document: Mapping[str, Json]) -> str:
+    devices = document.get("devices")
+    names = [device.get("name") for device in devices if isinstance(device, dict)] if isinstance(devices, list) else []
+    return ", ".join(name for name in names if isinstance(name, str))
 
 
 def load_environment(session: Session, digest: bytes) -> dict[str, Json]:

@@ -47,14 +47,15 @@ def test_who_and_what_are_the_jobs_and_not_the_files(
     with database.tenant_work(tenant) as session:
         project, person = ensure_project(session, "film"), ensure_person(session, "ada", "Ada")
     lying = png({"prompt": json.dumps({"1": {"class_type": "SaveImage", "inputs": {}}}), "author": '"somebody"'})
-    job = _facts(project_id=project, person_id=person, environment={"comfyui": "0.29.0"})
+    job = _facts(project_id=project, person_id=person, environment={"comfyui": "0.29.0", "devices": [{"name": "A"}, {"name": "B"}]})
     outputs = [_output(store, tenant, lying)]
     with database.tenant_work(tenant) as session:
         recorded = record_job_outputs(session, scope=tenant, job=job, outputs=outputs)
     assert recorded.new == 1
     (run,) = rows("select project_id, person_id, origin, environment from generation")
     assert (run.project_id, run.person_id, run.origin) == (project, person, "job")
-    assert run.environment is not None
+    environment = rows("select hash, comfyui_version, gpu from environment")
+    assert environment == [(run.environment, "0.29.0", "A, B")]
     assert rows("select 1 from asset_text where words @@ 'fox'::tsquery")
     assert rows("select width, made_source from asset") == [(2, "job")]
 
