@@ -217,13 +217,13 @@ class Demo:
 
     def _command(self, line: str, *, shown: int = SHOWN_LINES) -> str:
         """Run one command as a reader would, show it and its first lines, and return all it printed."""
-        from memoryd_cli.main import app
+        from memoryd_cli.main import command_line, parts_for
 
         say(f"$ memoryd {line.replace(str(self.output) + '/', '')}")
         said = io.StringIO()
         try:
             with contextlib.redirect_stdout(said):
-                app(shlex.split(line), standalone_mode=False)
+                command_line(parts_for(shlex.split(line)))(shlex.split(line), standalone_mode=False)
         except typer.Exit as ended:
             if ended.exit_code:
                 raise DemoFailed(f"`memoryd {line}` ended with {ended.exit_code}: {said.getvalue()[-500:]}") from ended
@@ -236,10 +236,10 @@ class Demo:
 
     def _json(self, line: str) -> Any:
         said = io.StringIO()
-        from memoryd_cli.main import app
+        from memoryd_cli.main import command_line, parts_for
 
         with contextlib.redirect_stdout(said), contextlib.suppress(typer.Exit):
-            app([*shlex.split(line), "--json"], standalone_mode=False)
+            command_line(parts_for(shlex.split(line)))([*shlex.split(line), "--json"], standalone_mode=False)
         return json.loads(said.getvalue())
 
     def _sign(self, asset: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import typer
 
@@ -11,33 +13,51 @@ from memoryd import __version__
 from memoryd.foundation.errors import MemorydError
 from memoryd_cli.output import explain, say
 
-PARTS = (
-    "processes",
-    "ingest",
-    "search",
-    "annotations",
-    "graphs",
-    "models",
-    "jobs",
-    "workers",
-    "worker",
-    "reproduction",
-    "disclosure",
-    "reports",
-    "people",
-    "database_admin",
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "processes": ("up", "demo", "serve", "work", "watch"),
+        "ingest": ("ingest", "roots", "quarantine"),
+        "search": ("search", "show", "lineage"),
+        "annotations": ("tag", "rate", "note", "collect", "approve"),
+        "graphs": ("extract", "diff"),
+        "models": ("models",),
+        "jobs": ("submit", "queue", "jobs"),
+        "workers": ("workers", "pools"),
+        "worker": ("worker", "stand-in"),
+        "reproduction": ("reproduce",),
+        "disclosure": ("disclose", "verify", "pki"),
+        "reports": ("report",),
+        "people": ("tenants", "people", "projects", "keys", "audit"),
+        "database_admin": ("doctor", "backup", "restore", "db"),
+    }
 )
-"""The files whose `register(app)` adds commands, in the order in which help shows them."""
+"""The files whose `register(app)` adds commands, and which, in the order in which help shows them.
+
+Only the part that a command line names is loaded: a search need not wait for what signs pictures.
+"""
 
 INTERRUPTED_EXIT_CODE = 130
 
-app = typer.Typer(
-    name="memoryd",
-    help="The memory of a generative studio: every ComfyUI run recorded, found, disclosed and made again.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def command_line(parts: Iterable[str] = tuple(PARTS)) -> typer.Typer:
+    """Return the command line with the commands of these parts."""
+    app = typer.Typer(
+        name="memoryd",
+        help="The memory of a generative studio: every ComfyUI run recorded, found, disclosed and made again.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for part in parts:
+        importlib.import_module(f"memoryd_cli.{part}").register(app)
+    return app
+
+
+def parts_for(arguments: list[str]) -> tuple[str, ...]:
+    """Return the part that the first argument's command is in, or all where that is no command."""
+    wanted = arguments[0] if arguments else ""
+    return tuple(part for part, commands in PARTS.items() if wanted in commands) or tuple(PARTS)
 
 
 def _version(wanted: bool) -> None:
@@ -46,7 +66,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and end."
@@ -55,14 +74,10 @@ def _root(
     """The memory of a generative studio: every ComfyUI run recorded, found, disclosed and made again."""
 
 
-for _part in PARTS:
-    importlib.import_module(f"memoryd_cli.{_part}").register(app)
-
-
 def main() -> None:
     """Run the command line; errors become one sentence, the next step, and an exit code by category."""
     try:
-        app()
+        command_line(parts_for(sys.argv[1:]))()
     except MemorydError as error:
         explain(error)
         sys.exit(error.exit_code)

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from memoryd_cli import backups, database_admin
-from memoryd_cli import people as people_commands
-from memoryd_cli.doctor import Finding, State, examine
 from typer.testing import CliRunner
 
 from memoryd.access import audit, directory, keys, people, sealer, trail_export
@@ -24,6 +21,9 @@ from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.settings import Settings
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
+from memoryd_cli import backups, database_admin
+from memoryd_cli import people as people_commands
+from memoryd_cli.doctor import Finding, State, examine
 
 RUN = CliRunner()
 app = typer.Typer()

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from memoryd_cli.reproduction import EXIT_CODES
 
 from memoryd.reproduction.facts import Verdict
 from memoryd.search.fields import FIELDS, HAS
+from memoryd_cli.reproduction import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
