@@ -33,7 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         # The run's own place, named before worker processes start so that they inherit it.
         os.environ[RUN_VARIABLE] = tempfile.mkdtemp(prefix="memoryd-tests-")
-        for name in [name for name in os.environ if name.startswith("MEMORYD_") and not name.startswith("MEMORYD_TEST_")]:
+        for name in [
+            name for name in os.environ if name.startswith("MEMORYD_") and not name.startswith("MEMORYD_TEST_")
+        ]:
             if name != "MEMORYD_FIXTURES":
                 del os.environ[name]
 

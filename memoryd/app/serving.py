@@ -6,7 +6,10 @@ import contextlib
 import ipaddress
 import json
 import os
+import signal
 import socket
+import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from types import FrameType
 from typing import Any
@@ -36,6 +39,10 @@ class OpenToStrangers(NotAcceptable):
     """The server would be open to the network without protection."""
 
 
+class TlsUnusable(NotAcceptable):
+    """The server cannot serve TLS with these files."""
+
+
 class PortTaken(Conflict):
     """Another program listens on this port."""
 
@@ -50,12 +57,24 @@ def is_loopback(host: str) -> bool:
 
 
 def require_protected(settings: Settings) -> None:
-    """Return when the server listens on loopback, or with TLS, or behind a named proxy. Raises: OpenToStrangers."""
+    """Return when the server listens on loopback, or with TLS, or behind a named proxy.
+
+    Raises: OpenToStrangers; TlsUnusable.
+    """
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise OpenToStrangers(
             "MEMORYD_TLS_CERT and MEMORYD_TLS_KEY belong together", hint="name both files, or neither"
         )
-    if is_loopback(settings.host) or settings.tls_cert is not None or settings.proxy is not None:
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        except OSError as error:  # ssl.SSLError is one
+            raise TlsUnusable(
+                f"{settings.tls_cert} and {settings.tls_key}: {error.strerror or error}",
+                hint="MEMORYD_TLS_CERT and MEMORYD_TLS_KEY name a certificate chain and its key, both PEM, both readable",
+            ) from error
+        return
+    if is_loopback(settings.host) or settings.proxy is not None:
         return
     raise OpenToStrangers(
         f"{settings.host} is not a loopback address, and neither TLS nor a proxy is named",
@@ -90,9 +109,12 @@ def described(settings: Settings, database: Database, url: str) -> Iterator[None
 
 
 def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises: OpenToStrangers; PortTaken; and as server_database."""
+    """Serve until SIGTERM or SIGINT. Raises: OpenToStrangers; TlsUnusable; PortTaken; and as server_database."""
     require_protected(settings)
-    listener = _listen(settings.host, settings.port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal again when it is done: by default that would end us before anything is put away.
+        signal.signal(number, lambda *_: sys.exit(0))
+    listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     offices = make_offices(settings)
     scheme = "https" if settings.tls_cert else "http"
@@ -136,7 +158,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there. Raises: PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named: asyncio turns off delayed sending only for sockets that say that they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -167,7 +190,7 @@ def _only_from(application: Any, proxy: str | None) -> Any:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
                 return
-            body = b'{"title":"Only the named proxy is answered.","status":403}'
+            body = b'{"title":"Only the named proxy is answered.","status":403,"hint":"ask through the proxy"}'
             headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": body})

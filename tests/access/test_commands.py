@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import typer
-from memoryd_cli import audit_trail, people
-from memoryd_cli.client import Client
 from typer.testing import CliRunner
 
 from memoryd.access import sealer
 from memoryd.access.facts import Role
 from memoryd.access.guards import Offices
 from memoryd.foundation.database import TenantScope
+from memoryd_cli import audit_trail, people
+from memoryd_cli.client import Client
 from tests.access.conftest import Knows, TestClient
 
 app = typer.Typer()

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import typer
 from fastapi.testclient import TestClient
-from memoryd_cli import annotations as annotating
-from memoryd_cli import search as searching
-from memoryd_cli.client import Client
 from typer.testing import CliRunner
 
 from memoryd.access.facts import Role
 from memoryd.access.projects import ensure_project
 from memoryd.catalog.recording import record_assets
 from memoryd.foundation.database import Database, TenantScope
+from memoryd_cli import annotations as annotating
+from memoryd_cli import search as searching
+from memoryd_cli.client import Client
 from tests.catalog.conftest import Knock
 from tests.catalog.records import digest, record
 

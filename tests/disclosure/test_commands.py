@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from memoryd_cli import disclosure
 from typer.testing import CliRunner
 
 from memoryd.foundation.errors import MemorydError
+from memoryd_cli import disclosure
 
 app = typer.Typer()
 disclosure.register(app)

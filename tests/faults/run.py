@@ -25,10 +25,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from memoryd_cli.client import Client, server
-
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.errors import MemorydError
+from memoryd_cli.client import Client, server
 
 ROUNDS = 20
 VICTIMS = ("serve", "worker", "watch", "postgres")

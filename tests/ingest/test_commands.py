@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from memoryd_cli import ingest
-from memoryd_cli.client import Client
 from typer.testing import CliRunner
 
+from memoryd_cli import ingest
+from memoryd_cli.client import Client
 from tests.ingest.conftest import TestClient
 from tests.ingest.pictures import picture
 

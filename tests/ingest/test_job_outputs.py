@@ -47,7 +47,11 @@ def test_who_and_what_are_the_jobs_and_not_the_files(
     with database.tenant_work(tenant) as session:
         project, person = ensure_project(session, "film"), ensure_person(session, "ada", "Ada")
     lying = png({"prompt": json.dumps({"1": {"class_type": "SaveImage", "inputs": {}}}), "author": '"somebody"'})
-    job = _facts(project_id=project, person_id=person, environment={"comfyui": "0.29.0", "devices": [{"name": "A"}, {"name": "B"}]})
+    job = _facts(
+        project_id=project,
+        person_id=person,
+        environment={"comfyui": "0.29.0", "devices": [{"name": "A"}, {"name": "B"}]},
+    )
     outputs = [_output(store, tenant, lying)]
     with database.tenant_work(tenant) as session:
         recorded = record_job_outputs(session, scope=tenant, job=job, outputs=outputs)

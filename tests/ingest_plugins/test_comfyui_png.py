@@ -6,9 +6,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from memoryd_ingest_plugins.comfyui_png import plugin
 
 from memoryd.plugin_api.trials import PluginTrials
+from memoryd_ingest_plugins.comfyui_png import plugin
 
 IMAGES = Path(__file__).resolve().parents[1] / "files" / "comfyui" / "images"
 

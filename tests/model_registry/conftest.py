@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from memoryd_cli.client import Client
 from starlette.requests import Request
 
 from memoryd.access import keys, people
@@ -28,6 +27,7 @@ from memoryd.model_registry.facts import Observation
 from memoryd.storage.blob_store import BlobStore
 from memoryd.weights.describing import ModelFacts
 from memoryd.weights.kinds import ModelKind
+from memoryd_cli.client import Client
 
 with warnings.catch_warnings():
     # It would rather have another HTTP library than the one that the product uses.

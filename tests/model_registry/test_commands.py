@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import typer
-from memoryd_cli import models as commands
-from memoryd_cli.client import Client
 from typer.testing import CliRunner
 
 from memoryd.access.facts import Role
 from memoryd.foundation.database import TenantScope
 from memoryd.model_registry.facts import ScanProgress
 from memoryd.model_registry.scanning import scan
+from memoryd_cli import models as commands
+from memoryd_cli.client import Client
 from tests.model_registry.conftest import write_model
 
 app = typer.Typer()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
-from memoryd_cli.client import Client
 
 from memoryd.access.facts import Role
 from memoryd.foundation.database import TenantScope
@@ -18,6 +17,7 @@ from memoryd.foundation.errors import NotAllowed, NotFound
 from memoryd.model_registry import endpoints
 from memoryd.model_registry.scanning import scan, survey_folder
 from memoryd.model_registry.wire import ObservationShape
+from memoryd_cli.client import Client
 from tests.model_registry.conftest import TestClient
 
 ClientOf = Callable[..., Client]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from memoryd_cli import graphs
 from typer.testing import CliRunner, Result
 
 from memoryd.foundation.errors import MemorydError
+from memoryd_cli import graphs
 
 
 def run(*arguments: str) -> Result:
