@@ -126,10 +126,11 @@ class RunFollower:
                 except EngineDown as error:
                     _close(events)
                     events = None
-                    down_since = down_since or time.monotonic()
+                    if down_since is None:
+                        down_since = time.monotonic()
+                        _log.warning("waiting for ComfyUI: %s", error.detail)
                     if time.monotonic() - down_since > DOWN_LIMIT_S:
                         raise
-                    _log.warning("waiting for ComfyUI: %s", error.detail)
                     self._lease.tell("waiting for ComfyUI")
                     self._wait(prompt_id, POLL_S / 2)
         finally:
