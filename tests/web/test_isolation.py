@@ -38,7 +38,7 @@ READS = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secrets(studio: Studio) -> dict[str, str]:
     """A picture, a job and a quarantined file of project `secret`."""
     folder = studio.folder.parent / "secret"
