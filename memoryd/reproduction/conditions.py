@@ -49,6 +49,14 @@ def weights_causes(models: Sequence[Mapping[str, Json]]) -> tuple[Cause, ...]:
     return (Cause(code="weights-unknown", detail=detail),)
 
 
+def copy_cause(original: bytes) -> Cause:
+    """Return what to say where the asset is a copy without a run of its own. `original` is a SHA-256 (32 bytes)."""
+    detail = (
+        f"this is a copy: what it was made from was made again and compared ({original.hex()[:12]}), not its own bytes"
+    )
+    return Cause(code="copy-of-original", detail=detail)
+
+
 def _differences(then: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
     told = []
     for key in sorted({*then, *now}):

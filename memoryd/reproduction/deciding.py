@@ -19,7 +19,7 @@ from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import AssetId, ReproductionId
 from memoryd.imaging.pixels import PixelDifference, compare_pixels
 from memoryd.reproduction import queries
-from memoryd.reproduction.conditions import environment_cause, weights_causes
+from memoryd.reproduction.conditions import copy_cause, environment_cause, weights_causes
 from memoryd.reproduction.facts import Cause, Judgement, Made, Plan, Reproduction, Verdict
 from memoryd.reproduction.making import view_of
 from memoryd.reproduction.verdict import judge
@@ -55,6 +55,8 @@ def decide(database: Database, store: BlobStore, tenant: TenantScope, attempt: R
             compare=lambda made: pictures.difference(original, made),
         )
         judgement = _with_conditions(database, tenant, reproduction, result, judgement)
+        if original != reproduction.asset_id:
+            judgement = dataclasses.replace(judgement, causes=(*judgement.causes, copy_cause(sha256)))
     with database.tenant_work(tenant) as session:
         return judgement.verdict if _write(session, reproduction, judgement) else None
 
@@ -177,8 +179,8 @@ def _write(session: Session, reproduction: Reproduction, judgement: Judgement) -
             "verdict": judgement.verdict.value,
             "measures": judgement.measures,
             "causes": [cause.as_json() for cause in judgement.causes],
-            # A preview that came again byte for byte is the asset itself.
-            "made_asset_id": judgement.made or (reproduction.asset_id if identical else None),
+            # A preview that came again byte for byte is the original itself.
+            "made_asset_id": judgement.made or (UUID(str(reproduction.plan["of_asset"])) if identical else None),
             "generation_id": queries.find_generation_of_job(session, reproduction.job_id),
         },
         datetime.datetime.now(datetime.UTC),
