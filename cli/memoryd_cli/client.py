@@ -10,11 +10,16 @@ from typing import Any, BinaryIO
 import httpx
 
 from memoryd.foundation.canonical_json import NotJson, read_json
-from memoryd.foundation.errors import CATEGORIES, MemorydError, NotRecognised, Unavailable
+from memoryd.foundation.errors import CATEGORIES, MemorydError, Unavailable
 from memoryd.foundation.settings import Settings
+from memoryd.foundation.tls import trust
 
 REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
+
+
+class NoServerKnown(Unavailable):
+    """No memoryd server is known here."""
 
 
 class ServerSilent(Unavailable):
@@ -28,8 +33,15 @@ class ServerFault(MemorydError):
 class Client:
     """One server, spoken to as one person."""
 
-    def __init__(self, url: str, key: str | None, *, transport: httpx.BaseTransport | None = None) -> None:
-        """`url` is the server's address without `/v1`."""
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        certificates: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`url` is the server's address without `/v1`; `certificates` are trusted besides the public ones."""
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=f"{self.url}/v1",
@@ -37,6 +49,7 @@ class Client:
             timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             transport=transport,
             trust_env=False,
+            verify=trust(self.url, certificates),
         )
 
     def get(self, path: str, **params: Any) -> Any:
@@ -107,7 +120,9 @@ class Client:
     def _silent(self, error: httpx.TransportError) -> ServerSilent:
         return ServerSilent(
             f"{self.url} ({type(error).__name__})",
-            hint="start one with `memoryd up FOLDER`, or name another with MEMORYD_URL",
+            hint="trust its certificate with MEMORYD_TLS_CA"
+            if "CERTIFICATE_VERIFY_FAILED" in str(error)
+            else "start one with `memoryd up FOLDER`, or name another with MEMORYD_URL",
         )
 
 
@@ -135,21 +150,26 @@ def problem(answer: httpx.Response) -> MemorydError:
 def server() -> Client:
     """Return the client for MEMORYD_URL and MEMORYD_KEY, else for the server that runs from this MEMORYD_HOME.
 
-    Raises: NotRecognised where neither is known.
+    Raises: NoServerKnown.
     """
     settings = Settings()
     key = settings.key.get_secret_value() if settings.key else None
     if settings.url:
-        return Client(settings.url, key)
+        return Client(settings.url, key, certificates=settings.tls_ca)
     local = settings.home / "local.json"
     try:
         described = read_json(local.read_bytes())
     except (OSError, NotJson):
         described = None
     if not isinstance(described, dict) or not isinstance(described.get("url"), str):
-        raise NotRecognised(
-            f"no server is known: {local} is not there",
+        raise NoServerKnown(
+            f"none runs from {settings.home}, and MEMORYD_URL names none",
             hint="start one with `memoryd up FOLDER`, or set MEMORYD_URL and MEMORYD_KEY",
         )
     own_key = described.get("key")
-    return Client(str(described["url"]), key or (own_key if isinstance(own_key, str) else None))
+    certificates = described.get("certificates")
+    return Client(
+        str(described["url"]),
+        key or (own_key if isinstance(own_key, str) else None),
+        certificates=Path(certificates) if isinstance(certificates, str) else None,
+    )

@@ -48,8 +48,15 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
     home = Path(os.environ.get("MEMORYD_HOME") or Path.home() / ".memoryd")
+    certificates = os.environ.get("MEMORYD_TLS_CA")
     options = Options(
-        server=server, comfyui=comfyui, state=state or home / "worker", token=token, label=label, gpu_uuid=gpu_uuid
+        server=server,
+        comfyui=comfyui,
+        state=state or home / "worker",
+        token=token,
+        label=label,
+        gpu_uuid=gpu_uuid,
+        certificates=Path(certificates) if certificates else None,
     )
     Agent(options, stopping).run()
 

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from memoryd.access import directory, people, projects
 from memoryd.app.connecting import addresses, embedded_cluster, upgrade
+from memoryd.app.serving import PortTaken, listen, reachable, require_protected
 from memoryd.app.supervising import Part, Supervisor
 from memoryd.dispatch import pools, workers
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Database, TenantScope
-from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.errors import Conflict, NotAcceptable
 from memoryd.foundation.migrations import require_current, schema_states
 from memoryd.foundation.settings import Settings
 from memoryd.ingest.facts import Custody
 from memoryd.ingest.roots import ensure_root
+
+PORT_PATIENCE_S = 5.0
+"""How long the port of a server that was just killed may take to come free."""
+
+PORT_RETRY_S = 0.2
+
+
+class AlreadyUp(Conflict):
+    """Another `memoryd up` runs from this home."""
 
 
 class NotAFolder(NotAcceptable):
@@ -38,10 +52,36 @@ class Wishes:
 def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) -> None:
     """Start Postgres, the tables, server, follow-up work, watcher and (with a ComfyUI) a worker; keep them alive.
 
-    Returns after Ctrl-C or SIGTERM, with everything stopped in order. Raises: NotAFolder; SchemaBehind; DatabaseDown.
+    Returns after Ctrl-C or SIGTERM, with everything stopped in order. Raises: NotAFolder; OpenToStrangers; TlsUnusable;
+    AlreadyUp; PortTaken; SchemaBehind; DatabaseDown.
     """
     folders = [checked_folder(folder) for folder in wishes.folders]
+    require_protected(settings)
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with the_only_one(settings.home):
+        _bring_up(settings, wishes, folders, say)
+
+
+@contextlib.contextmanager
+def the_only_one(home: Path) -> Iterator[None]:
+    """Hold the home for this supervisor: two would each stop Postgres under the other. Raises: AlreadyUp."""
+    lock = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            # The kernel lets go of it with the process, however that ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyUp(
+                str(home), hint="use that one (`memoryd roots add FOLDER` adds a folder), or set another MEMORYD_HOME"
+            ) from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _bring_up(settings: Settings, wishes: Wishes, folders: Sequence[Path], say: Callable[[str], None]) -> None:
+    port = settings.port or free_port(settings.host)
+    _require_free(settings.host, port)
     cluster = embedded_cluster(settings)
     where = addresses(settings)
     states = schema_states(where.owner)
@@ -56,7 +96,6 @@ def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) 
         token = _join_token(database, tenant, wishes)
     finally:
         database.close()
-    port = settings.port or free_port(settings.host)
     supervisor = Supervisor(_parts(settings, wishes, token, port), cluster)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.stop_soon())
@@ -109,6 +148,19 @@ def _join_token(database: Database, tenant: TenantScope, wishes: Wishes) -> str 
         return workers.make_join_token(session, pools=[DEFAULT_POOL], label=socket.gethostname(), tenants=[tenant.id])
 
 
+def _require_free(host: str, port: int) -> None:
+    until = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            listen(host, port).close()
+        except PortTaken:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(PORT_RETRY_S)
+        else:
+            return
+
+
 def free_port(host: str) -> int:
     """Return a port of this address that nobody listens on now."""
     # Chosen once: a server that is started again must be found where it was.
@@ -125,9 +177,11 @@ def _parts(settings: Settings, wishes: Wishes, token: str | None, port: int) -> 
         Part(name="watch", arguments=["watch"], environment=shared),
     ]
     if wishes.comfyui is not None:
-        server = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{port}"
+        server = f"{'https' if settings.tls_cert else 'http'}://{reachable(settings.host)}:{port}"
         arguments = ["worker", "--server", server, "--comfyui", wishes.comfyui, "--state", str(worker_state(settings))]
         environment = dict(shared)
+        if settings.tls_cert is not None:
+            environment["MEMORYD_TLS_CA"] = str(settings.tls_cert.absolute())
         if token is not None:
             # Not on the command line, where every user of the machine could read it.
             environment["MEMORYD_JOIN_TOKEN"] = token

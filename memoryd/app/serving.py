@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -26,6 +26,7 @@ from memoryd.foundation.database import Database
 from memoryd.foundation.errors import Conflict, NotAcceptable
 from memoryd.foundation.logging import log_for
 from memoryd.foundation.settings import Settings, write_secret
+from memoryd.foundation.tls import is_loopback
 from memoryd.storage.blob_store import BlobStore
 
 GRACE_S = 10
@@ -45,15 +46,6 @@ class TlsUnusable(NotAcceptable):
 
 class PortTaken(Conflict):
     """Another program listens on this port."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address (or the name `localhost`) is this machine's own."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def require_protected(settings: Settings) -> None:
@@ -94,18 +86,47 @@ def make_offices(settings: Settings) -> Offices:
 
 @contextlib.contextmanager
 def described(settings: Settings, database: Database, url: str) -> Iterator[None]:
-    """Keep `local.json` in the home while the server runs: its address, and a key for this machine's commands."""
+    """Keep `local.json` in the home while the server runs: its address, and a key for this machine's commands.
+
+    A second server of one home gives it back to the first when it ends.
+    """
     with database.farm_work() as session:
         tenant = directory.find_tenant(session, settings.tenant)
     path = settings.home / "local.json"
     key = local_key(database, tenant, settings.secrets_folder)
-    write_secret(path, json.dumps({"url": url, "key": key, "pid": os.getpid()}).encode())
+    certificates = str(settings.tls_cert.absolute()) if settings.tls_cert else None
+    content = {"url": url, "key": key, "pid": os.getpid(), "certificates": certificates}
+    before = _description(path)
+    write_secret(path, json.dumps(content).encode())
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_bytes()).get("pid") == os.getpid():
-                path.unlink()
+        with contextlib.suppress(OSError):
+            if _description(path).get("pid") == os.getpid():
+                if _lives(before.get("pid")):
+                    write_secret(path, json.dumps(before).encode())
+                else:
+                    path.unlink()
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lives(pid: object) -> bool:
+    if not isinstance(pid, int) or pid in (0, os.getpid()):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's process
+    return True
 
 
 def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -118,8 +139,7 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     host, port = listener.getsockname()[:2]
     offices = make_offices(settings)
     scheme = "https" if settings.tls_cert else "http"
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{scheme}://{shown}:{port}"
+    url = f"{scheme}://{reachable(host)}:{port}"
     application = make_app(offices)
     config = uvicorn.Config(
         _only_from(application, settings.proxy),
@@ -143,6 +163,12 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         listener.close()
         waker.stop()
         offices.database.close()
+
+
+def reachable(host: str) -> str:
+    """Return the host part of an address at which this machine reaches a server that listens on `host`."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - recognised, not listened on
+    return f"[{here}]" if ":" in here else here
 
 
 class _Server(uvicorn.Server):

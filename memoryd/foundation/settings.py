@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     port: int = Field(default=7860, description="port the server listens on; 0 picks a free one")
     tls_cert: Path | None = Field(default=None, description="certificate chain, PEM: needed off loopback")
     tls_key: Path | None = Field(default=None, description="its key, PEM")
+    tls_ca: Path | None = Field(
+        default=None, description="certificates of servers to trust, PEM, besides the public ones"
+    )
     proxy: str | None = Field(default=None, description="address of the one proxy in front of the server, if any")
     local_person: bool = Field(default=True, description="on loopback without a proxy, who asks is the local person")
     url: str | None = Field(default=None, description="server that commands speak to")

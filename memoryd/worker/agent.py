@@ -56,7 +56,9 @@ class NotJoined(NotRecognised):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a worker runs. `token` is needed once; `label` and `host` are what people see."""
+    """How a worker runs. `token` is needed once; `label` and `host` are what people see;
+    `certificates` are trusted besides the public ones.
+    """
 
     server: str
     comfyui: str
@@ -65,6 +67,7 @@ class Options:
     label: str | None = None
     host: str = dataclasses.field(default_factory=socket.gethostname)
     gpu_uuid: str | None = None
+    certificates: Path | None = None
     claim_wait_s: float = CLAIM_WAIT_S
 
     @property
@@ -83,7 +86,7 @@ class Agent:
         self._incarnation = new_id()
         self._state = StateFolder(options.state, options.server)
         self._comfyui = ComfyClient(options.comfyui)
-        self._link = ServerLink(options.server)
+        self._link = ServerLink(options.server, certificates=options.certificates)
         self._survey: Survey | None = None
         self._surveyed_at = 0.0
         self._loaded: list[str] = []
@@ -141,7 +144,7 @@ class Agent:
             key = joined.key
             self._state.keep_key(key)
         self._link.close()
-        self._link = ServerLink(self._options.server, key)
+        self._link = ServerLink(self._options.server, key, certificates=self._options.certificates)
         return True
 
     def _look_around(self) -> Survey | None:

@@ -34,6 +34,7 @@ from memoryd.dispatch.wire import (
     ReleaseRequest,
 )
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
+from memoryd.foundation.tls import trust
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30
@@ -65,8 +66,11 @@ class BytesDiffer(NotAcceptable):
 class ServerLink:
     """Calls to one server. Thread-safe; close it."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
-        """`url` is the server's address without `/v1`; `key` is this worker's, None before joining."""
+    def __init__(self, url: str, key: str | None = None, *, certificates: Path | None = None) -> None:
+        """`url` is the server's address without `/v1`; `key` is this worker's, None before joining.
+
+        `certificates` are trusted besides the public ones. Raises: TrustUnusable.
+        """
         headers = {PROTOCOL_HEADER: str(PROTOCOL)} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.url = url.rstrip("/")
         self._http = httpx.Client(
@@ -74,7 +78,7 @@ class ServerLink:
             headers=headers,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # Loading the certificate authorities costs 50 ms and is of no use without TLS.
-            verify=self.url.startswith("https:"),
+            verify=trust(self.url, certificates),
         )
 
     def close(self) -> None:

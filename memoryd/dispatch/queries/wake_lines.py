@@ -40,7 +40,6 @@ def listen(database: Database, *, heard: Callable[[], None], stopping: Callable[
                         heard()
             finally:
                 # Never back into the pool: it would go on collecting notifications there.
-                connection.detach()
-                driver.close()
+                connection.invalidate()
     except (DBAPIError, psycopg.Error) as error:
         raise down(error) from error
