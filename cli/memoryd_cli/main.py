@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -11,6 +12,7 @@ import typer
 
 from memoryd import __version__
 from memoryd.foundation.errors import MemorydError
+from memoryd_cli.file_trouble import file_trouble
 from memoryd_cli.output import explain, say
 
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -87,3 +89,10 @@ def main() -> None:
         # The reader of our output (head, less) went away: not our failure.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A full disk, a folder that may not be written to: said in a sentence, the traceback for who asks for it.
+        if os.environ.get("MEMORYD_LOG_LEVEL", "").upper() == "DEBUG":
+            raise
+        unusable = file_trouble(error)
+        explain(unusable)
+        sys.exit(unusable.exit_code)

@@ -18,6 +18,7 @@ Ref = Annotated[str, typer.Argument(help="An asset's id, 8 or more digits of its
 
 _SHORT = 12
 _PROMPT_WIDTH = 60
+_UNDER = " " * 15
 
 
 def register(app: typer.Typer) -> None:
@@ -123,7 +124,8 @@ def show(ref: Ref, json: AsJson = False) -> None:
 
 def _say(name: str, value: object) -> None:
     if value not in (None, "", []):
-        say(f"  {name:<12} {value}")
+        # What people wrote may have lines of its own; none of them may pass for one of ours.
+        say(f"  {name:<12} " + f"\n{_UNDER}".join(str(value).splitlines()))
 
 
 def _say_run(run: dict[str, Any]) -> None:

@@ -1,0 +1,53 @@
+"""What a person sees when the machine itself refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memoryd_cli.client import NoServerKnown, server
+from memoryd_cli.file_trouble import file_trouble
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "memoryd_cli", *arguments],
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_home_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    ended = run("pki", "init", MEMORYD_HOME=str(tmp_path / "file" / "home"))
+    assert ended.returncode == 9
+    assert "Traceback" not in ended.stderr
+    assert "Next: " in ended.stderr
+
+
+def test_a_full_disk_says_to_make_room() -> None:
+    error = file_trouble(OSError(28, "No space left on device", "/a/file"))
+    assert error.detail == "/a/file: No space left on device"
+    assert "make room" in str(error.hint)
+
+
+def test_without_a_server_the_next_step_is_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORYD_HOME", str(tmp_path))
+    monkeypatch.delenv("MEMORYD_URL", raising=False)
+    server.cache_clear()
+    with pytest.raises(NoServerKnown, match="none runs") as unknown:
+        server()
+    assert unknown.value.exit_code == 9
+    assert "memoryd up" in str(unknown.value.hint)
+
+
+def test_a_remark_cannot_pass_for_a_line_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    from memoryd_cli.search import _say
+
+    _say("note", "nice\n  disclosed    yes")
+    assert capsys.readouterr().out == "  note         nice\n                 disclosed    yes\n"
