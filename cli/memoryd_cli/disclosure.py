@@ -16,6 +16,7 @@ from memoryd.disclosure.verifying import verify_file
 from memoryd.disclosure.wire import VerdictShape
 from memoryd.foundation.errors import MemorydError, NotAcceptable, NotFound
 from memoryd.foundation.settings import Settings
+from memoryd.weights.hashing import hash_file
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 from memoryd_cli.search import asset_of, at
@@ -79,12 +80,18 @@ def _disclose(
     out: Path | None = typer.Option(None, "--out", help="Where to write the signed copy."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Write a signed copy that says how a picture was made. A file needs no server; the original is never changed."""
+    """Write a signed copy that says how a picture was made. The original is never changed.
+
+    A file needs no server; where one runs and knows the file, the copy is remembered in its line.
+    """
     path = Path(what)
     if path.is_file():
-        _disclose_file(path, out or path.with_name(f"{path.stem}.disclosed{path.suffix}"), json)
-        return
-    if not server_is_known():
+        out = out or path.with_name(f"{path.stem}.disclosed{path.suffix}")
+        if _asset_with(hash_file(path).sha256.hex()) is None:
+            _disclose_file(path, out, json)
+            return
+        # The memory knows it: the copy then belongs to its line, with all that people attached.
+    elif not server_is_known():
         raise NoSuchFile(what, hint="give the path of a file, or start a server with `memoryd up FOLDER`")
     client = server()
     made: dict[str, Any] = client.post(at(asset_of(what), "disclosures"))

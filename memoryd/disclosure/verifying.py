@@ -20,7 +20,7 @@ from memoryd.disclosure.containers import EMBEDDABLE, NOT_EMBEDDABLE, sniff
 from memoryd.disclosure.facts import FileVerdict, GeneratedByAi, ManifestShown, Reason, State, Trust
 from memoryd.disclosure.pki import Anchors
 from memoryd.foundation.canonical_json import Json, read_json
-from memoryd.foundation.errors import MemorydError, NotAcceptable, TooLarge
+from memoryd.foundation.errors import MemorydError, NotAcceptable, NotFound, TooLarge
 from memoryd.foundation.findings import Finding
 
 VERIFY_BYTES_LIMIT = 4 << 30
@@ -35,6 +35,10 @@ _PIECE = 1 << 20
 
 class NotAFile(NotAcceptable):
     """This is not a file that can be read."""
+
+
+class FileMissing(NotFound):
+    """There is no such file."""
 
 
 class FileTooLarge(TooLarge):
@@ -53,7 +57,7 @@ class _Read:
 def verify_file(path: Path, anchors: Anchors | None = None) -> FileVerdict:
     """Return the verdict on a file. A file that cannot be read as what it claims to be has a verdict too.
 
-    Raises: NotAFile, FileTooLarge (VERIFY_BYTES_LIMIT).
+    Raises: FileMissing, NotAFile, FileTooLarge (VERIFY_BYTES_LIMIT).
     """
     try:
         # Without waiting: a named pipe would otherwise wait for a writer for ever.
@@ -62,6 +66,8 @@ def verify_file(path: Path, anchors: Anchors | None = None) -> FileVerdict:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise NotAFile(f"{path.name} is not a regular file", hint="give the path of one file")
             return verify_stream(file, anchors)
+    except FileNotFoundError:
+        raise FileMissing(str(path), hint="is the path right?") from None
     except OSError as error:
         raise NotAFile(
             f"{path.name}: {error.strerror or error}", hint="is the path right, and may it be read?"

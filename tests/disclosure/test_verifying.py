@@ -13,7 +13,7 @@ from memoryd.disclosure import pki
 from memoryd.disclosure.facts import GeneratedByAi, State, Statement, Trust
 from memoryd.disclosure.pki import Anchors, SigningIdentity
 from memoryd.disclosure.signing import sign_file
-from memoryd.disclosure.verifying import NotAFile, verify_file
+from memoryd.disclosure.verifying import FileMissing, NotAFile, verify_file
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_hostile_file_has_a_verdict_and_never_a_crash(tmp_path: Path, content:
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotAFile):
         verify_file(tmp_path)
-    with pytest.raises(NotAFile):
+    with pytest.raises(FileMissing):
         verify_file(tmp_path / "absent")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotAFile):
