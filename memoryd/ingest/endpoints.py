@@ -18,7 +18,7 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import ProjectId, WatchRootId
 from memoryd.ingest import quarantine, queries, roots
-from memoryd.ingest.backlog import Wish, plan
+from memoryd.ingest.backlog import NothingThere, Wish, plan
 from memoryd.ingest.retrying import try_again
 from memoryd.ingest.runs import Runs
 from memoryd.ingest.surveying import survey
@@ -182,6 +182,9 @@ def _wish(request: IngestRequest, caller: Caller, office: Offices) -> Wish:
                 real = Path(os.path.realpath(path))
                 if roots.root_containing(session, roots.this_host(), real) is None:
                     raise PathNotAllowed(str(path), hint="name a path in a watched folder, or upload the file")
+        for path in paths:
+            if not os.path.lexists(path):
+                raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
         return Wish(
             paths=paths,
             project_id=_project(session, request.project, caller),

@@ -193,7 +193,7 @@ class JobRun:
 
     def _refused(self, error: PromptRefused) -> Ending:
         if error.lacks:
-            return GivenBack(reason=f"this ComfyUI refuses the graph: {error.detail} {error.hint}", counts=False)
+            return GivenBack(reason=f"this ComfyUI refuses the graph: {error.detail}: {error.hint}", counts=False)
         details: dict[str, object] = {"kind": error.kind, "node_errors": dict(error.node_errors)}
         return self._finish(
             Outcome.ERROR, error=RunError(kind="prompt-refused", message=error.detail[:MESSAGE_LIMIT], details=details)

@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from memoryd.foundation.errors import NotAcceptable
 from memoryd_cli import ingest
 from memoryd_cli.client import Client
 from tests.ingest.conftest import TestClient
@@ -55,7 +56,10 @@ def test_roots_are_added_named_and_retired(folder: Path) -> None:
 
 
 def test_what_cannot_be_taken_in_is_an_error_with_the_next_step(folder: Path) -> None:
-    assert "nowhere" in run("ingest", folder / "nowhere", code=1)
+    refused = RUN.invoke(app, ["ingest", str(folder / "nowhere")]).exception
+    assert isinstance(refused, NotAcceptable)
+    assert "nowhere" in refused.detail
+    assert refused.hint
 
 
 def test_ctrl_c_stops_after_the_present_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,10 +66,11 @@ def test_a_folder_is_taken_in_and_its_progress_can_be_asked(local: TestClient, f
     assert local.delete(f"/ingests/{run['id']}").status_code == 200
 
 
-def test_a_path_that_is_not_there_is_told_by_the_run(local: TestClient, folder: Path) -> None:
-    run = _ended(local, local.post("/ingests", json={"paths": [str(folder / "nowhere")]}).json())
-    assert run["state"] == "failed"
-    assert "nowhere" in run["error"]
+def test_a_path_that_is_not_there_is_refused_at_once(local: TestClient, folder: Path) -> None:
+    for address in ("/ingests", "/ingests/plan"):
+        answer = local.post(address, json={"paths": [str(folder / "nowhere")]})
+        assert answer.status_code == 422
+        assert "nowhere" in answer.json()["detail"]
 
 
 def test_another_tenants_run_does_not_exist(
