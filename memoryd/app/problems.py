@@ -58,7 +58,10 @@ def add_problem_answers(app: FastAPI) -> None:
     def _framework(request: Request, error: HTTPException) -> Response:
         if _is_page(request):
             return _page(request, error.status_code, NotFound(str(error.detail), hint="begin at the search"))
-        return problem(error.status_code, str(error.detail), str(error.detail), slug=f"http-{error.status_code}")
+        title, asked = str(error.detail), f"{request.method} {request.url.path}"
+        return problem(
+            error.status_code, title, asked, slug=f"http-{error.status_code}", hint="/docs shows what can be asked"
+        )
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:

@@ -61,8 +61,11 @@ def prepare_external(database_url: str, keys: Path) -> ServerUrls:
     Raises: BadDatabaseUrl, DatabaseUnreachable, DatabaseNotSuitable.
     """
     try:
-        url = make_url(database_url).set(drivername="postgresql")
-    except ArgumentError:
+        url = make_url(database_url)
+        if url.get_backend_name() not in ("postgresql", "postgres"):
+            raise ArgumentError
+        url = url.set(drivername="postgresql")
+    except (ArgumentError, ValueError):
         raise BadDatabaseUrl(
             "the address cannot be read", hint="write it as postgresql://role:password@host:5432/database"
         ) from None
@@ -116,12 +119,20 @@ def connected(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_LIMIT_S)
     except psycopg.OperationalError as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise DatabaseUnreachable(
-            reason, hint="is it running, and are address, role and password in MEMORYD_DATABASE_URL right?"
+            _reason(error), hint="is it running, and are address, role and password in MEMORYD_DATABASE_URL right?"
         ) from None
     with contextlib.closing(connection):
         yield connection
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return the one line of libpq's message that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The server's own word before the client's; libpq's last line is often a question, psycopg's first often a heading.
+    said = next((line for line in lines if "FATAL:" in line), None)
+    told = next((line for line in lines if "failed:" in line or "error:" in line), None)
+    return said or told or next(iter(lines), "no reason given")
 
 
 def _make_role(owner: psycopg.Connection[tuple[object, ...]], role: str, attributes: LiteralString) -> None:
