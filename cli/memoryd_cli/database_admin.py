@@ -60,9 +60,7 @@ def status(json: AsJson = False) -> None:
         return
     say(f"{place}: {'answers' if running else 'is not running' if cluster and cluster.is_made() else 'not made yet'}")
     if states:
-        rows = [
-            (s.schema, s.revision, "current" if s.current else f"wants {s.head}: `memoryd db upgrade`") for s in states
-        ]
+        rows = [(s.schema, s.revision, "current" if s.current else f"wants {s.head}: {s.next_step}") for s in states]
         table(("schema", "revision", "state"), rows)
     elif running:
         say("no tables yet: `memoryd db upgrade`")

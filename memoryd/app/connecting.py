@@ -11,6 +11,7 @@ from memoryd.foundation.migrations import (
     SchemaState,
     ensure_farm_role,
     require_current,
+    require_upgradable,
     schema_states,
     upgrade_schema,
 )
@@ -62,9 +63,11 @@ def server_database(settings: Settings) -> Database:
 def upgrade(settings: Settings) -> list[SchemaState]:
     """Bring every schema to this wheel's version, make the default tenant at the first time; say where each stands.
 
-    Safe to repeat and to interrupt: each revision is one transaction. Raises as addresses.
+    Safe to repeat and to interrupt: each revision is one transaction. Raises as addresses; SchemaBehind where a later
+    memoryd made one of them, with nothing changed.
     """
     where = addresses(settings)
+    require_upgradable(schema_states(where.owner))
     ensure_farm_role(where.owner)
     upgrade_schema(where.owner, line="farm", schema=FARM_SCHEMA, role=FARM_ROLE)
     database = Database(where.server, pool_size=1)

@@ -40,6 +40,17 @@ class SchemaState:
         """Whether the server may use it."""
         return self.revision == self.head
 
+    @property
+    def newer(self) -> bool:
+        """Whether a later memoryd made it: this one knows no way to or from its revision."""
+        known = {script.revision for script in ScriptDirectory.from_config(_config(self.line)).walk_revisions()}
+        return self.revision is not None and self.revision not in known
+
+    @property
+    def next_step(self) -> str:
+        """What to do where it is not current."""
+        return "install the memoryd that made it, or a newer one" if self.newer else "run `memoryd db upgrade`"
+
 
 def head(line: Line) -> str:
     """Return the newest revision of a line in this wheel."""
@@ -110,14 +121,21 @@ def require_current(states: list[SchemaState]) -> None:
         raise SchemaBehind("there are no tables yet", hint="run `memoryd db upgrade`")
     for state in states:
         if not state.current:
-            known = state.revision in {
-                s.revision for s in ScriptDirectory.from_config(_config(state.line)).walk_revisions()
-            }
-            newer = state.revision is not None and not known
-            raise SchemaBehind(
-                f"schema {state.schema} is at {state.revision or 'nothing'}, this version wants {state.head}",
-                hint="install the memoryd that made it, or a newer one" if newer else "run `memoryd db upgrade`",
-            )
+            raise _not_ours(state)
+
+
+def require_upgradable(states: list[SchemaState]) -> None:
+    """Return when no schema is of a later memoryd. Raises: SchemaBehind, naming the one that is."""
+    for state in states:
+        if state.newer:
+            raise _not_ours(state)
+
+
+def _not_ours(state: SchemaState) -> SchemaBehind:
+    return SchemaBehind(
+        f"schema {state.schema} is at {state.revision or 'nothing'}, this version wants {state.head}",
+        hint=state.next_step,
+    )
 
 
 def _prepare(connection: Connection, schema: str, role: str) -> None:
