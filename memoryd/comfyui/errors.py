@@ -36,10 +36,14 @@ class PromptRefused(NotAcceptable):
 
     @property
     def lacks(self) -> bool:
-        """Whether another ComfyUI, with more nodes, models or files, might accept the same graph."""
+        """Whether another ComfyUI, with more nodes or models, might accept the same graph.
+
+        Not for a file that the graph reads: a job brings its inputs along, and one that it did not bring is its fault.
+        """
         if self.kind in ("missing_node_type", "invalid_prompt"):
             return True
-        return any(word in ("value_not_in_list", "custom_validation_failed") for word in error_words(self.node_errors))
+        words = error_words(self.node_errors)
+        return "value_not_in_list" in words and "custom_validation_failed" not in words
 
 
 def error_words(node_errors: Mapping[str, Json]) -> list[str]:

@@ -106,8 +106,12 @@ def schema_states(owner_url: str) -> list[SchemaState]:
     try:
         with engine.begin() as connection:
             names = connection.execute(
-                text("select nspname from pg_namespace where nspname = :farm or nspname like 't\\_%' order by nspname"),
-                {"farm": FARM_SCHEMA},
+                # In a database shared with others, a schema of theirs may be called t_… as well: ours keep their version.
+                text(
+                    "select nspname from pg_namespace n where nspname = :farm or (nspname like 't\\_%' and exists"
+                    " (select from pg_class c where c.relnamespace = n.oid and c.relname = :versions)) order by nspname"
+                ),
+                {"farm": FARM_SCHEMA, "versions": VERSION_TABLE},
             ).scalars()
             lines: list[tuple[str, Line]] = [(name, "farm" if name == FARM_SCHEMA else "tenant") for name in names]
             return [_state(connection, line, name) for name, line in sorted(lines, key=lambda each: (each[1], each[0]))]

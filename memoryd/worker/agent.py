@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import queue
 import socket
 import threading
@@ -34,6 +35,9 @@ from memoryd.worker.stopping import Stopping
 from memoryd.worker.survey import Survey, look_around
 
 CLAIM_WAIT_S = 20.0
+QUIET_START_S = 15.0
+"""How long after its start a worker that cannot reach its server does not call that a warning."""
+
 """How long the server may hold a request for work."""
 
 PAUSE_FIRST_S = 0.5
@@ -84,6 +88,7 @@ class Agent:
         self._options = options
         self._stopping = stopping
         self._incarnation = new_id()
+        self._began = time.monotonic()
         self._state = StateFolder(options.state, options.server)
         self._comfyui = ComfyClient(options.comfyui)
         self._link = ServerLink(options.server, certificates=options.certificates)
@@ -328,7 +333,9 @@ class Agent:
             try:
                 return call()
             except (ServerDown, BytesDiffer, EngineDown, EngineTrouble) as error:
-                _log.warning("%s %s; trying again in %.1f s", error.title, error.detail, pause)
+                # At a start of everything at once the server is simply not there yet.
+                level = logging.INFO if time.monotonic() - self._began < QUIET_START_S else logging.WARNING
+                _log.log(level, "%s %s; trying again in %.1f s", error.title, error.detail, pause)
             if self._stopping.wait(pause):
                 return None
             pause = min(pause * 2, PAUSE_LAST_S)

@@ -196,7 +196,10 @@ class JobRun:
             return GivenBack(reason=f"this ComfyUI refuses the graph: {error.detail}: {error.hint}", counts=False)
         details: dict[str, object] = {"kind": error.kind, "node_errors": dict(error.node_errors)}
         return self._finish(
-            Outcome.ERROR, error=RunError(kind="prompt-refused", message=error.detail[:MESSAGE_LIMIT], details=details)
+            Outcome.ERROR,
+            error=RunError(
+                kind="prompt-refused", message=f"{error.detail}: {error.hint}"[:MESSAGE_LIMIT], details=details
+            ),
         )
 
     def _stopped(self, reason: StopReason) -> Ending:
