@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Processes of a test run: two for each of two cores, since half of the time a test waits for Postgres or a browser.
+JOBS ?= 4
 
 .PHONY: help setup setup-dev demo test check fix bench conformance faults lint types walls package clean
 
