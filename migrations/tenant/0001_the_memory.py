@@ -183,6 +183,23 @@ STATEMENTS = (
     CREATE UNIQUE INDEX licence_name_key ON licence (name, version, text_sha256) NULLS NOT DISTINCT
     """,
     """
+    CREATE TABLE licence_verdict (
+        id UUID NOT NULL,
+        kind TEXT NOT NULL,
+        subject BYTEA NOT NULL,
+        use TEXT NOT NULL,
+        territory TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        clauses JSONB DEFAULT '[]' NOT NULL,
+        text_sha256s BYTEA[] DEFAULT '{}' NOT NULL,
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+        CONSTRAINT licence_verdict_pkey PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE INDEX licence_verdict_subject_idx ON licence_verdict (kind, subject, at DESC)
+    """,
+    """
     CREATE TABLE model (
         sha256 BYTEA NOT NULL,
         size BIGINT NOT NULL,
@@ -315,6 +332,16 @@ STATEMENTS = (
     CREATE INDEX asset_text_words_idx ON asset_text USING gin (words) WITH (fastupdate = off)
     """,
     """
+    CREATE TABLE asset_vector (
+        asset_id UUID NOT NULL,
+        embedder TEXT NOT NULL,
+        vector HALFVEC NOT NULL,
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+        CONSTRAINT asset_vector_pkey PRIMARY KEY (asset_id, embedder),
+        CONSTRAINT asset_vector_asset_id_fkey FOREIGN KEY(asset_id) REFERENCES asset (id)
+    )
+    """,
+    """
     CREATE TABLE disclosure (
         id UUID NOT NULL,
         original_id UUID NOT NULL,
@@ -360,6 +387,22 @@ STATEMENTS = (
         CONSTRAINT extraction_pkey PRIMARY KEY (asset_id, plugin, version),
         CONSTRAINT extraction_asset_id_fkey FOREIGN KEY(asset_id) REFERENCES asset (id)
     )
+    """,
+    """
+    CREATE TABLE fingerprint (
+        asset_id UUID NOT NULL,
+        recipe TEXT NOT NULL,
+        mirrored BOOLEAN NOT NULL,
+        frame SMALLINT NOT NULL,
+        code BYTEA NOT NULL,
+        bands INTEGER[] NOT NULL,
+        at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+        CONSTRAINT fingerprint_pkey PRIMARY KEY (asset_id, recipe, mirrored, frame),
+        CONSTRAINT fingerprint_asset_id_fkey FOREIGN KEY(asset_id) REFERENCES asset (id)
+    )
+    """,
+    """
+    CREATE INDEX fingerprint_bands_idx ON fingerprint USING gin (bands) WITH (fastupdate = off)
     """,
     """
     CREATE TABLE graph_identity (
