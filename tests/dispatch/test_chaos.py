@@ -54,7 +54,9 @@ class Farm:
         while self.going():
             with self.database.farm_work() as session:
                 asked = ask(self.tenant.id, self.pool, cost_ms=dice.randint(1, 5000), model_set=dice.choice("ab"))
-                self.told.enqueued.append(jobs.enqueue(session, asked).job_id)
+                enqueued = jobs.enqueue(session, asked).job_id
+            # Told only when it is committed: nobody else can know of it before.
+            self.told.enqueued.append(enqueued)
             if dice.random() < 0.1:
                 with self.database.farm_work() as session:
                     jobs.cancel(session, dice.choice(self.told.enqueued[-20:]), tenant_id=self.tenant.id)
