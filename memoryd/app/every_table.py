@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 
 from memoryd.foundation.declarative import FarmTable, TenantTable
 from memoryd.foundation.migrations import Line
@@ -28,5 +29,7 @@ ROOMS_WITH_TABLES = (
 def metadata_of(line: Line) -> object:
     """Return the SQLAlchemy metadata of one line, with every room's tables in it."""
     for room in ROOMS_WITH_TABLES:
-        importlib.import_module(f"memoryd.{room}.tables")
+        tables = importlib.import_module(f"memoryd.{room}.tables")
+        for part in pkgutil.iter_modules(getattr(tables, "__path__", ())):
+            importlib.import_module(f"{tables.__name__}.{part.name}")
     return (FarmTable if line == "farm" else TenantTable).metadata

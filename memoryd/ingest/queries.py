@@ -13,7 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.facts import LocationState
-from memoryd.catalog.tables import Asset, Generation, GenerationOutput, Location
+from memoryd.catalog.tables.content import Asset
+from memoryd.catalog.tables.places import Location
+from memoryd.catalog.tables.runs import Generation, GenerationOutput
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import WatchRootId
 from memoryd.ingest.changes import Known

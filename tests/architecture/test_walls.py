@@ -22,8 +22,13 @@ def is_queries(path: Path) -> bool:
     return path.name == "queries.py" or path.parent.name == "queries"
 
 
+def is_tables(path: Path) -> bool:
+    """What a room stores: `tables.py`, or a folder `tables` where it is much."""
+    return path.name == "tables.py" or path.parent.name == "tables"
+
+
 ALLOWED = {
-    "sqlalchemy": lambda p: p.name == "tables.py" or is_queries(p) or "memoryd/foundation/" in p.as_posix(),
+    "sqlalchemy": lambda p: is_tables(p) or is_queries(p) or "memoryd/foundation/" in p.as_posix(),
     "psycopg": lambda p: is_queries(p) or "memoryd/foundation/" in p.as_posix(),
     "c2pa": lambda p: "memoryd/disclosure/" in p.as_posix() or p.as_posix().endswith("memoryd/ingest/manifests.py"),
     "fastapi": lambda p: (
@@ -80,12 +85,13 @@ def test_a_rooms_queries_are_its_own() -> None:
 def _tables_by_room() -> dict[str, dict[str, str]]:
     """ORM class and table name -> room."""
     owners: dict[str, dict[str, str]] = defaultdict(dict)
-    for path in (ROOT / "memoryd").glob("*/tables.py"):
+    for path in (path for path in FILES if is_tables(path)):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
                 continue
             if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__tablename__":
-                owners[path.parent.name][str(node.value.value)] = path.parent.name
+                room = path.relative_to(ROOT / "memoryd").parts[0]
+                owners[room][str(node.value.value)] = room
     return owners
 
 

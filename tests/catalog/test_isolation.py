@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from memoryd.catalog import tables
+from memoryd.catalog.tables import attached, content, places, runs
 from memoryd.foundation.database import Database, DBAPIError, TenantScope
 from memoryd.foundation.declarative import TenantTable
 
+PARTS = {part.__name__ for part in (attached, content, places, runs)}
 TABLES = sorted(
-    mapper.local_table.name for mapper in TenantTable.registry.mappers if mapper.class_.__module__ == tables.__name__
+    mapper.local_table.name for mapper in TenantTable.registry.mappers if mapper.class_.__module__ in PARTS
 )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.access.facts import Sees
 from memoryd.access.tables import Project
-from memoryd.catalog.tables import Approval, AssetTag, Collection, CollectionItem, Note, Rating, Tag
+from memoryd.catalog.tables.attached import Approval, AssetTag, Collection, CollectionItem, Note, Rating, Tag
 from memoryd.foundation.database import Session
 
 

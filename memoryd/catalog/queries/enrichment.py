@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.queries.showing import seen_asset
-from memoryd.catalog.tables import Asset, Environment, Thumbnail
+from memoryd.catalog.tables.content import Asset, Thumbnail
+from memoryd.catalog.tables.runs import Environment
 from memoryd.foundation.database import Session
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Integer, column, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.catalog.queries.listed import ID, TEXT, listed
-from memoryd.catalog.tables import Lineage
+from memoryd.catalog.tables.content import Lineage
 from memoryd.foundation.database import Session
 
 

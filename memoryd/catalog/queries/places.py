@@ -13,7 +13,7 @@ from memoryd.catalog.facts import Location as LocationFact
 from memoryd.catalog.facts import LocationPastReason, LocationState, RootState
 from memoryd.catalog.facts import WatchRoot as WatchRootFact
 from memoryd.catalog.queries.listed import BIG, BYTES, ID, TEXT, Row, listed
-from memoryd.catalog.tables import Location, LocationPast, WatchRoot
+from memoryd.catalog.tables.places import Location, LocationPast, WatchRoot
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId, LocationId, PersonId, ProjectId, WatchRootId
 

@@ -14,18 +14,15 @@ from memoryd.catalog.facts import GenerationOrigin, LocationState
 from memoryd.catalog.queries.listed import BIG, BYTES, FLAG, ID, INT, MOMENT, TEXT, Row, copy_rows, listed
 from memoryd.catalog.run_matching import KnownRun
 from memoryd.catalog.succession import KnownAsset
-from memoryd.catalog.tables import (
-    Asset,
-    AssetProject,
-    AssetText,
-    Extraction,
+from memoryd.catalog.tables.content import Asset, AssetProject, AssetText, Extraction
+from memoryd.catalog.tables.places import Location
+from memoryd.catalog.tables.runs import (
     Generation,
     GenerationInput,
     GenerationModel,
     GenerationOutput,
     GenerationPrompt,
     GenerationSampler,
-    Location,
 )
 from memoryd.foundation.database import Session
 

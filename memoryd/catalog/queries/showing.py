@@ -16,32 +16,18 @@ from memoryd.access.tables import Person, Project
 from memoryd.catalog.asset_view import Face
 from memoryd.catalog.facts import AssetKind, GenerationOrigin, LocationState
 from memoryd.catalog.queries.listed import BYTES, ID, TEXT, listed
-from memoryd.catalog.tables import (
-    Approval,
-    Asset,
-    AssetMark,
-    AssetProject,
-    AssetTag,
-    AssetText,
-    CollectionItem,
+from memoryd.catalog.tables.attached import Approval, AssetTag, CollectionItem, Note, Rating, Tag
+from memoryd.catalog.tables.attached import Collection as CollectionRow
+from memoryd.catalog.tables.content import Asset, AssetMark, AssetProject, AssetText, Extraction, Thumbnail
+from memoryd.catalog.tables.places import Location, LocationPast, WatchRoot
+from memoryd.catalog.tables.runs import (
     Environment,
-    Extraction,
     Generation,
     GenerationInput,
     GenerationModel,
     GenerationOutput,
     GenerationPrompt,
     GenerationSampler,
-    Location,
-    LocationPast,
-    Note,
-    Rating,
-    Tag,
-    Thumbnail,
-    WatchRoot,
-)
-from memoryd.catalog.tables import (
-    Collection as CollectionRow,
 )
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId

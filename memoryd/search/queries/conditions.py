@@ -17,19 +17,14 @@ from memoryd.access.facts import Sees
 from memoryd.catalog.column_limits import seed_bytes
 from memoryd.catalog.facts import LocationState
 from memoryd.catalog.search_document import person_mark, project_mark, quoted
-from memoryd.catalog.tables import (
-    Asset,
-    AssetMark,
-    AssetProject,
-    AssetText,
+from memoryd.catalog.tables.content import Asset, AssetMark, AssetProject, AssetText, Lineage, Thumbnail
+from memoryd.catalog.tables.places import Location
+from memoryd.catalog.tables.runs import (
     Generation,
     GenerationModel,
     GenerationOutput,
     GenerationPrompt,
     GenerationSampler,
-    Lineage,
-    Location,
-    Thumbnail,
 )
 from memoryd.search import lexemes
 from memoryd.search.dates import span

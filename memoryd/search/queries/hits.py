@@ -12,19 +12,9 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from memoryd.access.facts import Sees
 from memoryd.access.tables import Project
-from memoryd.catalog.tables import (
-    Approval,
-    AssetMark,
-    AssetProject,
-    AssetTag,
-    AssetText,
-    GenerationModel,
-    GenerationOutput,
-    GenerationPrompt,
-    GenerationSampler,
-    Rating,
-    Tag,
-)
+from memoryd.catalog.tables.attached import Approval, AssetTag, Rating, Tag
+from memoryd.catalog.tables.content import AssetMark, AssetProject, AssetText
+from memoryd.catalog.tables.runs import GenerationModel, GenerationOutput, GenerationPrompt, GenerationSampler
 from memoryd.foundation.database import Session
 
 
