@@ -4,7 +4,6 @@ Only for as long as no release has shipped: from then on the first migration is 
 (`alembic revision`, with the template's law).
 """
 
-import importlib.util
 import textwrap
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
-from memoryd.app.every_table import ROOMS_WITH_TABLES
+from memoryd.app.every_table import metadata_of
 from memoryd.foundation.declarative import FarmTable, TenantTable
 
 HERE = Path(__file__).parent
@@ -67,9 +66,7 @@ def downgrade() -> None:
 
 
 if __name__ == "__main__":
-    for room in ROOMS_WITH_TABLES:
-        if importlib.util.find_spec(f"memoryd.{room}.tables"):
-            importlib.import_module(f"memoryd.{room}.tables")
+    metadata_of("tenant")  # loads every room's tables, of both lines
     draft("farm", FarmTable.metadata)
     draft("tenant", TenantTable.metadata)
     print(len(FarmTable.metadata.tables), "farm tables,", len(TenantTable.metadata.tables), "tenant tables")

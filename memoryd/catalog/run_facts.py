@@ -15,7 +15,7 @@ ModelKey: TypeAlias = tuple[str, str]
 
 FactRow: TypeAlias = tuple[object, ...]
 
-_KEY = ("generation_id", "output_node", "ordinal", "node", "source")
+_KEY = ("generation_id", "output_node", "ordinal", "node", "source", "confidence")
 SAMPLER_COLUMNS = (
     *_KEY,
     "class_type",
@@ -36,6 +36,8 @@ MODEL_COLUMNS = (
     "name",
     "sha256",
     "identified",
+    "claimed_hash",
+    "air",
     "strength_model",
     "strength_clip",
     "evidence",
@@ -47,7 +49,8 @@ def sampler_rows(run: UUID, output_node: str, parameters: Parameters) -> Iterato
     """Yield rows of SAMPLER_COLUMNS, at most FACTS_LIMIT."""
     for ordinal, use in enumerate(parameters.samplers[:FACTS_LIMIT]):
         yield (
-            *(run, output_node, ordinal, name(use.node), use.source.value, name(use.class_type)),
+            *(run, output_node, ordinal, name(use.node), use.source.value, use.confidence.value),
+            *(use.confidence.value, name(use.class_type)),
             *(seed_bytes(use.seed), int4(use.steps), float8(use.cfg)),
             *(optional_name(use.sampler), optional_name(use.scheduler), float8(use.denoise), use.final),
         )
@@ -57,7 +60,7 @@ def prompt_rows(run: UUID, output_node: str, parameters: Parameters) -> Iterator
     """Yield rows of PROMPT_COLUMNS, at most FACTS_LIMIT."""
     for ordinal, use in enumerate(parameters.prompts[:FACTS_LIMIT]):
         yield (
-            *(run, output_node, ordinal, name(use.node), use.source.value),
+            *(run, output_node, ordinal, name(use.node), use.source.value, use.confidence.value),
             *(name(use.input), use.polarity.value, long_text(use.text), use.is_template),
         )
 
@@ -74,9 +77,10 @@ def model_rows(
         pinned = pins.get((use.role, use.name))
         sha256 = pinned or named.get((use.role, use.name))
         yield (
-            *(run, output_node, ordinal, name(use.node), use.source.value),
+            *(run, output_node, ordinal, name(use.node), use.source.value, use.confidence.value),
             *(name(use.input), name(use.class_type), name(use.role), name(use.name)),
             *(sha256, None if sha256 is None else "pin" if pinned else "name"),
+            *(optional_name(use.claimed_hash), optional_name(use.air)),
             *(float8(use.strength_model), float8(use.strength_clip), name(use.evidence)),
         )
 
@@ -85,7 +89,7 @@ def input_rows(run: UUID, output_node: str, parameters: Parameters) -> Iterator[
     """Yield rows of INPUT_COLUMNS, at most FACTS_LIMIT."""
     for ordinal, use in enumerate(parameters.inputs[:FACTS_LIMIT]):
         yield (
-            *(run, output_node, ordinal, name(use.node), use.source.value),
+            *(run, output_node, ordinal, name(use.node), use.source.value, use.confidence.value),
             *(name(use.input), name(use.class_type), name(use.name), use.sha256),
         )
 

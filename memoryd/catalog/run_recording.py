@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from memoryd.catalog import run_facts
-from memoryd.catalog.column_limits import int4, name
+from memoryd.catalog.column_limits import FACTS_LIMIT, int4, name, optional_name
 from memoryd.catalog.facts import AssetRecord, GenerationOrigin, GenerationRecord, Succession
 from memoryd.catalog.queries import recording as queries
 from memoryd.catalog.run_matching import KnownRun, Matched, extracted_by, match_runs
@@ -89,6 +89,9 @@ def _read_facts(record: AssetRecord) -> dict[str, object]:
         "prompt_document": run.prompt_document,
         "extra_documents": json.dumps(documents),
         "extracted_by": extracted_by(record),
+        "tool": optional_name(run.parameters.tool),
+        "tool_version": optional_name(run.parameters.tool_version),
+        "settings": json.dumps({name(key): name(value) for key, value in run.parameters.settings[:FACTS_LIMIT]}),
     }
 
 
@@ -117,8 +120,9 @@ def _name_row(run_key: str, own_id: UUID, run: UUID) -> dict[str, object]:
         "id": own_id,
         "run_key": run_key,
         "origin": GenerationOrigin.FILE.value,
-        **dict.fromkeys((*nothing, "started_at", "ended_at", "extracted_by"), None),
+        **dict.fromkeys((*nothing, "started_at", "ended_at", "extracted_by", "tool", "tool_version"), None),
         "extra_documents": "[]",
+        "settings": "{}",
         "cached": False,
         "adopted_by": run,
     }

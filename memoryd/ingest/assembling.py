@@ -18,14 +18,12 @@ from memoryd.catalog.facts import (
     OutputRecord,
 )
 from memoryd.catalog.search_document import search_words
-from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder
+from memoryd.ingest.understanding import ReadGraph, understand
 from memoryd.plugin_api.facts import DocumentKind, Reading
-from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedDocument, PreparedGraph
-from memoryd.workflows.graph_reading import parse_graph
-from memoryd.workflows.parameters import read_parameters
-from memoryd.workflows.preparing import prepare_document, prepare_graph
+from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
+from memoryd.workflows.preparing import prepare_document
 
 UNKNOWN_NODE = ""
 """The node of an output whose file does not let it be told."""
@@ -46,33 +44,6 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ReadGraph:
-    """An executed prompt, understood as far as possible: without a graph the findings say why."""
-
-    graph: Graph | None
-    prepared: PreparedGraph | None
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def identities(self) -> Identities | None:
-        """The graph's identities, where it has a graph."""
-        return self.prepared.identities if self.prepared else None
-
-
-def read_graph(raw: bytes) -> ReadGraph:
-    """Return the graph of a prompt document (JSON bytes) with its identities and searchable values."""
-    graph, findings = parse_graph(raw)
-    if graph is None:
-        return ReadGraph(graph=None, prepared=None, findings=findings)
-    try:
-        prepared = prepare_graph(graph)
-    except MemorydError as error:
-        finding = Finding(code=error.slug, detail=error.detail)
-        return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding))
-    return ReadGraph(graph=graph, prepared=prepared, findings=(*findings, *prepared.identities.findings))
 
 
 def output_of(read: ReadGraph, parameters: Parameters) -> OutputRecord:
@@ -116,19 +87,14 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
     generation: GenerationRecord | None = None
     graph: PreparedGraph | None = None
     words = ""
-    if reading.prompt is not None or reading.workflow is not None:
-        read = ReadGraph(graph=None, prepared=None)
-        parameters = Parameters(node=None, certain=False)
-        with watch.stage("graph"):
-            if reading.prompt is not None:
-                read = read_graph(reading.carriers[reading.prompt].raw)
-            if read.graph is not None:
-                parameters = read_parameters(read.graph, filename=content.filename)
-        findings += [*read.findings, *parameters.findings]
+    with watch.stage("graph"):
+        understood = understand(reading, content.filename)
+    findings += understood.findings
+    if (parameters := understood.parameters) is not None:
         with watch.stage("words"):
             words = search_words(parameters)
-        graph = read.prepared
-        generation = _generation(content, reading, folder, documents, read, parameters)
+        graph = understood.read.prepared
+        generation = _generation(content, reading, folder, documents, understood.read, parameters)
     asset = AssetRecord(
         sha256=content.sha256,
         size=content.size,

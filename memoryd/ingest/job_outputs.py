@@ -20,9 +20,9 @@ from memoryd.catalog.search_document import search_words
 from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.findings import Finding
 from memoryd.ingest import formats
-from memoryd.ingest.assembling import ReadGraph, read_graph
 from memoryd.ingest.facts import JobFacts, JobOutput
 from memoryd.ingest.preparing import WHOLE_IN_MEMORY_LIMIT
+from memoryd.ingest.understanding import ReadGraph, read_graph
 from memoryd.plugin_api.facts import Completeness, DocumentKind, Reading
 from memoryd.workflows.facts import Graph, InputUse, Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.parameters import read_parameters

@@ -10,7 +10,8 @@ from typing import TypeAlias
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import WorkflowId
-from memoryd.plugin_api.facts import DocumentKind
+from memoryd.plugin_api.facts import Confidence, DocumentKind
+from memoryd.plugin_api.facts import Polarity as Polarity
 
 RECIPE = "v1"
 """The recipe of all three identities; a later one is computed beside it, never instead."""
@@ -107,14 +108,8 @@ class SamplerUse:
     scheduler: str | None
     denoise: float | None
     source: Source = Source.EXECUTED
+    confidence: Confidence = Confidence.HIGH
     final: bool = False
-
-
-class Polarity(enum.StrEnum):
-    """Which conditioning a text went to."""
-
-    POSITIVE = "positive"
-    NEGATIVE = "negative"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +122,7 @@ class PromptUse:
     text: str
     is_template: bool = False
     source: Source = Source.EXECUTED
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +136,14 @@ class ModelUse:
     name: str
     strength_model: float | None = None
     strength_clip: float | None = None
+    claimed_hash: str | None = None
+    """As the file says it, in its maker's own kind of hash: a claim, not a proof."""
+    air: str | None = None
+    """Its name at a model site (urn:air:…)."""
     evidence: str = "table"
     """How it was recognised: table, object_info, heuristic, text."""
     source: Source = Source.EXECUTED
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,7 @@ class InputUse:
     name: str
     sha256: bytes | None = None
     source: Source = Source.EXECUTED
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,11 @@ class Parameters:
     height: int | None = None
     generates: bool = False
     """Whether a sampler (or another generating node) stands among the ancestors: the evidence of a generation."""
+    tool: str | None = None
+    """Who made it: `comfyui`, `automatic1111`, `midjourney`, …"""
+    tool_version: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    """Whatever else is said of the making, by name, as written."""
     findings: tuple[Finding, ...] = ()
 
 

@@ -62,6 +62,7 @@ def read_parameters(graph: Graph, *, filename: str | None = None, specs: NodeSpe
         width=width,
         height=height,
         generates=bool(executed),
+        tool="comfyui",
         findings=tuple(findings),
     )
 

@@ -173,14 +173,21 @@ _RUN_TYPES = {
     "ended_at": MOMENT,
     "cached": FLAG,
     "extracted_by": TEXT,
+    "tool": TEXT,
+    "tool_version": TEXT,
+    "settings": TEXT,
     "adopted_by": ID,
 }
+
+
+_READ = ("exact", "prompt_document", "extra_documents", "extracted_by", "tool", "tool_version", "settings")
+_RUN_JSON = frozenset(("extra_documents", "settings"))
 
 
 def insert_runs(session: Session, rows: Sequence[Row]) -> set[str]:
     """Insert runs; return the run keys that were new."""
     new = listed(rows, _RUN_TYPES)
-    columns = [cast(c, JSONB) if c.name == "extra_documents" else c for c in new.c]
+    columns = [cast(c, JSONB) if c.name in _RUN_JSON else c for c in new.c]
     return set(
         session.scalars(
             insert(Generation)
@@ -193,9 +200,7 @@ def insert_runs(session: Session, rows: Sequence[Row]) -> set[str]:
 
 def update_read_runs(session: Session, rows: Sequence[Row]) -> None:
     """Replace what a file says of its run by a newer reading of it; who ran it stays."""
-    new = listed(
-        rows, {"id": ID, "exact": BYTES, "prompt_document": BYTES, "extra_documents": TEXT, "extracted_by": TEXT}
-    )
+    new = listed(rows, {"id": ID, **{name: kind for name, kind in _RUN_TYPES.items() if name in _READ}})
     session.execute(
         update(Generation)
         .where(Generation.id == new.c.id, Generation.origin == GenerationOrigin.FILE.value)
@@ -204,6 +209,9 @@ def update_read_runs(session: Session, rows: Sequence[Row]) -> None:
             prompt_document=new.c.prompt_document,
             extra_documents=cast(new.c.extra_documents, JSONB),
             extracted_by=new.c.extracted_by,
+            tool=new.c.tool,
+            tool_version=new.c.tool_version,
+            settings=cast(new.c.settings, JSONB),
         )
     )
 
