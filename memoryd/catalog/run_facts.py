@@ -50,7 +50,7 @@ def sampler_rows(run: UUID, output_node: str, parameters: Parameters) -> Iterato
     for ordinal, use in enumerate(parameters.samplers[:FACTS_LIMIT]):
         yield (
             *(run, output_node, ordinal, name(use.node), use.source.value, use.confidence.value),
-            *(use.confidence.value, name(use.class_type)),
+            name(use.class_type),
             *(seed_bytes(use.seed), int4(use.steps), float8(use.cfg)),
             *(optional_name(use.sampler), optional_name(use.scheduler), float8(use.denoise), use.final),
         )
