@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from memoryd.workflows.identity import identify
 from memoryd.workflows.parameters import read_parameters
 from memoryd.workflows.wire import show_difference, show_finding, show_identities, show_parameters
 from memoryd_cli.client import server
+from memoryd_cli.extract_rows import rows_of
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,6 +38,10 @@ class FileNotReadable(NotFound):
 
 class FormatNotKnown(NotAcceptable):
     """No installed plugin reads this file."""
+
+
+class SeveralFiles(NotAcceptable):
+    """Only one file is shown at a time."""
 
 
 class FileHasNoGraph(NotAcceptable):
@@ -106,11 +112,22 @@ def _understood(
 
 
 def extract(
-    file: Annotated[Path, typer.Argument(help="A PNG that ComfyUI saved, or a prompt in API format as .json.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="A picture, video or sound, a graph as .json; folders with --jsonl."),
+    ],
     document: Annotated[str | None, typer.Option(help="Print only the text under this key, verbatim.")] = None,
     json: AsJson = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a file; folders are walked.")] = False,
 ) -> None:
-    """Show what a file says about how it was made: parameters, texts, and what could not be read."""
+    """Show what a file says about how it was made: parameters, texts, and what could not be read. Nothing is recorded."""
+    if jsonl:
+        for row in rows_of(paths):
+            sys.stdout.write(dumps(row) + "\n")
+        return
+    if len(paths) > 1 or paths[0].is_dir():
+        raise SeveralFiles(f"{len(paths)} given", hint="one object a file: memoryd extract --jsonl PATH...")
+    file = paths[0]
     read = _extract(file)
     if document is not None:
         _print_document(read, document)

@@ -1,0 +1,170 @@
+"""What `extract --jsonl` prints: one object a file, with every fact's source and confidence. Files need no server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from memoryd.foundation.findings import Finding
+from memoryd.foundation.texts import storable
+from memoryd.ingest.beside import whole_reading
+from memoryd.ingest.media import is_taken
+from memoryd.ingest.understanding import Understood, understand
+from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, read_stream
+from memoryd.plugin_api.facts import Carrier, Polarity, Reading
+from memoryd.workflows.facts import Parameters
+from memoryd.workflows.graph_reading import DOCUMENT_LIMIT
+from memoryd.workflows.wire import show_finding
+
+BASE_ROLES = frozenset(("checkpoints", "diffusion_models", "unet", "unet_gguf", "diffusers"))
+"""Folders of the models that a picture is made by; LoRAs are told apart, everything else is an auxiliary model."""
+
+_NEVER_WALKED = frozenset((".git", "__MACOSX", "@eaDir"))
+
+LORA_ROLES = frozenset(("loras", "xlabs_loras", "lycoris", "lora"))
+
+
+def rows_of(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Yield one object for each file named, and for each in a folder named that is media by its name or its content."""
+    for path in paths:
+        if not path.is_dir():
+            yield row_of(path)
+            continue
+        for file in _files(path):
+            row = row_of(file)
+            if is_taken(os.fsencode(file.name)) or row["media_type"] is not None:
+                yield row
+
+
+def row_of(path: Path) -> dict[str, Any]:
+    """Return what one file says; a file that cannot be read is all empty, and its finding says why."""
+    reading, findings = _read(path)
+    if reading is None:
+        return _shape(path, None, None, findings)
+    understood = understand(reading, path.name)
+    return _shape(path, reading, understood, (*findings, *reading.findings, *understood.findings))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    # Hidden folders are walked too: nothing is recorded, and who names a folder wants to see what is in it.
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if name not in _NEVER_WALKED)
+        for name in sorted(names):
+            if not name.lower().endswith(".json"):
+                yield Path(folder) / name
+
+
+def _read(path: Path) -> tuple[Reading | None, tuple[Finding, ...]]:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_SIZE)
+            plugin = choose_plugin(head)
+            if plugin is not None:
+                return whole_reading(read_stream(plugin, stream), stream, path), ()
+            if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                stream.seek(0)
+                return _json_reading(path, stream.read(DOCUMENT_LIMIT + 1)), ()
+    except OSError as error:
+        return None, (Finding(code="file-not-readable", detail=str(error.strerror or error)),)
+    return None, (Finding(code="no-plugin", detail="no installed format plugin reads this content"),)
+
+
+def _json_reading(path: Path, raw: bytes) -> Reading:
+    """A JSON file by itself counts as a graph: the editor's where it has a list of nodes, else an executed one."""
+    is_editor = b'"nodes"' in raw and b'"links"' in raw
+    return Reading(
+        plugin="json",
+        version="1",
+        media_type="application/json",
+        kind="other",
+        carriers=(Carrier(place="json:file", key="workflow" if is_editor else "prompt", raw=raw),),
+        prompt=None if is_editor else 0,
+        workflow=0 if is_editor else None,
+    )
+
+
+def _shape(
+    path: Path, reading: Reading | None, understood: Understood | None, findings: tuple[Finding, ...]
+) -> dict[str, Any]:
+    parameters = (understood.parameters if understood else None) or Parameters(node=None, certain=False)
+    # The final pass first: it is the one that the picture shows.
+    passes = sorted(parameters.samplers, key=lambda use: not use.final)
+    models = parameters.models
+    return {
+        "path": storable(os.fsencode(path).decode("utf-8", "replace"))[0],
+        "prompt": [use.text for use in parameters.prompts if use.polarity is Polarity.POSITIVE],
+        "negative": [use.text for use in parameters.prompts if use.polarity is Polarity.NEGATIVE],
+        "models": _distinct(use.name for use in models if use.role in BASE_ROLES),
+        "loras": _distinct(use.name for use in models if use.role in LORA_ROLES),
+        "aux_models": [
+            {"role": use.role, "file": use.name} for use in models if use.role not in BASE_ROLES | LORA_ROLES
+        ],
+        "seeds": _distinct(str(use.seed) for use in passes if use.seed is not None),
+        "sampler": _distinct(use.sampler for use in passes if use.sampler),
+        "scheduler": _distinct(use.scheduler for use in passes if use.scheduler),
+        "steps": _distinct(use.steps for use in passes if use.steps is not None),
+        "cfg": _distinct(use.cfg for use in passes if use.cfg is not None),
+        "media_type": reading.media_type if reading else None,
+        "width": reading.width if reading else None,
+        "height": reading.height if reading else None,
+        "requested": [parameters.width, parameters.height] if parameters.width else None,
+        "ai_generated": understood.ai_generated if understood else None,
+        "tool": parameters.tool,
+        "tool_version": parameters.tool_version,
+        "settings": dict(parameters.settings),
+        "is_template": any(use.is_template for use in parameters.prompts),
+        "findings": [show_finding(finding).model_dump() for finding in dict.fromkeys(findings)],
+        "facts": list(_facts(parameters)),
+    }
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
+
+
+def _facts(parameters: Parameters) -> Iterator[dict[str, Any]]:
+    def fact(field: str, value: object, use: Any, where: str) -> dict[str, Any]:
+        return {
+            "field": field,
+            "value": value,
+            "source": use.source.value,
+            "confidence": use.confidence.value,
+            "where": where,
+        }
+
+    for text in parameters.prompts:
+        field = "prompt" if text.polarity is Polarity.POSITIVE else "negative"
+        yield {**fact(field, text.text, text, _place(text.node, text.input)), "is_template": text.is_template}
+    for use in parameters.samplers:
+        told = {
+            "seed": None if use.seed is None else str(use.seed),
+            "steps": use.steps,
+            "cfg": use.cfg,
+            "sampler": use.sampler,
+            "scheduler": use.scheduler,
+            "denoise": use.denoise,
+        }
+        for field, value in told.items():
+            if value is not None:
+                yield {**fact(field, value, use, f"{use.class_type} {use.node}".strip()), "final": use.final}
+    for model in parameters.models:
+        extra = {
+            name: value
+            for name, value in (
+                ("strength_model", model.strength_model),
+                ("strength_clip", model.strength_clip),
+                ("claimed_hash", model.claimed_hash),
+                ("air", model.air),
+            )
+            if value is not None
+        }
+        where = _place(model.node, model.input)
+        yield {**fact("model", model.name, model, where), "role": model.role, "evidence": model.evidence, **extra}
+    for given in parameters.inputs:
+        yield fact("input", given.name, given, _place(given.node, given.input))
+
+
+def _place(node: str, name: str) -> str:
+    return f"{node}.{name}" if node and name else node or name
