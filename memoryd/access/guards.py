@@ -7,7 +7,6 @@ given by the browser without being asked, so both are refused to pages of other 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -23,6 +22,7 @@ from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import NotAllowed, NotRecognised
 from memoryd.foundation.settings import Settings
+from memoryd.foundation.tls import is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Source: RFC 9110, section 9.2.1. A WebSocket's handshake is no safe method here: what follows it may change things."""
@@ -121,7 +121,7 @@ def is_local(connection: HTTPConnection, settings: Settings) -> bool:
     if any(name in connection.headers for name in FORWARDING_HEADERS):
         return False
     # The Host header too: a foreign name that resolves to loopback (DNS rebinding) makes its page same-origin with us.
-    return _names_loopback(connection.client.host) and _names_loopback(_host_of(connection))
+    return is_loopback(connection.client.host) and is_loopback(_host_of(connection))
 
 
 def refuse_foreign_origin(connection: HTTPConnection) -> None:
@@ -143,15 +143,6 @@ def _host_of(connection: HTTPConnection) -> str:
         return urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
     except ValueError:
         return ""
-
-
-def _names_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def person_with(caller: Caller | WorkerIdentity, scope: Scope) -> Caller:

@@ -18,7 +18,7 @@ from memoryd.disclosure.verifying import verify_stream
 from memoryd.disclosure.wire import DisclosureList, DisclosureShape, VerdictShape
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import AssetId
-from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blob_store import blob_store
 
 router = APIRouter(tags=["disclosure"])
 
@@ -33,7 +33,7 @@ class NothingToSay(NotAcceptable):
 def disclose(ref: str, caller: DiscloserCaller, office: Office, response: Response) -> DisclosureShape:
     """Make a signed copy of an asset, or find the one that says the same (200). Without evidence nothing is signed."""
     identity = pki.signing_identity(pki_folder(office))
-    made = disclosing.disclose_asset(office.database, _store(office), caller, ref, identity)
+    made = disclosing.disclose_asset(office.database, blob_store(office.store), caller, ref, identity)
     if isinstance(made, Undecided):
         raise NothingToSay(made.reason, hint=made.hint)
     if not made.new:
@@ -85,8 +85,3 @@ def verify(file: UploadFile, caller: ReaderCaller, office: Office) -> VerdictSha
 def pki_folder(office: Offices) -> Path:
     """Return the folder of this installation's certificates."""
     return office.keys / "pki"
-
-
-def _store(office: Offices) -> BlobStore:
-    assert isinstance(office.store, BlobStore)
-    return office.store

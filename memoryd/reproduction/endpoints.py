@@ -11,7 +11,7 @@ from memoryd.catalog.looking_up import find_asset
 from memoryd.foundation.ids import ReproductionId
 from memoryd.reproduction import making
 from memoryd.reproduction.wire import ReproductionList, ReproductionRequest, ReproductionShape
-from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blob_store import blob_store
 
 router = APIRouter(tags=["reproduction"])
 
@@ -19,10 +19,9 @@ router = APIRouter(tags=["reproduction"])
 @router.post("/assets/{ref}/reproductions", status_code=202)
 def make_again(ref: str, asked: ReproductionRequest, caller: SubmitterCaller, office: Office) -> ReproductionShape:
     """Begin an attempt: computed for real, then compared. What is missing decides it at once as *not attempted*."""
-    assert isinstance(office.store, BlobStore)
     with office.database.tenant_work(caller.tenant) as session:
         asset_id = find_asset(session, ref, caller.sees)
-    attempt = making.make_again(office.database, office.store, caller, asset_id, pool=asked.pool)
+    attempt = making.make_again(office.database, blob_store(office.store), caller, asset_id, pool=asked.pool)
     with office.database.tenant_work(caller.tenant) as session:
         return ReproductionShape.of(making.show_reproduction(session, attempt, caller.sees))
 

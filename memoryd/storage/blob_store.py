@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
+from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound, TooLarge
 from memoryd.storage.copying import HASH_CHUNK, copy_bytes, hash_open_file
 from memoryd.storage.facts import StoredBlob
@@ -258,3 +259,10 @@ def _damaged(expected: bytes, found: bytes) -> BlobDamaged:
         f"the blob {expected.hex()} holds bytes with SHA-256 {found.hex()}",
         hint="restore this blob from a backup, or store the original file again after removing it",
     )
+
+
+def blob_store(store: ByteStore) -> BlobStore:
+    """Return what stands behind the door that rooms below this one know. Raises: TypeError where it is another's."""
+    if not isinstance(store, BlobStore):
+        raise TypeError(f"{type(store).__name__} is no blob store")
+    return store

@@ -31,7 +31,7 @@ from memoryd.foundation.database import take_farm
 from memoryd.foundation.errors import Conflict, TooLarge
 from memoryd.foundation.ids import JobId, parse_id
 from memoryd.foundation.paging import decode_cursor, encode_cursor, page_size
-from memoryd.storage.blob_store import BLOB_LIMIT, BlobStore
+from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
 from memoryd.submission import claiming, completing, viewing
 from memoryd.submission import wire as shown
 from memoryd.submission.submitting import submit
@@ -73,7 +73,7 @@ def submit_job(
 @router.post("/inputs", status_code=201)
 def store_input(office: Office, caller: SubmitterCaller, file: UploadFile) -> shown.StoredInput:
     """Keep the bytes of a file that a job will read; name them in the job by their hash."""
-    stored = _store(office).put_stream(caller.tenant.slug, file.file, limit=BLOB_LIMIT)
+    stored = blob_store(office.store).put_stream(caller.tenant.slug, file.file, limit=BLOB_LIMIT)
     return shown.StoredInput(sha256=stored.sha256.hex(), size=stored.size)
 
 
@@ -226,7 +226,7 @@ async def store_output(
     """Take an output's bytes into the lease's own folder; a later lease has another (INV-4)."""
     lease = LeaseKey(job_id=JobId(job_id), fence=fence, token=token)
     scope = await run_in_threadpool(claiming.scope_of_lease, office.database, worker, lease)
-    folder = await run_in_threadpool(_store(office).staging, scope.slug, lease.job_id, fence)
+    folder = await run_in_threadpool(blob_store(office.store).staging, scope.slug, lease.job_id, fence)
     size = await _receive(request, folder / str(index), expected=sha256)
     return wire.OutputStored(sha256=sha256, size=size)
 
@@ -254,7 +254,7 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
 @router.post("/work/complete")
 def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> wire.CompleteAnswer:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
-    answer = completing.complete(office.database, _store(office), office.home, worker, report)
+    answer = completing.complete(office.database, blob_store(office.store), office.home, worker, report)
     waker_of(office.database).wake_here()
     return wire.CompleteAnswer.model_validate({"answer": answer.value})
 
@@ -265,8 +265,3 @@ def release(office: Office, worker: WorkerCaller, asked: wire.ReleaseRequest) ->
     lease = LeaseKey(job_id=JobId(asked.job_id), fence=asked.fence, token=asked.token)
     claiming.release(office.database, worker, lease, reason=asked.reason, counts=asked.counts)
     return Response(status_code=204)
-
-
-def _store(office: Offices) -> BlobStore:
-    assert isinstance(office.store, BlobStore)
-    return office.store

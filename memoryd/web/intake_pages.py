@@ -14,7 +14,7 @@ from memoryd.catalog import roots
 from memoryd.ingest import quarantine
 from memoryd.ingest.facts import Reason, Recorded
 from memoryd.ingest.retrying import try_again
-from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blob_store import blob_store
 from memoryd.web.rendering import page
 
 SHOWN_FILES = 100
@@ -69,12 +69,11 @@ def show_intake(request: Request, work: Reader, cursor: str | None = None, tried
 @router.post("/intake/quarantine/{quarantine_id}/retry")
 def retry(quarantine_id: UUID, caller: IngesterCaller, office: Office) -> Response:
     """Read a file again now, and say what became of it."""
-    assert isinstance(office.store, BlobStore)
     with office.database.tenant_work(caller.tenant) as session:
         file = quarantine.find(session, quarantine_id)
     if caller.sees is not None and file.project_id not in caller.sees:
         raise quarantine.QuarantineNotFound(str(quarantine_id), hint="`memoryd quarantine list` shows what is there")
-    outcome = try_again(office.database, caller.tenant, office.store, file, caller)
+    outcome = try_again(office.database, caller.tenant, blob_store(office.store), file, caller)
     return RedirectResponse(f"/intake?tried={_word(outcome)}", status_code=303)
 
 

@@ -15,7 +15,7 @@ from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId
 from memoryd.reproduction import making
-from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blob_store import blob_store
 from memoryd.web.asset_body import attempts_of
 from memoryd.web.rendering import is_part, page
 
@@ -25,10 +25,9 @@ router = APIRouter()
 @router.post("/assets/{asset}/reproductions")
 def make_again(asset: UUID, request: Request, caller: SubmitterCaller, office: Office) -> Response:
     """Begin to make the asset again; the answer looks again by itself until there is a verdict."""
-    assert isinstance(office.store, BlobStore)
     with office.database.tenant_work(caller.tenant) as session:
         check_seen(session, AssetId(asset), caller.sees)
-    making.make_again(office.database, office.store, caller, AssetId(asset), pool=DEFAULT_POOL)
+    making.make_again(office.database, blob_store(office.store), caller, AssetId(asset), pool=DEFAULT_POOL)
     if not is_part(request):
         return RedirectResponse(f"/assets/{asset}", status_code=303)
     with office.database.tenant_work(caller.tenant) as session:

@@ -22,7 +22,7 @@ from memoryd.reports.facts import Report
 from memoryd.reports.gathering import make_report
 from memoryd.reports.rendering import render_html
 from memoryd.reports.sealing import SUFFIX, seal
-from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blob_store import blob_store
 from memoryd.web.asset_body import after_change, asset_page
 from memoryd.web.rendering import page
 
@@ -44,9 +44,8 @@ router = APIRouter()
 @router.post("/assets/{asset}/disclosures")
 def disclose(asset: UUID, request: Request, caller: DiscloserCaller, office: Office) -> Response:
     """Make a signed copy, or say why nothing can be said."""
-    assert isinstance(office.store, BlobStore)
     identity = pki.signing_identity(office.keys / "pki")
-    made = disclosing.disclose_asset(office.database, office.store, caller, str(asset), identity)
+    made = disclosing.disclose_asset(office.database, blob_store(office.store), caller, str(asset), identity)
     with office.database.tenant_work(caller.tenant) as session:
         if isinstance(made, Undecided):
             return asset_page(request, session, narrowed(caller, Scope.READ), AssetId(asset), refused=made)
@@ -61,7 +60,7 @@ def verify_asset(asset: UUID, request: Request, caller: ReaderCaller, office: Of
         copies = find_copies(session, AssetId(asset), caller.sees)
     verdict, problem = None, None
     try:
-        with open_copy(office.store, caller.tenant, copies) as stream:
+        with open_copy(blob_store(office.store), caller.tenant, copies) as stream:
             verdict = verify_stream(stream, pki.load_anchors(office.keys / "pki"))
     except ContentMissing as error:
         problem = error
@@ -108,7 +107,7 @@ def back_to_the_asset(asset: UUID) -> Response:
 
 def _report(caller: Caller, office: Office, ref: str, form: str) -> Report:
     anchors = pki.load_anchors(office.keys / "pki")
-    made = make_report(office.database, office.store, caller, anchors, ref=ref)
+    made = make_report(office.database, blob_store(office.store), caller, anchors, ref=ref)
     with office.database.tenant_work(caller.tenant) as session:
         audit.note(
             session, caller, "report.make", str(made.document["report_id"]), {"assets": made.assets, "format": form}
