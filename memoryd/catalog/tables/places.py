@@ -11,7 +11,8 @@ from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
 
 
 class WatchRoot(TenantTable):
-    """A folder whose files are remembered. `aliases`: machine -> the folder's path there."""
+    """A folder whose files are remembered. `aliases`: machine -> the folder's path there. `trash`: files may be moved
+    into its trash, which somebody must have switched on."""
 
     __tablename__ = "watch_root"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -25,6 +26,7 @@ class WatchRoot(TenantTable):
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     person_rule: Mapped[str | None]
     custody: Mapped[str]
+    trash: Mapped[bool] = mapped_column(server_default="false")
     disclosure: Mapped[str]
     state: Mapped[str]
     state_reason: Mapped[str | None]
