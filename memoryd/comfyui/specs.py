@@ -53,6 +53,11 @@ class NodeSpecs:
         self._info = object_info
         self._inputs: dict[str, Mapping[str, InputSpec]] = {}
 
+    @property
+    def document(self) -> Mapping[str, Json]:
+        """The answer to GET /object_info that this reads."""
+        return self._info
+
     def __contains__(self, class_type: object) -> bool:
         """Tell whether the class is installed."""
         return class_type in self._info

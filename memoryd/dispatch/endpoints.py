@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from memoryd.access import audit
 from memoryd.access.guards import Administrator, Office, Reader
-from memoryd.dispatch import leases, pools, shown, wire, workers
+from memoryd.comfyui.catalogue_document import PACKED_LIMIT
+from memoryd.dispatch import leases, node_specs, pools, shown, wire, workers
 from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
 from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
 from memoryd.foundation.database import take_farm, take_tenant
+from memoryd.foundation.errors import TooLarge
 from memoryd.foundation.ids import JobId, WorkerId
 
 router = APIRouter(tags=["dispatch"])
+
+
+class CatalogueTooLarge(TooLarge):
+    """This node catalogue is too large."""
+
 
 # --- for people
 
@@ -97,7 +105,27 @@ def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) 
     """Note a start of a worker, and what it can do."""
     with office.database.farm_work() as session:
         workers.register(session, worker, asked)
-    return wire.RegisterAnswer(worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools))
+        wanted = node_specs.wants_specs(session, worker)
+    return wire.RegisterAnswer(
+        worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools), nodes_wanted=wanted
+    )
+
+
+@router.put("/work/nodes/{sha256}", status_code=204)
+async def keep_nodes(office: Office, worker: WorkerCaller, sha256: wire.Sha256Hex, request: Request) -> Response:
+    """Keep what a worker's node classes take and give: zlib of ComfyUI's object_info, whose digest was registered."""
+    packed = bytearray()
+    async for chunk in request.stream():
+        packed += chunk
+        if len(packed) > PACKED_LIMIT:
+            raise CatalogueTooLarge(f"more than {PACKED_LIMIT} bytes (PACKED_LIMIT)", hint="send it packed")
+    await run_in_threadpool(_keep_nodes, office, worker, bytes.fromhex(sha256), bytes(packed))
+    return Response(status_code=204)
+
+
+def _keep_nodes(office: Office, worker: WorkerCaller, sha256: bytes, packed: bytes) -> None:
+    with office.database.farm_work() as session:
+        node_specs.keep_specs(session, worker, sha256, packed)
 
 
 @router.post("/work/heartbeat")

@@ -257,6 +257,8 @@ class Worker(FarmTable):
     environment: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Canonical JSON, compressed (zlib)."""
     nodes_sha256: Mapped[Sha256 | None]
+    nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Its node specifications (`comfyui.catalogue_document`): its own, since they list the files that it has."""
     registered_at: Mapped[Moment | None]
     seen_at: Mapped[Moment | None]
     created_at: Mapped[RecordedNow]

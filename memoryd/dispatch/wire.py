@@ -96,6 +96,8 @@ class RegisterAnswer(Shape):
     worker_id: UUID
     heartbeat_s: float
     pools: list[str]
+    nodes_wanted: bool = False
+    """Whether the server does not know this node catalogue yet: `PUT /work/nodes/{nodes_sha256}` tells it."""
 
 
 SAVED_TYPE = "output"

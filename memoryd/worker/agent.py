@@ -170,7 +170,17 @@ class Agent:
             nodes_sha256=survey.nodes_sha256.hex(),
             classes=list(survey.classes),
         )
-        return self._patiently(lambda: self._link.register(request))
+        registered = self._patiently(lambda: self._link.register(request))
+        if registered is not None and registered.nodes_wanted:
+            self._tell_nodes(survey)
+        return registered
+
+    def _tell_nodes(self, survey: Survey) -> None:
+        try:
+            self._link.tell_nodes(survey.nodes_sha256.hex(), survey.nodes)
+        except (CallRefused, ServerDown) as error:
+            # Work goes on without: it is asked for again at the next start.
+            _log.warning("the node specifications were not taken: %s", error.detail)
 
     def _present_survey(self) -> Survey:
         assert self._survey is not None

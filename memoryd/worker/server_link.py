@@ -93,6 +93,13 @@ class ServerLink:
         """Tell of this start of the worker. Raises: KeyRefused, CallRefused, ServerDown."""
         return self._call("/work/register", request, RegisterAnswer)
 
+    def tell_nodes(self, sha256: str, packed: bytes) -> None:
+        """Send the node specifications that were registered. Raises: KeyRefused, CallRefused, ServerDown."""
+        try:
+            _checked(self._http.put(f"/work/nodes/{sha256}", content=packed))
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+
     def claim(self, request: ClaimRequest) -> Claimed | None:
         """Return a job, or None when none came in time. Raises: KeyRefused, CallRefused, ServerDown."""
         answer = self._post("/work/claim", request, timeout_s=request.wait_s + ANSWER_TIMEOUT_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from memoryd.comfyui.answers import environment_document
+from memoryd.comfyui.catalogue_document import pack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import ModelListed
 from memoryd.dispatch.wire import ModelFile, Pin
@@ -32,6 +33,8 @@ class Survey:
     models: tuple[ModelFile, ...]
     nodes_sha256: bytes
     classes: tuple[str, ...]
+    nodes: bytes = dataclasses.field(repr=False, compare=False)
+    """The node specifications as they are sent (`comfyui.catalogue_document`)."""
 
 
 def look_around(comfyui: ComfyClient, state: StateFolder) -> Survey:
@@ -55,6 +58,7 @@ def look_around(comfyui: ComfyClient, state: StateFolder) -> Survey:
         models=tuple(models),
         nodes_sha256=specs.digest,
         classes=specs.classes,
+        nodes=pack_catalogue(specs),
     )
 
 

@@ -96,7 +96,7 @@ class FarmHand:
     def say(self, path: str, **body: Any) -> Any:
         return self.http.post(f"/v1/work/{path}", json=body, headers=self.headers)
 
-    def start(self, classes: tuple[str, ...] = ("EmptyImage", "SaveImage"), **stated: Any) -> None:
+    def start(self, classes: tuple[str, ...] = ("EmptyImage", "SaveImage"), **stated: Any) -> Any:
         self.incarnation = str(uuid4())
         answer = self.say(
             "register",
@@ -106,11 +106,12 @@ class FarmHand:
             protocol=1,
             environment=self.environment,
             models=stated.get("models", []),
-            nodes_sha256=hashlib.sha256(repr(classes).encode()).hexdigest(),
+            nodes_sha256=stated.get("nodes_sha256", hashlib.sha256(repr(classes).encode()).hexdigest()),
             classes=list(classes),
         )
         assert answer.status_code == 200, answer.text
         assert 0 < answer.json()["heartbeat_s"] < 10 / 3
+        return answer.json()
 
     def claim(self) -> dict[str, Any] | None:
         answer = self.say("claim", incarnation=self.incarnation, loaded=[], wait_s=0)

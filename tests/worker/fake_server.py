@@ -42,6 +42,7 @@ class FakeServer:
     cancelled: set[uuid.UUID] = dataclasses.field(default_factory=set)
     joined: list[JoinRequest] = dataclasses.field(default_factory=list)
     registered: list[RegisterRequest] = dataclasses.field(default_factory=list)
+    nodes: dict[str, bytes] = dataclasses.field(default_factory=dict)
     beats: list[HeartbeatRequest] = dataclasses.field(default_factory=list)
     completed: list[CompleteRequest] = dataclasses.field(default_factory=list)
     released: list[ReleaseRequest] = dataclasses.field(default_factory=list)
@@ -146,7 +147,13 @@ def _app(fake: FakeServer) -> FastAPI:
     @app.post("/v1/work/register")
     def register(request: RegisterRequest) -> Any:
         fake.registered.append(request)
-        return {"worker_id": str(uuid.uuid4()), "heartbeat_s": 0.05, "pools": ["default"]}
+        wanted = request.nodes_sha256 not in fake.nodes
+        return {"worker_id": str(uuid.uuid4()), "heartbeat_s": 0.05, "pools": ["default"], "nodes_wanted": wanted}
+
+    @app.put("/v1/work/nodes/{sha256}")
+    async def keep_nodes(sha256: str, request: Request) -> Any:
+        fake.nodes[sha256] = await request.body()
+        return Response(status_code=204)
 
     @app.post("/v1/work/claim")
     def claim(request: ClaimRequest) -> Any:

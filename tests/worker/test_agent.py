@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from memoryd.comfyui.catalogue_document import unpack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.dispatch.wire import CompleteRequest, JobKind, Outcome, Pin
 from memoryd.stand_in.serving import Options as EngineOptions
@@ -69,6 +70,7 @@ def test_a_worker_joins_once_and_tells_what_it_has(server: Any, start: Any, tmp_
         server.wait_for(lambda: server.registered)
     with start():
         server.wait_for(lambda: len(server.registered) == 2)
+    assert unpack_catalogue(server.nodes[server.registered[0].nodes_sha256]).is_output("SaveImage")
     first, second = server.registered
     assert len(server.joined) == 1
     assert first.incarnation != second.incarnation

@@ -136,7 +136,8 @@ def update_worker_start(session: Session, values: Mapping[str, object]) -> None:
         text("""
         update worker set state = case when state = 'draining' and incarnation = :incarnation then state else 'active' end,
                incarnation = :incarnation, label = :label, host = :host, gpu_uuid = :gpu_uuid, protocol = :protocol,
-               environment = :environment, environment_sha256 = :environment_sha256, nodes_sha256 = :nodes_sha256,
+               environment = :environment, environment_sha256 = :environment_sha256,
+               nodes = case when nodes_sha256 = :nodes_sha256 then nodes end, nodes_sha256 = :nodes_sha256,
                registered_at = clock_timestamp(), seen_at = clock_timestamp()
          where id = :worker_id"""),
         dict(values),
@@ -146,6 +147,35 @@ def update_worker_start(session: Session, values: Mapping[str, object]) -> None:
 def insert_nodes(session: Session, *, sha256: bytes, classes: Sequence[str]) -> None:
     """Write a node catalogue that is not there."""
     session.execute(upsert(WorkerNodes).values(sha256=sha256, classes=list(classes)).on_conflict_do_nothing())
+
+
+def has_specs(session: Session, *, worker_id: UUID) -> bool:
+    """Whether a worker's node specifications are there."""
+    has: bool = session.execute(
+        text("select nodes is not null from worker where id = :worker_id"), {"worker_id": worker_id}
+    ).scalar_one()
+    return has
+
+
+def update_specs(session: Session, *, worker_id: UUID, sha256: bytes, document: bytes) -> bool:
+    """Write a worker's node specifications; False where it stated another catalogue."""
+    written = session.execute(
+        text("update worker set nodes = :document where id = :worker_id and nodes_sha256 = :sha256 returning 1"),
+        {"worker_id": worker_id, "sha256": sha256, "document": document},
+    )
+    return written.first() is not None
+
+
+def list_specs(session: Session, *, tenant_id: UUID, limit: int) -> Sequence[bytes]:
+    """The node specifications of the workers that serve a tenant, of the one heard last first."""
+    return list(
+        session.execute(
+            text("""select nodes from worker
+                     where nodes is not null and (serves = '{}' or :tenant_id = any(serves))
+                     order by seen_at desc nulls last, id limit :limit"""),
+            {"tenant_id": tenant_id, "limit": limit},
+        ).scalars()
+    )
 
 
 def replace_models(session: Session, *, worker_id: UUID, models: Sequence[Mapping[str, object]]) -> None:
