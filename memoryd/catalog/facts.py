@@ -216,11 +216,43 @@ class RootState(enum.StrEnum):
     """Not watched, by a person's wish."""
 
 
+class RootWatcher(enum.StrEnum):
+    """Who watches a folder."""
+
+    SERVER = "server"
+    """A watcher that reaches the database, on the machine that the root names as its host."""
+    OUTPOST = "outpost"
+    """A watcher on a workstation, which sends what it reads. Its paths mean nothing on any server."""
+
+
+class Watching(enum.StrEnum):
+    """How a folder is watched."""
+
+    EVENTS = "events"
+    """The operating system tells of changes; a look from time to time makes up for what it did not tell."""
+    POLLING = "polling"
+    """It is looked through again and again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRule:
+    """Whose the files below a root are, by their path: `pattern` is matched with the path below the root.
+
+    A name that is given beats the pattern's placeholder (`{project}`, `{person}`) of the same kind.
+    """
+
+    pattern: str
+    project: str | None = None
+    person: str | None = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRoot:
     """A watched folder. `aliases` maps a machine's name to the folder's path there (`render07` -> `Z:\\out`).
 
     `marker` is the content expected in its marker file; `device` the st_dev that it lay on when it was added.
+    `makes_projects`: a project that a rule names and that does not exist is made. `watching_why` says what is to be done
+    where it is not watched by events though it could be.
     """
 
     id: WatchRootId
@@ -240,6 +272,11 @@ class WatchRoot:
     state_at: datetime.datetime
     scanned_at: datetime.datetime | None
     retired_at: datetime.datetime | None
+    rules: tuple[FolderRule, ...] = ()
+    makes_projects: bool = False
+    watched_by: RootWatcher = RootWatcher.SERVER
+    watching: Watching | None = None
+    watching_why: str | None = None
 
 
 class Sighting(enum.StrEnum):

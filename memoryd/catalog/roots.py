@@ -3,11 +3,14 @@ trusted now."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PureWindowsPath
 
-from memoryd.catalog.column_limits import name, shown
-from memoryd.catalog.facts import Custody, RootDisclosure, RootState, WatchRoot
+from memoryd.catalog.column_limits import name, optional_name, shown
+from memoryd.catalog.facts import Custody, FolderRule, RootDisclosure, RootState, RootWatcher, Watching, WatchRoot
 from memoryd.catalog.queries import places as queries
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound
@@ -39,12 +42,17 @@ def add_root(
     aliases: Mapping[str, str] | None = None,
     custody: Custody = Custody.REFERENCE,
     disclosure: RootDisclosure = RootDisclosure.OFF,
+    watched_by: RootWatcher = RootWatcher.SERVER,
 ) -> WatchRootId:
-    """Remember a folder; `path` is absolute, as bytes, on machine `host`. Raises: BadRoot, RootExists."""
-    if not path.startswith(b"/") or b"\0" in path:
-        raise BadRoot(f"{shown(path)!r} is not an absolute path", hint="name the folder from / on")
+    """Remember a folder; `path` is absolute, as bytes, on machine `host`, in that machine's own spelling.
+
+    Raises: BadRoot, RootExists.
+    """
+    foreign = watched_by is RootWatcher.OUTPOST and PureWindowsPath(os.fsdecode(path)).is_absolute()
+    if b"\0" in path or not (path.startswith(b"/") or foreign):
+        raise BadRoot(f"{shown(path)!r} is not an absolute path", hint="name the folder from / (or its drive) on")
     root = WatchRootId(new_id())
-    clean = path.rstrip(b"/") or b"/"
+    clean = path.rstrip(b"/\\" if foreign else b"/") or b"/"
     free = queries.insert_root(
         session,
         id=root,
@@ -60,6 +68,7 @@ def add_root(
         custody=custody.value,
         disclosure=disclosure.value,
         state=RootState.ONLINE.value,
+        watched_by=watched_by.value,
     )
     if not free:
         raise RootExists(f"{shown(clean)} on {host}", hint="`memoryd roots list` shows it")
@@ -103,6 +112,7 @@ def change_root(
     project_id: ProjectId | None = None,
     custody: Custody | None = None,
     disclosure: RootDisclosure | None = None,
+    person_id: PersonId | None = None,
 ) -> None:
     """Change what is given; what is None stays. Raises: RootNotFound."""
     given = {
@@ -111,6 +121,7 @@ def change_root(
         "project_id": project_id,
         "custody": None if custody is None else custody.value,
         "disclosure": None if disclosure is None else disclosure.value,
+        "person_id": person_id,
     }
     _update(session, root, **{column: value for column, value in given.items() if value is not None})
 
@@ -127,6 +138,23 @@ def set_alias(session: Session, root: WatchRootId, machine: str, path: str | Non
 def set_state(session: Session, root: WatchRootId, state: RootState, reason: str | None = None) -> None:
     """Say whether what the folder shows can be trusted, and why not. Raises: RootNotFound."""
     _update(session, root, state=state.value, state_reason=reason, state_at=datetime.datetime.now(datetime.UTC))
+
+
+def set_rules(
+    session: Session, root: WatchRootId, rules: Sequence[FolderRule], *, makes_projects: bool | None = None
+) -> None:
+    """Say whose the files of a folder are by their paths, first match first; what is recorded stays as it is.
+
+    Raises: RootNotFound.
+    """
+    stored = [dataclasses.asdict(rule) for rule in rules]
+    made: dict[str, object] = {} if makes_projects is None else {"makes_projects": makes_projects}
+    _update(session, root, rules=stored, **made)
+
+
+def note_watching(session: Session, root: WatchRootId, how: Watching | None, why: str | None) -> None:
+    """Note how a folder is watched now; None where it is not. Raises: RootNotFound."""
+    _update(session, root, watching=None if how is None else how.value, watching_why=optional_name(why))
 
 
 def note_scan(session: Session, root: WatchRootId) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, case, cast, delete, func, or_, select, upda
 from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.catalog.facts import Location as LocationFact
-from memoryd.catalog.facts import LocationPastReason, LocationState, RootState
+from memoryd.catalog.facts import FolderRule, LocationPastReason, LocationState, RootState, RootWatcher, Watching
 from memoryd.catalog.facts import WatchRoot as WatchRootFact
 from memoryd.catalog.queries.listed import BIG, BYTES, ID, TEXT, Row, listed
 from memoryd.catalog.tables.places import Location, LocationPast, WatchRoot
@@ -278,4 +278,18 @@ def _root(row: WatchRoot) -> WatchRootFact:
         state_at=row.state_at,
         scanned_at=row.scanned_at,
         retired_at=row.retired_at,
+        rules=tuple(_rule(rule) for rule in row.rules),
+        makes_projects=row.makes_projects,
+        watched_by=RootWatcher(row.watched_by),
+        watching=None if row.watching is None else Watching(row.watching),
+        watching_why=row.watching_why,
+    )
+
+
+def _rule(stored: Mapping[str, object]) -> FolderRule:
+    project, person = stored.get("project"), stored.get("person")
+    return FolderRule(
+        pattern=str(stored["pattern"]),
+        project=None if project is None else str(project),
+        person=None if person is None else str(person),
     )

@@ -12,7 +12,8 @@ from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
 
 class WatchRoot(TenantTable):
     """A folder whose files are remembered. `aliases`: machine -> the folder's path there. `trash`: files may be moved
-    into its trash, which somebody must have switched on."""
+    into its trash, which somebody must have switched on. `rules` are FolderRules in order; `watching` is how it is watched
+    now (events or polling), and why so."""
 
     __tablename__ = "watch_root"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -25,6 +26,11 @@ class WatchRoot(TenantTable):
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     person_rule: Mapped[str | None]
+    rules: Mapped[list[dict[str, object]]] = mapped_column(server_default="[]")
+    makes_projects: Mapped[bool] = mapped_column(server_default="false")
+    watched_by: Mapped[str] = mapped_column(server_default="server")
+    watching: Mapped[str | None]
+    watching_why: Mapped[str | None]
     custody: Mapped[str]
     trash: Mapped[bool] = mapped_column(server_default="false")
     disclosure: Mapped[str]

@@ -1,0 +1,195 @@
+"""How soon a new file is found: pictures written at a steady pace into a watched folder, on an embedded Postgres of its own.
+
+    python benchmarks/latency.py [--rate 20] [--seconds 30] [--json FILE]
+
+The watcher is the real one, over the operating system's events. For each picture the time runs from the close() of its
+writer to the first answer of a search query (a word that only its prompt has, through the query language and its index)
+that names it. A second process writes, so that neither the writing nor its pictures cost the watcher anything but load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from memoryd.access.directory import add_tenant, find_tenant
+from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.embedded_postgres import Cluster
+from memoryd.foundation.migrations import ensure_farm_role, upgrade_schema
+from memoryd.ingest import roots
+from memoryd.ingest.watching import Watcher
+from memoryd.search.finding import find
+from memoryd.search.query_language import parse
+from memoryd.storage.blob_store import BlobStore
+
+P50_TARGET_MS = 150.0
+P95_TARGET_MS = 500.0
+PATIENCE_S = 30.0
+WARM_UP = 20
+"""Pictures that are written first and not counted: connections, caches and plans are made with them."""
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+
+def write_steadily(folder: Path, count: int, rate: float) -> None:
+    """Write pictures one by one, each closed before its time is printed: `number time` a line, by the wall clock."""
+    from ingest import write_picture
+
+    spare = folder.parent / "ready"
+    spare.mkdir()
+    for n in range(count):
+        write_picture(spare / f"{n}.png", 7_000_000 + n, 256)
+    contents = [(spare / f"{n}.png").read_bytes() for n in range(count)]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    chance = random.Random(1)
+    due = time.time()
+    for n, content in enumerate(contents):
+        due += chance.uniform(0.5, 1.5) / rate
+        time.sleep(max(0.0, due - time.time()))
+        place = folder / f"{n % 4}"
+        place.mkdir(exist_ok=True)
+        with (place / f"picture_{n:05}_.png").open("wb") as file:
+            file.write(content)
+        sys.stdout.write(f"{n} {time.time()}\n")
+        sys.stdout.flush()
+
+
+def follow(
+    database: Database, scope: TenantScope, writer: subprocess.Popen[str], count: int
+) -> tuple[list[float], list[float]]:
+    """Return the milliseconds from close to found, and those of the searches themselves."""
+    closed: dict[int, float] = {}
+    found: dict[int, float] = {}
+    asked: list[float] = []
+    assert writer.stdout is not None
+
+    def hear() -> None:
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            number, at = line.split()
+            closed[int(number)] = float(at)
+
+    threading.Thread(target=hear, daemon=True).start()
+    deadline = time.time() + PATIENCE_S
+    while len(found) < count:
+        open_ = [n for n in list(closed) if n not in found]
+        if not open_:
+            time.sleep(0.002)
+            continue
+        for n in open_:
+            began = time.time()
+            with database.tenant_work(scope) as session:
+                hits = find(session, parse(f"seed:{(7_000_000 + n) * 10 + 20}"), None, limit=1).rows
+            asked.append((time.time() - began) * 1000)
+            if hits:
+                found[n] = time.time()
+                deadline = time.time() + PATIENCE_S
+        if time.time() > deadline:
+            raise SystemExit(f"only {len(found)} of {count} were found")
+    return [(found[n] - closed[n]) * 1000 for n in sorted(found) if n >= WARM_UP], asked
+
+
+def figure(name: str, value: float, unit: str, target: float | None = None) -> dict[str, Any]:
+    """Return one figure and whether it holds its target (at most)."""
+    return {
+        "name": name,
+        "value": round(value, 1),
+        "unit": unit,
+        "target": target,
+        "holds": None if target is None else value <= target,
+    }
+
+
+def measure(database: Database, scope: TenantScope, place: Path, rate: float, seconds: float) -> list[dict[str, Any]]:
+    """Watch a folder while it is written to; return the figures."""
+    folder = place / "output"
+    folder.mkdir()
+    count = WARM_UP + int(rate * seconds)
+    with database.tenant_work(scope) as session:
+        roots.ensure_root(session, host=roots.this_host(), path=folder, project_id=None)
+    watcher = Watcher(database, scope, BlobStore(place / "blobs"))
+    thread = threading.Thread(target=watcher.run, name="watcher")
+    writer = subprocess.Popen(
+        [sys.executable, __file__, "--write", str(folder), str(count), str(rate)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    thread.start()
+    time.sleep(3.0)  # the first look at the folder is over, and the folder is listened to
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+    try:
+        spent, asked = follow(database, scope, writer, count)
+    finally:
+        writer.kill()
+        watcher.stop_soon()
+        thread.join()
+    cuts = statistics.quantiles(spent, n=100)
+    return [
+        figure("close to searchable, p50", cuts[49], "ms", P50_TARGET_MS),
+        figure("close to searchable, p95", cuts[94], "ms", P95_TARGET_MS),
+        figure("close to searchable, p99", cuts[98], "ms"),
+        figure("close to searchable, most", max(spent), "ms"),
+        figure("one search, p50", statistics.median(asked), "ms"),
+        figure("files", len(spent), "files"),
+        figure("pace", rate, "files/s"),
+    ]
+
+
+def main() -> int:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=20.0, help="files a second")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--write", nargs=3, metavar=("FOLDER", "COUNT", "RATE"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.write:
+        write_steadily(Path(asked.write[0]), int(asked.write[1]), float(asked.write[2]))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="memoryd-bench-") as temporary:
+        place = Path(temporary)
+        cluster = Cluster(place / "home")
+        cluster.ensure_running()
+        try:
+            ensure_farm_role(cluster.owner_url())
+            upgrade_schema(cluster.owner_url(), line="farm", schema="farm", role="memoryd_farm")
+            add_tenant(cluster.owner_url(), "default", "Default")
+            database = Database(cluster.server_url())
+            with database.farm_work() as session:
+                scope = find_tenant(session, "default")
+            figures = measure(database, scope, place, asked.rate, asked.seconds)
+            database.close()
+        finally:
+            cluster.destroy()
+    for one in figures:
+        held = "holds" if one["holds"] else "MISSED"
+        told = "" if one["target"] is None else f"  target at most {one['target']:g}: {held}"
+        print(f"{one['name']:40} {one['value']:12,.1f} {one['unit']}{told}")
+    if asked.json:
+        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        asked.json.write_text(
+            json.dumps({"benchmark": "latency", "machine": machine, "figures": figures}, indent=2) + "\n"
+        )
+    return 0 if all(one["holds"] is not False for one in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
