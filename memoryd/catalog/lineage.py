@@ -9,7 +9,7 @@ from uuid import UUID
 from memoryd.access.facts import Sees
 from memoryd.catalog.asset_view import Relative
 from memoryd.catalog.queries import lineage as queries
-from memoryd.catalog.queries import showing
+from memoryd.catalog.queries import lineage_declared, showing
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId
 
@@ -25,6 +25,9 @@ EDGES_ABOVE_LIMIT = 100_000
 VIA_INPUT = "input"
 """The parent's content was an input file of the run that made the child."""
 
+SOURCE_READ = "read"
+"""Nobody had to say it: files or jobs do."""
+
 
 def add_edges(session: Session, edges: set[tuple[UUID, UUID]], via: str = VIA_INPUT) -> set[tuple[UUID, UUID]]:
     """Record (child, parent) edges between lines; return those refused, each of which would have closed a cycle.
@@ -34,7 +37,11 @@ def add_edges(session: Session, edges: set[tuple[UUID, UUID]], via: str = VIA_IN
     if not edges:
         return set()
     queries.lock_lineage(session)
-    new = edges - queries.list_known_edges(session, edges)
+    known = queries.list_known_edges(session, edges)
+    # An edge that is known in another way closes no new circle, and stands in each way by itself.
+    if again := {(child, parent) for child, parent, _ in known if (child, parent, via) not in known}:
+        queries.insert_edges(session, sorted(again), via)
+    new = edges - {(child, parent) for child, parent, _ in known}
     if not new:
         return set()
     parents = {parent for _, parent in new}
@@ -99,12 +106,32 @@ def _relatives(session: Session, asset_id: AssetId, sees: Sees, *, upwards: bool
     root = showing.find_root_of(session, asset_id)
     if root is None:
         return []
-    rows = queries.list_relatives(session, root, upwards=upwards, depth=min(depth, DEPTH_LIMIT), limit=RELATIVES_LIMIT)
+    rows = queries.list_relatives(
+        session, root, sees, upwards=upwards, depth=min(depth, DEPTH_LIMIT), limit=RELATIVES_LIMIT
+    )
+    sources = (
+        _sources(session, {line for line, *_ in rows}, sees) if any(via != VIA_INPUT for *_, via, _ in rows) else {}
+    )
     faces = showing.list_faces(session, {line for line, *_ in rows}, sees)
     # A line that the caller may not see is left out, and with it what lies only beyond it.
     shown, reached = [], {root}
     for line, neighbour, via, distance in rows:
         if line in faces and neighbour in reached:
             reached.add(line)
-            shown.append(Relative(face=faces[line], near_root_id=AssetId(neighbour), via=via, distance=distance))
+            edge = (line, neighbour, via) if upwards is False else (neighbour, line, via)
+            shown.append(
+                Relative(
+                    face=faces[line],
+                    near_root_id=AssetId(neighbour),
+                    via=via,
+                    distance=distance,
+                    source=sources.get(edge, SOURCE_READ),
+                )
+            )
     return shown
+
+
+def _sources(session: Session, roots: set[UUID], sees: Sees) -> dict[tuple[UUID, UUID, str], str]:
+    """Return who says so of declared edges, by (child, parent, way)."""
+    rows = lineage_declared.list_declared(session, roots, sees)
+    return {(row.child_root, row.parent_root, row.via): row.source for row in rows}

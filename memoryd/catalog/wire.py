@@ -52,6 +52,7 @@ class RelativeShape(Shape):
     near_root_id: UUID
     via: str
     distance: int
+    source: str
 
 
 class PlaceShape(Shape):

@@ -24,6 +24,8 @@ from memoryd.workflows.samplers import find_samplers
 from memoryd.workflows.tracing import execution_order, saving_outputs
 
 STAND_IN_NAME = "memoryd stand-in engine"
+DECLARED_NAME = "a generator that a person named"
+"""What executed a run that is only declared: which program it was is that person's word, and not repeated as a fact."""
 
 
 def evidence_in_file(path: Path, *, name: str | None = None) -> Evidence:
@@ -85,7 +87,8 @@ def with_memory(in_file: Evidence, view: AssetView, source_types: Mapping[bytes,
     `source_types` tells how input pictures were made, by SHA-256, where that is known.
     """
     run = best_run(view)
-    if run is None:
+    if run is None or (run.origin is GenerationOrigin.DECLARED and in_file.parameters is not None):
+        # What a person declares never stands in for, or beside, what the file itself says (INV-3).
         evidence = in_file
     elif in_file.parameters is None:
         evidence = _evidence_of_run(run)
@@ -97,7 +100,7 @@ def with_memory(in_file: Evidence, view: AssetView, source_types: Mapping[bytes,
             dataclasses.replace(use, source_type=source_types.get(use.sha256) if use.sha256 else None)
             for use in evidence.inputs
         ),
-        engine=_engine_of(view, evidence.engine),
+        engine=evidence.engine if evidence.declared else _engine_of(view, evidence.engine),
         made_at=_made_at(view, run),
         reviewed=any(
             noted.approval is not None and noted.approval.state == "approved" and noted.approval.of_this
@@ -107,9 +110,14 @@ def with_memory(in_file: Evidence, view: AssetView, source_types: Mapping[bytes,
 
 
 def best_run(view: AssetView) -> GenerationView | None:
-    """Return the run that tells most of how an asset was made: one of ours before one that was found in a file."""
-    runs = sorted(view.generations, key=lambda run: (run.origin is not GenerationOrigin.JOB, str(run.id)))
-    return runs[0] if runs else None
+    """Return the run that tells most of how an asset was made: one of ours, else one found in a file, else the newest
+    that a person declared."""
+    said = [run for run in view.generations if run.origin is GenerationOrigin.DECLARED]
+    runs = sorted(
+        (run for run in view.generations if run.origin is not GenerationOrigin.DECLARED),
+        key=lambda run: (run.origin is not GenerationOrigin.JOB, str(run.id)),
+    )
+    return runs[0] if runs else max(said, key=lambda run: run.run_key, default=None)
 
 
 def _outputs_agree(graph: Graph) -> bool:
@@ -208,4 +216,6 @@ def _evidence_of_run(run: GenerationView) -> Evidence:
         recipe=RECIPE if run.exact else None,
         exact=run.exact,
         agreed=run.certain,
+        declared=run.origin is GenerationOrigin.DECLARED,
+        engine=EngineEvidence(name=DECLARED_NAME) if run.origin is GenerationOrigin.DECLARED else EngineEvidence(),
     )

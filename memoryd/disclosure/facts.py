@@ -87,6 +87,7 @@ class Evidence:
     `recipe`. `agreed` is False where the file may be one of several outputs that were made in different ways.
     `model_free` tells whether every node that took part is known to use no model (None: cannot tell).
     `made_at` is set only where a job or the file's own metadata says so. `reviewed`: a person approved this picture.
+    `declared`: nothing but a person's word tells of the making.
     """
 
     parameters: Parameters | None
@@ -101,6 +102,7 @@ class Evidence:
     model_free: bool | None = None
     made_at: datetime.datetime | None = None
     reviewed: bool = False
+    declared: bool = False
 
 
 class Deed(enum.StrEnum):

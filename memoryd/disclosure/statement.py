@@ -3,6 +3,7 @@
     evidence                                       statement
     no graph                                       undecided
     sampler, from text alone                       created, trainedAlgorithmicMedia
+    a person's declaration alone, that it is       created, trainedAlgorithmicMedia, and that it is only declared
     sampler that continued a picture               that picture opened, then edited, compositeWithTrainedAlgorithmicMedia
     sampler, and a picture pasted past it          created, compositeWithTrainedAlgorithmicMedia, the picture placed
     sampler, painted by the stand-in               created or edited, algorithmicMedia: no trained model was there
@@ -69,6 +70,8 @@ def _generated(evidence: Evidence, parameters: Parameters) -> Statement | Undeci
             reasons=("painted by the stand-in engine, by a rule: no trained model was there",),
         )
     sampled = "a sampler stands among what this picture depends on"
+    if evidence.declared:
+        sampled = "a person declares that a trained model made it; nothing in the file says so"
     if continued:
         return Statement(
             source_type=SourceType.COMPOSITE_TRAINED,

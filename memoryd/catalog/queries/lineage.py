@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Integer, column, func, literal, select, text
+from sqlalchemy import ColumnElement, Integer, column, exists, func, literal, or_, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
+from memoryd.access.facts import Sees
 from memoryd.catalog.queries.listed import ID, TEXT, listed
 from memoryd.catalog.tables.content import Lineage
+from memoryd.catalog.tables.decided import DeclaredParent
 from memoryd.foundation.database import Session
 
 
@@ -18,15 +20,15 @@ def lock_lineage(session: Session) -> None:
     session.execute(text("select pg_advisory_xact_lock(hashtext('memoryd.lineage'), hashtext(current_schema()))"))
 
 
-def list_known_edges(session: Session, edges: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
-    """Return those of the (child, parent) edges that are recorded."""
+def list_known_edges(session: Session, edges: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID, str]]:
+    """Return those of the (child, parent) edges that are recorded, with each way."""
     asked = listed([{"child": child, "parent": parent} for child, parent in edges], {"child": ID, "parent": ID})
     rows = session.execute(
-        select(Lineage.child_root, Lineage.parent_root).join(
+        select(Lineage.child_root, Lineage.parent_root, Lineage.via).join(
             asked, (asked.c.child == Lineage.child_root) & (asked.c.parent == Lineage.parent_root)
         )
     )
-    return {(child, parent) for child, parent in rows}
+    return {(child, parent, via) for child, parent, via in rows}
 
 
 def list_having_children(session: Session, roots: Collection[UUID]) -> set[UUID]:
@@ -63,22 +65,35 @@ def insert_edges(session: Session, edges: Sequence[tuple[UUID, UUID]], via: str)
     )
 
 
+def _shown(sees: Sees) -> ColumnElement[bool]:
+    if sees is None:
+        return true()
+    said = exists().where(
+        DeclaredParent.child_root == Lineage.child_root,
+        DeclaredParent.parent_root == Lineage.parent_root,
+        DeclaredParent.via == Lineage.via,
+    )
+    return or_(~said, said.where(DeclaredParent.project_id.in_(sees)))
+
+
 def list_relatives(
-    session: Session, root: UUID, *, upwards: bool, depth: int, limit: int
+    session: Session, root: UUID, sees: Sees, *, upwards: bool, depth: int, limit: int
 ) -> list[tuple[UUID, UUID, str, int]]:
     """Return (line, its neighbour nearer to `root`, via, distance) of ancestors or descendants, nearest first.
 
     Distances up to `depth`, at most `limit` rows. A line on several paths comes once per neighbour, at its shortest.
+    What only people of projects that the caller does not see declared is not walked.
     """
+    shown = _shown(sees)
     near, far = (Lineage.child_root, Lineage.parent_root) if upwards else (Lineage.parent_root, Lineage.child_root)
     first = select(
         far.label("line"), near.label("neighbour"), Lineage.via.label("via"), literal(1, Integer).label("distance")
-    ).where(near == root)
+    ).where(near == root, shown)
     walk = first.cte("walk", recursive=True)
     walk = walk.union(
         select(far, near, Lineage.via, walk.c.distance + 1)
         .join(walk, walk.c.line == near)
-        .where(walk.c.distance < depth)
+        .where(walk.c.distance < depth, shown)
     )
     nearest = func.min(walk.c.distance).label("distance")
     rows = session.execute(

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, cast, delete, exists, func, litera
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR, insert
 
 from memoryd.catalog.facts import GenerationOrigin, LocationState
+from memoryd.catalog.queries.attesting import declared_words
 from memoryd.catalog.queries.listed import BIG, BYTES, FLAG, ID, INT, MOMENT, TEXT, Row, copy_rows, listed
 from memoryd.catalog.run_matching import KnownRun
 from memoryd.catalog.succession import KnownAsset
@@ -316,7 +317,11 @@ def write_words(session: Session, rows: Sequence[Row]) -> None:
     session.execute(
         written.on_conflict_do_update(
             index_elements=[AssetText.asset_id],
-            set_={"words": written.excluded.words, "recipe": written.excluded.recipe},
+            # What people declared of an asset is not in its file: it stays where the file is read again.
+            set_={
+                "words": written.excluded.words.op("||")(declared_words(AssetText.asset_id)),
+                "recipe": written.excluded.recipe,
+            },
         )
     )
 

@@ -14,7 +14,8 @@ from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
 class Attestation(TenantTable):
     """What a person declares of how an asset was made. `generation_id` is the run that says the same to every reader.
 
-    `words` are those that the asset is found by because of it. Withdrawn ones stay.
+    `words` are those that the asset is found by because of it, `added` those of them that it had not been found by.
+    Withdrawn ones stay.
     """
 
     __tablename__ = "attestation"
@@ -23,6 +24,7 @@ class Attestation(TenantTable):
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
     generation_id: Mapped[UUID] = mapped_column(ForeignKey("generation.id"))
     made_by: Mapped[str]
+    generated: Mapped[bool]
     tool_version: Mapped[str | None]
     prompt: Mapped[str | None]
     negative: Mapped[str | None]
@@ -32,6 +34,7 @@ class Attestation(TenantTable):
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     words: Mapped[str] = mapped_column(TSVECTOR)
+    added: Mapped[str] = mapped_column(TSVECTOR)
     at: Mapped[RecordedNow]
     withdrawn_at: Mapped[datetime.datetime | None]
     withdrawn_by: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))

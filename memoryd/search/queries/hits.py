@@ -7,14 +7,21 @@ from collections.abc import Collection
 from typing import Any as AnyType
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from memoryd.access.facts import Sees
 from memoryd.access.tables import Project
+from memoryd.catalog.facts import GenerationOrigin
 from memoryd.catalog.tables.attached import Approval, AssetTag, Rating, Tag
 from memoryd.catalog.tables.content import AssetMark, AssetProject, AssetText
-from memoryd.catalog.tables.runs import GenerationModel, GenerationOutput, GenerationPrompt, GenerationSampler
+from memoryd.catalog.tables.runs import (
+    Generation,
+    GenerationModel,
+    GenerationOutput,
+    GenerationPrompt,
+    GenerationSampler,
+)
 from memoryd.foundation.database import Session
 
 
@@ -99,12 +106,21 @@ def list_details(session: Session, assets: Collection[UUID], sees: Sees) -> dict
                 GenerationOutput,
                 and_(GenerationOutput.generation_id == table.generation_id, GenerationOutput.node == table.output_node),
             )
-            .where(GenerationOutput.asset_id == AssetText.asset_id, where)
+            .where(GenerationOutput.asset_id == AssetText.asset_id, where, not_foreign)
             .order_by(*order)
             .limit(1)
             .scalar_subquery()
         )
 
+    # What another project declared of the same bytes is its own (INV-6); a declaration follows what files and jobs say.
+    declared = exists().where(
+        Generation.id == GenerationOutput.generation_id, Generation.origin == GenerationOrigin.DECLARED.value
+    )
+    not_foreign = (
+        true()
+        if sees is None
+        else ~declared.where(Generation.project_id.is_distinct_from(None)).where(Generation.project_id.not_in(sees))
+    )
     prompt = first_fact(
         func.left(GenerationPrompt.text, 400),
         GenerationPrompt,
@@ -129,7 +145,7 @@ def list_details(session: Session, assets: Collection[UUID], sees: Sees) -> dict
                 GenerationOutput.node == GenerationModel.output_node,
             ),
         )
-        .where(GenerationOutput.asset_id == AssetText.asset_id)
+        .where(GenerationOutput.asset_id == AssetText.asset_id, not_foreign)
         .scalar_subquery()
     )
     projects = (
