@@ -166,5 +166,5 @@ def _generation(
         parameters=parameters,
         project_id=folder.project_id,
         person_id=folder.person_id,
-        attribution_source="folder" if folder.project_id or folder.person_id else None,
+        attribution_source=folder.attribution_source,
     )

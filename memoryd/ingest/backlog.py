@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from memoryd.access.facts import Caller
+from memoryd.catalog.facts import WatchRoot
 from memoryd.foundation.database import Database, DatabaseDown, TenantScope
 from memoryd.foundation.errors import NotAcceptable, Unavailable
 from memoryd.foundation.ids import PersonId, ProjectId
 from memoryd.ingest import queries, roots
+from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.changes import compare
 from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded, RootHealth, Seen
 from memoryd.ingest.keeping import Space, keep, space
@@ -110,7 +112,8 @@ class Progress:
 class Wish:
     """How files are to be taken in: `paths` on this machine, for whom, and who holds the bytes.
 
-    Where no project is named, files of a watched folder belong to the folder's, others to `otherwise`.
+    Where no project is named, files of a watched folder belong to the folder's, others to `otherwise`. `dry`: nothing will
+    be taken in, and so nothing is made for it.
     """
 
     paths: tuple[Path, ...]
@@ -118,6 +121,7 @@ class Wish:
     otherwise: ProjectId | None = None
     person_id: PersonId | None = None
     custody: Custody = Custody.REFERENCE
+    dry: bool = False
 
 
 def plan(database: Database, scope: TenantScope, store: BlobStore, wish: Wish) -> Plan:
@@ -195,27 +199,37 @@ def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> 
         root = roots.root_containing(session, roots.this_host(), real)
     if real.is_dir():
         if root is not None:
-            folder = _wished(roots.folder_of(root), wish)
             below = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
             looked = survey(database, scope, root, below=below, again=True)
             if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
                 raise FolderOffline(
                     f"{root.shown_path}: {looked.health.value}", hint="`memoryd roots list` says what is wrong"
                 )
-            return looked.seen, _as_portion(folder, looked.read)
+            return looked.seen, _as_portion(_rooted(database, scope, root, looked.read, wish), looked.read)
         folder = _wished(Folder(path=real), wish)
         return _unknown_in(database, scope, folder)
-    folder = _wished(roots.folder_of(root) if root is not None else Folder(path=real.parent), wish)
+    folder = _wished(Folder(path=real.parent), wish)
+    if root is not None:
+        place = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
+        folder = _rooted(database, scope, root, [place], wish)
     there = look_at(folder, [real])
     return 1, _as_portion(folder, there, named=True)
+
+
+def _rooted(database: Database, scope: TenantScope, root: WatchRoot, places: Iterable[bytes], wish: Wish) -> Folder:
+    planned = dataclasses.replace(root, makes_projects=False) if wish.dry else root
+    with database.tenant_work(scope) as session:
+        return _wished(folder_for(session, planned, places), wish)
 
 
 def _wished(folder: Folder, wish: Wish) -> Folder:
     return dataclasses.replace(
         folder,
         project_id=wish.project_id or folder.project_id or wish.otherwise,
-        person_id=wish.person_id or folder.person_id,
+        person_id=folder.person_id or wish.person_id,
         custody=Custody.KEEP if wish.custody is Custody.KEEP else folder.custody,
+        # What a person says now counts more than a rule that was laid down before.
+        rules=() if wish.project_id else folder.rules,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +62,8 @@ def start_ingest(request: IngestRequest, caller: IngesterCaller, office: Office)
 @router.post("/ingests/plan")
 def plan_ingest(request: IngestRequest, caller: IngesterCaller, office: Office) -> PlanShape:
     """What taking them in would mean: files, bytes, and the space that keeping takes. Nothing is read."""
-    return PlanShape.of(plan(office.database, caller.tenant, _store(office), _wish(request, caller, office)))
+    wish = dataclasses.replace(_wish(request, caller, office), dry=True)
+    return PlanShape.of(plan(office.database, caller.tenant, _store(office), wish))
 
 
 @router.get("/ingests/{run_id}")

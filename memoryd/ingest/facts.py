@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from memoryd.catalog.facts import AssetRecord, Custody, LocationRecord, RecordedAsset
+from memoryd.catalog.facts import AssetRecord, Custody, FolderRule, LocationRecord, RecordedAsset
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, QuarantineId, WatchRootId
+from memoryd.ingest.folder_rules import attribute
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
 
 BATCH_LIMIT = 500
@@ -93,7 +94,9 @@ class Seen:
 class Folder:
     """A folder whose files are taken in, and how: nothing outside `path` is opened.
 
-    Without `root_id` it is no watched root, and the locations of its files are absolute paths.
+    Without `root_id` it is no watched root, and the locations of its files are absolute paths. `rules` say whose single
+    files are, by names that `projects` and `people` resolve (names without an id do not exist); `rule` is the pattern that
+    decided, and `findings` what it named in vain, in what `for_path` returns.
     """
 
     path: Path
@@ -101,6 +104,39 @@ class Folder:
     project_id: ProjectId | None = None
     person_id: PersonId | None = None
     custody: Custody = Custody.REFERENCE
+    rules: tuple[FolderRule, ...] = ()
+    projects: Mapping[str, ProjectId] = dataclasses.field(default_factory=dict, hash=False)
+    people: Mapping[str, PersonId] = dataclasses.field(default_factory=dict, hash=False)
+    rule: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def attribution_source(self) -> str | None:
+        """Who says whose its files are: `folder-rule`, `folder` (the root's default), or nobody."""
+        if self.rule is not None:
+            return "folder-rule"
+        return "folder" if self.project_id or self.person_id else None
+
+    def for_path(self, place: bytes) -> Folder:
+        """Return how the file at `place` (its path below the root) is taken in: as the first matching rule says."""
+        told = attribute(self.rules, place)
+        if told is None:
+            return self
+        project = None if told.project is None else self.projects.get(told.project)
+        person = None if told.person is None else self.people.get(told.person)
+        findings = tuple(
+            Finding(code=f"no-such-{what}", detail=f"{name!r} by the folder rule {told.rule}", where=name)
+            for what, name, found in (("project", told.project, project), ("person", told.person, person))
+            if name is not None and found is None
+        )
+        return dataclasses.replace(
+            self,
+            project_id=project or self.project_id,
+            person_id=person or self.person_id,
+            rules=(),
+            rule=told.rule if project or person else None,
+            findings=findings,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

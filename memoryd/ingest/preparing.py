@@ -87,6 +87,7 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, watch: Stopwat
         before = opened.stat
         changed_at = max(before.st_mtime, before.st_ctime)
         location = _location(folder, path, before)
+        folder = folder.for_path(_place(folder, path))
         base = PreparedFile(
             path=path,
             place=_place(folder, path),
@@ -110,7 +111,7 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, watch: Stopwat
             made_source=MadeSource.FILE_TIME,
             location=location,
             filename=shown_path(name),
-            findings=findings,
+            findings=(*findings, *folder.findings),
         )
         return _understand(base, content, body, folder, named or is_taken(name), changed_at, now, watch)
 

@@ -44,6 +44,7 @@ def put(session: Session, folder: Folder, files: Sequence[PreparedFile], now: da
     for place, file in refused.items():
         assert file.reason is not None
         where = file.location
+        whose = folder.for_path(place[1])
         rows.append(
             {
                 "id": new_id(),
@@ -56,8 +57,8 @@ def put(session: Session, folder: Folder, files: Sequence[PreparedFile], now: da
                 "reason": file.reason.value,
                 "detail": file.detail,
                 "next_try_at": next_try(tried.get(place, 0) + 1, now),
-                "project_id": folder.project_id,
-                "person_id": folder.person_id,
+                "project_id": whose.project_id,
+                "person_id": whose.person_id,
                 "custody": folder.custody.value,
             }
         )

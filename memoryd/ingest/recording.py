@@ -58,7 +58,10 @@ def record(session: Session, prepared: Prepared, *, scope: TenantScope, caller: 
         merkle_root=merkle_root(asset.sha256 for asset in assets),
     )
     if outcome.new or outcome.quarantined:
-        _tell(session, outcome, caller, project_id=prepared.folder.project_id, subject=_subject(prepared))
+        # An announcement of several projects' pictures is for those who see them all.
+        whose = {asset.project_id for asset in assets} or {prepared.folder.project_id}
+        project_id = next(iter(whose)) if len(whose) == 1 else None
+        _tell(session, outcome, caller, project_id=project_id, subject=_subject(prepared))
     _add_chores(session, scope, recorded, assets)
     return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from memoryd.catalog import roots as catalog_roots
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import WatchRootId
 from memoryd.ingest import quarantine, roots
+from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.backlog import give_up_waiting
 from memoryd.ingest.facts import Folder, QuarantinedFile, Recorded, RootHealth
 from memoryd.ingest.keeping import keep
@@ -51,10 +53,8 @@ def try_again(
 
 
 def _folder_of(database: Database, scope: TenantScope, root_id: WatchRootId | None, file: QuarantinedFile) -> Folder:
-    path = Path(os.fsdecode(file.place)).parent
+    folder = Folder(path=Path(os.fsdecode(file.place)).parent)
     if root_id is not None:
         with database.tenant_work(scope) as session:
-            path = roots.folder_path(catalog_roots.show_root(session, root_id))
-    return Folder(
-        path=path, root_id=root_id, project_id=file.project_id, person_id=file.person_id, custody=file.custody
-    )
+            folder = folder_for(session, catalog_roots.show_root(session, root_id), [file.place])
+    return dataclasses.replace(folder, project_id=file.project_id, person_id=file.person_id, custody=file.custody)
