@@ -140,14 +140,14 @@ def shape_of(picture: Image.Image) -> PictureShape:
         width=picture.width,
         height=picture.height,
         frames=int(getattr(picture, "n_frames", 1)),
-        mode=f"{picture.mode};16" if _bits_16(picture) else picture.mode,
+        mode=f"{picture.mode};16" if has_16_bits(picture) else picture.mode,
     )
 
 
 def read_frames(picture: Image.Image) -> Iterator[Frame]:
     """Yield a picture's frames exactly, in their order. Raises: ImageInexact where decoding would lose bits."""
     frames = int(getattr(picture, "n_frames", 1))
-    if _bits_16(picture):
+    if has_16_bits(picture):
         if picture.format != "PNG" or frames > 1:
             raise ImageInexact(
                 f"{picture.format} with 16 bits a sample and {frames} frames would be reduced to 8 bits",
@@ -158,7 +158,7 @@ def read_frames(picture: Image.Image) -> Iterator[Frame]:
     for index in range(frames):
         if frames > 1:
             picture.seek(index)
-        yield _plain_frame(picture)
+        yield loaded_frame(picture)
 
 
 def _opened(source: Source, stack: contextlib.ExitStack) -> BinaryIO:
@@ -190,7 +190,7 @@ def _raw_mode(picture: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _bits_16(picture: Image.Image) -> bool:
+def has_16_bits(picture: Image.Image) -> bool:
     """Whether samples have 16 bits, and Pillow would take 8 of them (it keeps all of a single grey channel)."""
     return ";16" in _raw_mode(picture) and not picture.mode.startswith("I")
 
@@ -231,7 +231,8 @@ def _samples_as(picture: Image.Image, tiles: list[Any], mode: str, raw_mode: str
     return np.asarray(picture)
 
 
-def _plain_frame(picture: Image.Image) -> Frame:
+def loaded_frame(picture: Image.Image) -> Frame:
+    """Return the present frame of a picture that has no colour of 16 bits."""
     picture.load()
     mode = picture.mode
     if mode.startswith("I;16"):

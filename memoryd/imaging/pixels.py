@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from memoryd.foundation.canonical_json import Json
-from memoryd.imaging.decoding import Frame, Source, opened_picture, read_frames, shape_of
+from memoryd.imaging.decoding import Frame, PictureShape, Source, loaded_frame, opened_picture, read_frames, shape_of
 
 PIXEL_RECIPE = "v1"
 """SHA-256 over one line `memoryd pixels v1`, one line `<width>x<height> <frames>`, and each frame: a line with its kind
@@ -22,6 +23,7 @@ and its samples by row, big-endian. Where pixels depend on the decoder, its name
 _ROWS_AT_ONCE = 256
 _FULL_SCALE = {"rgba8": 255.0, "cmyk8": 255.0, "lab8": 255.0, "rgba16": 65535.0, "int32": 65535.0, "float32": 1.0}
 _ALPHA = 3
+_NOT_RGBA8 = ("CMYK", "LAB", "I", "F")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +74,47 @@ def pixel_digest(source: Source) -> PixelDigest:
     Raises: ImageUnreadable, ImageInexact, ImageTooLarge, OSError.
     """
     with opened_picture(source) as picture:
-        shape = shape_of(picture)
-        digest = hashlib.sha256(f"memoryd pixels v1\n{shape.width}x{shape.height} {shape.frames}\n".encode("ascii"))
+        taking = PixelDigesting(shape_of(picture))
         for frame in read_frames(picture):
-            digest.update(f"{frame.kind}\n".encode("ascii"))
-            for rows in _blocks(frame.samples):
-                digest.update(_big_endian(rows).tobytes())
-    return PixelDigest(
-        recipe=PIXEL_RECIPE if shape.decoder is None else f"{PIXEL_RECIPE}+{shape.decoder}",
-        digest=digest.digest(),
-        width=shape.width,
-        height=shape.height,
-        mode=shape.mode,
-        frames=shape.frames,
-    )
+            taking.add(frame)
+    return taking.digest()
+
+
+class PixelDigesting:
+    """A digest being taken, frame by frame, for whoever needs the decoded frames for more than this."""
+
+    def __init__(self, shape: PictureShape) -> None:
+        """Nothing is added yet."""
+        self._shape = shape
+        self._hash = hashlib.sha256(f"memoryd pixels v1\n{shape.width}x{shape.height} {shape.frames}\n".encode("ascii"))
+
+    def add(self, frame: Frame) -> None:
+        """Add the next frame as `read_frames` gives it."""
+        self._hash.update(f"{frame.kind}\n".encode("ascii"))
+        for rows in _blocks(frame.samples):
+            self._hash.update(_big_endian(rows).data)
+
+    def add_loaded(self, picture: Image.Image) -> None:
+        """Add a loaded frame as `loaded_frame` gives it; one of 8 bits is not held a second time as a whole."""
+        if picture.mode in _NOT_RGBA8 or picture.mode.startswith("I;16"):
+            self.add(loaded_frame(picture))
+            return
+        self._hash.update(b"rgba8\n")
+        for top in range(0, picture.height, _ROWS_AT_ONCE):
+            rows = picture.crop((0, top, picture.width, min(top + _ROWS_AT_ONCE, picture.height)))
+            self._hash.update(rows.convert("RGBA").tobytes())
+
+    def digest(self) -> PixelDigest:
+        """Return the digest of what was added."""
+        shape = self._shape
+        return PixelDigest(
+            recipe=PIXEL_RECIPE if shape.decoder is None else f"{PIXEL_RECIPE}+{shape.decoder}",
+            digest=self._hash.digest(),
+            width=shape.width,
+            height=shape.height,
+            mode=shape.mode,
+            frames=shape.frames,
+        )
 
 
 def compare_pixels(a: Source, b: Source) -> PixelDifference:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
+from collections.abc import Sequence
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from memoryd.foundation.errors import NotAcceptable
+from memoryd.imaging.colour import in_8_bits, in_srgb
 from memoryd.imaging.decoding import Source, opened_picture
+from memoryd.imaging.derived import SmallPicture
+from memoryd.imaging.recipes import VERSIONS, Part
 
-THUMBNAIL_RECIPE = "v1"
-"""First frame, upright, sRGB, scaled down by Lanczos so that it fits a square, WebP at quality 80."""
+THUMBNAIL_RECIPE = f"v{VERSIONS[Part.THUMBNAIL]}"
+"""First frame, upright, sRGB, scaled down by Lanczos so that it fits a square, the smaller from the larger, WebP."""
 THUMBNAIL_MEDIA_TYPE = "image/webp"
+THUMBNAIL_SIZES = (256, 1024)
+"""Longest edges in pixels: for a grid, and for looking at one."""
 THUMBNAIL_SIZE_LIMIT = 2_048
 """Pixels of the longer edge that may be asked for."""
 
 _QUALITY = 80
-_PROFILE_LIMIT = 4 * 1024**2
-"""Bytes of a colour profile that is applied; real ones are below 3 MB."""
-_RENDERING_INTENT = ImageCms.Intent.PERCEPTUAL
+_EFFORT = 0
+"""WebP's method. 4 makes a file 8 % smaller in four times the time: 80 instead of 20 ms at 1024 x 1024."""
+_GAP = 2.0
+"""Reduced by a box first, to twice the size that Lanczos then makes: a third of the time, no difference to be seen."""
 
 
 class BadThumbnailSize(NotAcceptable):
@@ -38,43 +43,48 @@ def thumbnail(source: Source, size: int) -> bytes:
         # A JPEG can be decoded at an eighth of its size; twice what is needed keeps the scaling good.
         picture.draft(None, (2 * size, 2 * size))
         picture.load()
-        small = _to_8_bits(picture)
-        profile = picture.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(small)
-        upright.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        shown = _in_srgb(upright, profile)
-    if shown.mode not in ("RGB", "RGBA"):
-        shown = shown.convert("RGBA" if "A" in shown.getbands() or "transparency" in shown.info else "RGB")
-    out = io.BytesIO()
-    # A fresh picture: what Pillow would carry over (EXIF, XMP, the profile) may hold a prompt.
-    Image.fromarray(np.asarray(shown)).save(out, "WEBP", quality=_QUALITY, method=4)
-    return out.getvalue()
+        [small] = small_pictures(picture, (size,))
+    return small.content
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        samples = np.nan_to_num(np.asarray(picture).astype(np.float64))
-        top = 1.0 if picture.mode == "F" else 65535.0
-        eight = Image.fromarray((np.clip(samples / top, 0.0, 1.0) * 255.0).round().astype(np.uint8))
-        eight.info = {name: value for name, value in picture.info.items() if name == "exif"}
-        return eight
-    if picture.mode in ("P", "PA", "1", "LA", "La", "RGBa"):
-        transparent = "transparency" in picture.info or picture.mode in ("PA", "LA", "La", "RGBa")
-        return picture.convert("RGBA" if transparent else "RGB")
-    return picture
-
-
-def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
-    """Return the picture in sRGB where its profile can be read; a broken profile is none."""
-    if isinstance(profile, bytes) and len(profile) <= _PROFILE_LIMIT and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
-            converted = ImageCms.profileToProfile(
-                picture,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                renderingIntent=_RENDERING_INTENT,
-                outputMode="RGBA" if picture.mode == "RGBA" else "RGB",
+def small_pictures(
+    picture: Image.Image, sizes: Sequence[int] = THUMBNAIL_SIZES, recipe: str = THUMBNAIL_RECIPE
+) -> tuple[SmallPicture, ...]:
+    """Return a loaded picture in these sizes, smallest first. The picture itself is left as it is."""
+    profile = picture.info.get("icc_profile")
+    small = fitting(in_8_bits(picture), max(sizes))
+    # Colours are converted when few pixels are left.
+    small = in_srgb(ImageOps.exif_transpose(small), profile)
+    made: list[SmallPicture] = []
+    for size in sorted(sizes, reverse=True):
+        small = fitting(small, size)
+        made.append(
+            SmallPicture(
+                recipe=recipe,
+                size=size,
+                content=as_webp(small),
+                media_type=THUMBNAIL_MEDIA_TYPE,
+                width=small.width,
+                height=small.height,
             )
-            if converted is not None:
-                return converted
-    return picture
+        )
+    return tuple(reversed(made))
+
+
+def fitting(picture: Image.Image, size: int) -> Image.Image:
+    """Return a picture that fits a square of `size` pixels: itself where it does already."""
+    longest = max(picture.size)
+    if longest <= size:
+        return picture
+    wanted = (max(1, round(picture.width * size / longest)), max(1, round(picture.height * size / longest)))
+    return picture.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=_GAP)
+
+
+def as_webp(picture: Image.Image) -> bytes:
+    """Return an RGB or RGBA picture as WebP, with nothing but its pixels."""
+    bare = picture.copy() if picture.info else picture
+    # What Pillow would carry over (EXIF, XMP, the profile) may hold a prompt.
+    bare.info = {}
+    out = io.BytesIO()
+    bare.save(out, "WEBP", quality=_QUALITY, method=_EFFORT, exif=b"", icc_profile=b"", xmp=b"")
+    return out.getvalue()
