@@ -6,15 +6,25 @@ One function for recording and for `memoryd extract`, so that what is shown is w
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import re
 
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.findings import Finding
-from memoryd.plugin_api.facts import Reading
-from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedGraph
+from memoryd.ingest.merging import believed, merged, parameters_of
+from memoryd.plugin_api.dialects import understand_texts
+from memoryd.plugin_api.facts import FileTexts, Reading, Recipe
+from memoryd.plugin_api.texts import graph_text
+from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedGraph, Source
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.parameters import read_parameters
 from memoryd.workflows.preparing import prepare_graph
+
+_GRAPH_KEYS = frozenset(("prompt", "workflow"))
+
+_JOB_IN_NAME = re.compile(r"_[0-9a-f]{8}-[0-9a-f]{4}-", re.IGNORECASE)
+"""What the name of a file from Midjourney has in it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,10 @@ class Understood:
     parameters: Parameters | None
     read: ReadGraph
     ai_generated: bool | None = None
+    made_at: datetime.datetime | None = None
+    """When it was made, as its texts say it."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Files it belongs with: ((`grid`, `upscale-of`, …), name)."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -58,18 +72,104 @@ def read_graph(raw: bytes, specs: NodeSpecs | None = None) -> ReadGraph:
 
 
 def understand(reading: Reading, filename: str, specs: NodeSpecs | None = None) -> Understood:
-    """Return what a reading says of how its file was made. `filename` is the file's plain name."""
-    if reading.prompt is None and reading.workflow is None:
-        return Understood(parameters=None, read=ReadGraph(graph=None, prepared=None))
-    read = ReadGraph(graph=None, prepared=None)
-    parameters = Parameters(node=None, certain=False)
-    if reading.prompt is not None:
-        read = read_graph(reading.carriers[reading.prompt].raw, specs)
-    if read.graph is not None:
-        parameters = read_parameters(read.graph, filename=filename, specs=specs)
+    """Return what a reading says of how its file was made. `filename` is the file's plain name.
+
+    The executed graph counts before the editor's, the editor's before texts; what texts add or contradict is kept.
+    """
+    read, parameters, findings = _of_graph(reading, filename, specs)
+    recipes, troubles = _recipes(reading, filename)
+    told = parameters_of(recipes)
+    executed = read.graph is not None
+    if parameters is None or not (parameters.samplers or parameters.prompts or parameters.models or parameters.inputs):
+        whole = _replaced(parameters, told)
+    elif told is None:
+        whole = parameters
+    elif not executed and told.samplers and told.tool not in ("comfyui", "unknown"):
+        whole = told  # the tool that wrote the text ran, the editor's graph only lies beside it
+    else:
+        whole = merged(parameters, told)
+    if whole is not None and (templates := _templates(whole)) is not None:
+        whole = dataclasses.replace(whole, findings=(*whole.findings, templates))
     return Understood(
-        parameters=parameters,
+        parameters=whole,
         read=read,
-        ai_generated=True if parameters.generates else None,
-        findings=(*read.findings, *parameters.findings),
+        ai_generated=_is_generated(executed and parameters is not None and parameters.generates, recipes),
+        made_at=next((recipe.made_at for recipe in recipes if recipe.made_at is not None), None),
+        links=tuple(dict.fromkeys(link for recipe in recipes for link in recipe.links)),
+        findings=tuple(dict.fromkeys((*findings, *(whole.findings if whole else ()), *troubles))),
     )
+
+
+def _of_graph(
+    reading: Reading, filename: str, specs: NodeSpecs | None
+) -> tuple[ReadGraph, Parameters | None, tuple[Finding, ...]]:
+    """The executed graph's word; the editor's where there is no executed one."""
+    read = ReadGraph(graph=None, prepared=None)
+    if reading.prompt is not None:
+        read = read_graph(graph_text(reading.carriers[reading.prompt]), specs)
+        if read.graph is not None:
+            return read, read_parameters(read.graph, filename=filename, specs=specs), read.findings
+    if reading.workflow is None:
+        nothing = Parameters(node=None, certain=False) if reading.prompt is not None else None
+        return read, nothing, read.findings
+    graph, findings = _of_editor(graph_text(reading.carriers[reading.workflow]), specs)
+    if graph is None:
+        return read, Parameters(node=None, certain=False), (*read.findings, *findings)
+    told = read_parameters(graph, filename=filename, specs=specs, source=Source.EDITOR)
+    return read, dataclasses.replace(told, certain=False), (*read.findings, *findings)
+
+
+def _of_editor(raw: bytes, specs: NodeSpecs | None) -> tuple[Graph | None, tuple[Finding, ...]]:
+    try:
+        from memoryd.workflows.editor.converting import convert
+    except ImportError:
+        return None, ()
+    try:
+        converted = convert(raw, specs=specs)
+    except MemorydError as error:
+        return None, (Finding(code=error.slug, detail=error.detail),)
+    return converted.graph, converted.findings
+
+
+def _recipes(reading: Reading, filename: str) -> tuple[tuple[Recipe, ...], tuple[Finding, ...]]:
+    if not _may_speak(reading, filename):
+        return (), ()
+    recipes, findings = understand_texts(
+        FileTexts(
+            carriers=reading.carriers,
+            name=filename,
+            media_type=reading.media_type,
+            width=reading.width,
+            height=reading.height,
+        )
+    )
+    return believed(recipes), findings
+
+
+def _may_speak(reading: Reading, filename: str) -> bool:
+    """Tell whether any dialect can have a word here: a file with nothing but its two graphs costs nothing more."""
+    graphs = (reading.prompt, reading.workflow)
+    for index, carrier in enumerate(reading.carriers):
+        if index not in graphs or carrier.key not in _GRAPH_KEYS:
+            return True
+    return bool(_JOB_IN_NAME.search(filename))
+
+
+def _replaced(graph: Parameters | None, told: Parameters | None) -> Parameters | None:
+    if graph is None or told is None:
+        return told if graph is None else graph
+    return dataclasses.replace(told, findings=(*graph.findings, *told.findings))
+
+
+def _templates(parameters: Parameters) -> Finding | None:
+    nodes = [use.node for use in parameters.prompts if use.is_template]
+    if not nodes:
+        return None
+    detail = "the text was made at run time: what is kept here is its template"
+    return Finding(code="template-prompt", detail=detail, where=", ".join(dict.fromkeys(nodes))[:200])
+
+
+def _is_generated(by_graph: bool, recipes: tuple[Recipe, ...]) -> bool | None:
+    if by_graph or any(recipe.generated for recipe in recipes):
+        return True
+    return False if any(recipe.generated is False for recipe in recipes) else None
