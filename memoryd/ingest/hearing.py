@@ -20,11 +20,13 @@ from watchdog.events import (
 )
 
 from memoryd.foundation.ids import WatchRootId
+from memoryd.ingest.listening import TRIAL_NAME
 from memoryd.ingest.media import is_taken
 from memoryd.ingest.opening import relative_path
 from memoryd.ingest.settling import Happening
 
-Events = queue.SimpleQueue[tuple[WatchRootId, FileSystemEvent]]
+Events = queue.SimpleQueue[tuple[WatchRootId, FileSystemEvent] | None]
+"""What was heard; None only wakes whoever waits for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,11 @@ class Ear(FileSystemEventHandler):
         """Keep an event; merely opening or reading a file is none."""
         if not isinstance(event, (FileOpenedEvent, FileClosedNoWriteEvent, DirModifiedEvent)):
             self._events.put((self._root_id, event))
+
+
+def is_trial(event: FileSystemEvent) -> bool:
+    """Tell whether an event is about the file that is written to try whether events come."""
+    return os.path.basename(os.fsencode(event.src_path)) == TRIAL_NAME  # noqa: PTH119 - names are bytes
 
 
 class OverflowEar(logging.Handler):

@@ -15,7 +15,7 @@ from memoryd.ingest.facts import Seen
 STABLE_FOR_S = 1.0
 """How long a file that nobody closed must look the same."""
 
-LINGER_S = 0.1
+LINGER_S = 0.02
 """How long a closed file waits for company, so that a burst is recorded in batches and an edit's last write is met."""
 
 CUT_OFF_AFTER_S = 30.0

@@ -6,9 +6,12 @@ looked for twice, and not too much went at once: otherwise the root is offline, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 
 from memoryd.catalog import places
 from memoryd.catalog import roots as catalog_roots
@@ -16,6 +19,7 @@ from memoryd.catalog.facts import LocationRecord, RootState, WatchRoot
 from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.ids import LocationId
 from memoryd.foundation.logging import log_for
+from memoryd.ingest import changes as changing
 from memoryd.ingest import quarantine, queries, roots
 from memoryd.ingest.changes import Changes, Known, compare, is_mass_vanishing
 from memoryd.ingest.facts import RootHealth, Seen
@@ -46,10 +50,12 @@ def survey(
     accept_vanished: bool = False,
     again: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    turn: AbstractContextManager[object] | None = None,
 ) -> Survey:
     """Look at a whole root, at its part `below`, or at named `paths` only, and record what became of the known places.
 
     `accept_vanished`: a person said that what is gone is gone. `again`: files in quarantine are named too, due or not.
+    `turn` is held while places are brought up to date: two threads that do so for one root take turns with it.
     """
     health = roots.health(root)
     if health is not RootHealth.WELL:
@@ -61,14 +67,18 @@ def survey(
     if health is not RootHealth.WELL:
         _offline(database, scope, root, health)
         return Survey(health=health)
-    with database.tenant_work(scope) as session:
+    with turn or contextlib.nullcontext(), database.tenant_work(scope) as session:
         # Its state may have changed since the caller last read it.
         root = catalog_roots.show_root(session, root.id)
         return _bring_up_to_date(session, root, sight, below, paths, accept_vanished=accept_vanished, again=again)
 
 
 def _walked(root: WatchRoot, below: bytes, stop: Callable[[], bool]) -> Sight:
-    return walk(roots.folder_path(root), below=below, stop=stop)
+    folder = roots.folder_path(root)
+    if below and not os.path.lexists(os.path.join(os.fsencode(folder), below)):  # noqa: PTH118 - names are bytes
+        # Of a folder that is not there every file is gone; that the root itself is the right one is checked around this.
+        return Sight(there={})
+    return walk(folder, below=below, stop=stop)
 
 
 def _named(root: WatchRoot, paths: Collection[bytes]) -> Sight:
@@ -94,12 +104,16 @@ def _bring_up_to_date(
         }
     else:
         known = queries.list_known_at(session, root.id, paths)
+    if paths is not None or below:
+        # Where only a part is looked at, what is new in it may have come from elsewhere in the root.
         known |= _might_be_renamed(session, root, sight, known)
     # Looked for once more: a worker may have written and recorded it since the walk.
     late = {path: face for path in known.keys() - sight.there.keys() if (face := look(folder, path)) is not None}
     changes = compare({**sight.there, **late}, known)
-    present = queries.count_present(session, root.id)
-    if not accept_vanished and is_mass_vanishing(gone=len(changes.gone), known_present=present):
+    # Counted only where it matters: it costs more than all else in a large root.
+    many = not accept_vanished and len(changes.gone) > changing.MASS_VANISHING_LEAST
+    present = queries.count_present(session, root.id) if many else 0
+    if many and is_mass_vanishing(gone=len(changes.gone), known_present=present):
         reason = f"{len(changes.gone)} of {present} files vanished in one pass"
         roots.go(session, root, RootState.OFFLINE, f"{RootHealth.MASS_VANISHING.value}: {reason}")
         _log.warning("%s is offline: %s", root.shown_path, reason)
