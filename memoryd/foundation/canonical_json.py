@@ -13,6 +13,8 @@ import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import orjson
+
 from memoryd.foundation.errors import NotAcceptable, TooLarge
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -25,6 +27,10 @@ JSON_DEPTH_LIMIT = 200
 
 INTEGER_DIGITS_LIMIT = 4_300
 """Digits of one integer. Source: Python's own limit against quadratic conversion (sys.int_info)."""
+
+_DIGITS = bytes(ord("0") if 48 <= byte <= 57 else ord(" ") for byte in range(256))
+_MANY_DIGITS = b"0" * 19
+"""So many digits in a row may be an integer beyond 64 bits, which the fast parser would make a float."""
 
 
 class NotJson(NotAcceptable):
@@ -79,6 +85,18 @@ def read_json(text: str | bytes) -> Json:
     The last of two members with one name wins, as in every reader our users know.
     Raises: NotJson; JsonTooDeep where nesting exceeds what the parser can hold.
     """
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if _MANY_DIGITS not in raw.translate(_DIGITS):
+        try:
+            value: Json = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass  # the slower parser knows more, and says what is wrong in words that stay the same
+        else:
+            return value
+    return _read_slowly(text)
+
+
+def _read_slowly(text: str | bytes) -> Json:
     try:
         value: Json = json.loads(text)
     except RecursionError:

@@ -6,15 +6,21 @@ Source for the grammar: ComfyUI 0.29, comfy_execution/graph.py (a link is a list
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Container, Mapping
 
-from memoryd.foundation.canonical_json import JSON_DEPTH_LIMIT, Json, JsonTooDeep, NotJson, read_json
+import orjson
+
+from memoryd.foundation.canonical_json import JSON_DEPTH_LIMIT, Json, JsonTooDeep, NotCanonical, NotJson, read_json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.workflows.facts import Graph, Link, Node, Value
-from memoryd.workflows.tracing import has_cycle, root_outputs
+from memoryd.workflows.identity import VISITS_LIMIT as VISITS_LIMIT
+from memoryd.workflows.identity import spelled_nodes
+from memoryd.workflows.spelling import REMEMBERED_NODES, Remembered
+from memoryd.workflows.topology import topology
 
 DOCUMENT_LIMIT = 32 * 1024 * 1024
 """Bytes of a prompt document: as much as a format plugin hands out for one text."""
@@ -22,14 +28,19 @@ DOCUMENT_LIMIT = 32 * 1024 * 1024
 NODES_LIMIT = 20_000
 """Nodes of one graph. The largest of 1,206 real files has below 1,000."""
 
-VISITS_LIMIT = 2_000_000
-"""Outputs times nodes of one graph: the work that identity takes at most. Real graphs stay below 20,000."""
-
 FINDINGS_LIMIT = 20
 """Findings about single values of one graph; more of the same say nothing new."""
 
 _MAY_BE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]")
 """Escapes (or raw bytes) of which a NUL or a lone surrogate can come; a pair of surrogates looks the same here."""
+
+REMEMBERED_NODE_BYTES = 4_096
+"""A node is remembered up to this length: longer ones hold a text of their own and do not come again."""
+
+
+@functools.lru_cache(REMEMBERED_NODES)
+def _link(node: str, slot: int) -> Link:
+    return Link(node=node, slot=slot)
 
 
 @dataclasses.dataclass(slots=True)
@@ -67,11 +78,15 @@ class _Reader:
             return {self.text(name, where): self.literal(item, where, depth + 1) for name, item in value.items()}
         return value
 
-    def value(self, value: Json, ids: Container[object], where: str) -> Value:
+    def value(self, value: Json, ids: Container[object], id_: str, name: str) -> Value:
+        kind = type(value)
+        if kind is int or kind is bool or (kind is str and not self.clean_texts):
+            return value
+        where = f"{id_}.{name}"
         if isinstance(value, list) and len(value) == 2:
             source, slot = value
             if isinstance(source, str) and type(slot) is int and source in ids:
-                return Link(node=self.text(source, where), slot=slot)
+                return _link(self.text(source, where), slot)
         if isinstance(value, dict) and "__value__" in value:
             # ComfyUI's way to say: a literal, although it looks like a link.
             return self.literal(value["__value__"], where)
@@ -87,7 +102,7 @@ class _Reader:
         return Node(
             id=clean_id,
             class_type=self.text(class_type, clean_id),
-            inputs={self.text(name, clean_id): self.value(v, ids, f"{clean_id}.{name}") for name, v in inputs.items()},
+            inputs={self.text(name, clean_id): self.value(v, ids, clean_id, name) for name, v in inputs.items()},
             title=self.text(title, clean_id) if isinstance(title, str) else None,
             # NaN here is ComfyUI's ordinary way to say "run me again each time": no finding.
             is_changed=_Reader(clean_texts=self.clean_texts).literal(changed, clean_id)
@@ -106,7 +121,9 @@ def parse_graph(raw: bytes) -> tuple[Graph | None, tuple[Finding, ...]]:
     """
     if len(raw) > DOCUMENT_LIMIT:
         return None, (Finding(code="document-too-large", detail=f"{len(raw)} bytes are beyond DOCUMENT_LIMIT"),)
-    reader = _Reader(clean_texts=_MAY_BE_UNSTORABLE.search(raw) is not None)
+    reader = _Reader(
+        clean_texts=(b"\\u" in raw or b"\xed" in raw) and _MAY_BE_UNSTORABLE.search(raw) is not None,
+    )
     try:
         graph = _graph(reader, _document(raw))
     except JsonTooDeep as error:
@@ -138,14 +155,14 @@ def _graph(reader: _Reader, document: Json) -> Graph | None:
     if len(document) > NODES_LIMIT:
         reader.find("too-many-nodes", f"{len(document)} nodes are beyond {NODES_LIMIT} (NODES_LIMIT)")
         return None
-    nodes: dict[str, Node] = {}
     ids = {
         id_
         for id_, member in document.items()
         if isinstance(member, dict) and isinstance(member.get("class_type"), str)
     }
+    nodes: dict[str, Node] = {}
     for id_, member in document.items():
-        node = reader.node(id_, member, ids) if isinstance(member, dict) and id_ in ids else None
+        node = _node(reader, id_, member, ids) if isinstance(member, dict) and id_ in ids else None
         if node is None:
             reader.find("not-a-node", "a member without class and inputs is left out", storable(id_[:100])[0])
         else:
@@ -154,11 +171,48 @@ def _graph(reader: _Reader, document: Json) -> Graph | None:
         reader.find("not-a-graph", "the document holds no node")
         return None
     graph = Graph(nodes=nodes)
-    roots = root_outputs(graph)
-    if len(roots) * len(nodes) > VISITS_LIMIT:
-        reader.find("too-many-outputs", f"{len(roots)} outputs of {len(nodes)} nodes are beyond VISITS_LIMIT")
+    try:
+        shape = topology(graph, spelled_nodes(graph), VISITS_LIMIT)
+    except NotCanonical as error:
+        reader.find("not-a-graph", error.detail)
         return None
-    if not roots or has_cycle(graph, roots):
+    if len(shape.roots) * len(nodes) > VISITS_LIMIT:
+        reader.find("too-many-outputs", f"{len(shape.roots)} outputs of {len(nodes)} nodes are beyond VISITS_LIMIT")
+        return None
+    if shape.cyclic:
         reader.find("graph-has-cycle", "an output depends on itself: ComfyUI cannot have executed this")
         return None
     return graph
+
+
+_nodes: Remembered[tuple[str, bytes], tuple[Node, tuple[str, ...], tuple[str, ...]]] = Remembered(REMEMBERED_NODES)
+"""By id and text: the node, the ids it takes from, and those it would take from if they were there."""
+
+
+def _node(reader: _Reader, id_: str, member: dict[str, Json], ids: set[str]) -> Node | None:
+    if reader.clean_texts:
+        return reader.node(id_, member, ids)
+    try:
+        key = (id_, orjson.dumps(member))
+    except TypeError:
+        # An integer beyond 64 bits, or nested too deeply for the fast writer.
+        return reader.node(id_, member, ids)
+    if b"null" in key[1]:
+        # What is no number is written so too.
+        return reader.node(id_, member, ids)
+    known = _nodes.get(key)
+    if known is not None and ids.issuperset(known[1]) and ids.isdisjoint(known[2]):
+        return known[0]
+    if len(key[1]) > REMEMBERED_NODE_BYTES:
+        return reader.node(id_, member, ids)
+    findings = len(reader.findings)
+    node = reader.node(id_, member, ids)
+    if node is not None and len(reader.findings) == findings:
+        taken = tuple([value.node for value in node.inputs.values() if isinstance(value, Link)])
+        missed = tuple([value[0] for value in node.inputs.values() if _might_be_link(value)])
+        _nodes.keep(key, (node, taken, missed))
+    return node
+
+
+def _might_be_link(value: Value) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
