@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.looking_up import AssetNotFound, check_seen
+from memoryd.catalog.queries import removal
 from memoryd.catalog.queries import showing as queries
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.database import Session, TenantScope
@@ -57,6 +58,12 @@ def find_copies(session: Session, asset_id: AssetId, sees: Sees = None) -> Copie
         path if root is None else root.rstrip(b"/") + b"/" + path
         for host, root, path in queries.list_copies_of_content(session, asset_id)
         if host is None or host == here
+    ]
+    # What lies in a trash is still the asset's.
+    paths += [
+        root.rstrip(b"/") + b"/" + path
+        for host, root, path in removal.list_trashed_copies(session, asset_id)
+        if host == here
     ]
     last = queries.find_last_place(session, asset_id)
     return Copies(

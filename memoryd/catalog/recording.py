@@ -23,6 +23,7 @@ from memoryd.catalog.facts import (
 from memoryd.catalog.marks import FLAG_FINDING, set_marks
 from memoryd.catalog.queries import places as places_queries
 from memoryd.catalog.queries import recording as queries
+from memoryd.catalog.queries import removal
 from memoryd.catalog.run_recording import record_runs
 from memoryd.catalog.search_document import RECIPE, person_mark, quoted
 from memoryd.catalog.succession import Descent, KnownAsset, descend
@@ -83,6 +84,8 @@ def _record_content(
         first.setdefault(record.sha256, record)
     digests = set(first) | {record.succeeds.of for record in batch if record.succeeds is not None}
     known = queries.lock_assets(session, digests)
+    if again := [stand.id for sha256, stand in known.items() if sha256 in first]:
+        removal.revive(session, again)
     unknown = [record for sha256, record in first.items() if sha256 not in known]
     if not unknown:
         return known, set(), {}

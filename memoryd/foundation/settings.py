@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     url: str | None = Field(default=None, description="server that commands speak to")
     key: SecretStr | None = Field(default=None, description="API key that commands send")
     tenant: str = Field(default="default", description="tenant of commands and of the local person")
+    removal_days: int = Field(default=30, ge=1, description="days for which a file in a trash can be brought back")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @property

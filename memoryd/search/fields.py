@@ -112,7 +112,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "has": Field(takes=_one_of(HAS), looks=", ".join(sorted(HAS))),
         "is": Field(
             takes=lambda text: _FLAG.fullmatch(text) is not None,
-            looks="approved, rejected, disclosed, finding, missing, all, or another mark",
+            looks="approved, rejected, hidden, trashed, disclosed, finding, missing, all, or another mark",
         ),
     }
 )

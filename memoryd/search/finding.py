@@ -51,7 +51,9 @@ class SearchTooBroad(TooLarge):
 
 
 def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, limit: int | None = None) -> Page[Hit]:
-    """Return a page of what a query finds, newest first. Without `is:all` what was overwritten and copies stay out.
+    """Return a page of what a query finds, newest first.
+
+    Without `is:all` what was overwritten, copies, and what was removed stay out.
 
     Raises: BadCursor, BadPageSize, SearchTooBroad.
     """
@@ -65,7 +67,7 @@ def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, 
     )
     where = conditions.condition(query.part, asked) & conditions.visible(sees)
     if not query.everything:
-        where &= hits.is_head()
+        where &= hits.is_head() & conditions.in_sight(query.part, asked)
     hits.set_time_limit(session, TIME_LIMIT_MS)
     try:
         keys = _newest(session, where, after, size + 1)

@@ -43,6 +43,8 @@ def rebuild_marks(session: Session, roots: Sequence[UUID]) -> None:
                 union all
                 select root_id, project_id, 'n', 'note' from note join given using (root_id)
                 union all
+                select root_id, project_id, 'x', kind from removal join given using (root_id)
+                union all
                 select item.root_id, collection.project_id, 'g', collection.name
                 from collection_item item join collection on collection.id = item.collection_id
                 join given on given.root_id = item.root_id),

@@ -131,7 +131,8 @@ class TrashedFile(TenantTable):
 
     __tablename__ = "trashed_file"
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    location_id: Mapped[UUID] = mapped_column(ForeignKey("location.id"), index=True)
+    # No key: a place may be renamed over, and is then gone, whatever lies in the trash.
+    location_id: Mapped[UUID]
     watch_root_id: Mapped[UUID] = mapped_column(ForeignKey("watch_root.id"))
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
     asset_id: Mapped[UUID] = mapped_column(ForeignKey("asset.id"), index=True)

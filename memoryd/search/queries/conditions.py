@@ -16,8 +16,10 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from memoryd.access.facts import Sees
 from memoryd.catalog.column_limits import seed_bytes
 from memoryd.catalog.facts import LocationState
+from memoryd.catalog.removal import RemovalKind
 from memoryd.catalog.search_document import person_mark, project_mark, quoted
 from memoryd.catalog.tables.content import Asset, AssetMark, AssetProject, AssetText, Lineage, Thumbnail
+from memoryd.catalog.tables.decided import Removal
 from memoryd.catalog.tables.places import Location
 from memoryd.catalog.tables.runs import (
     Generation,
@@ -43,6 +45,7 @@ _COMPARE: Mapping[Compare, Callable[[AnyType, AnyType], AnyType]] = {
 }
 _MARK_FIELDS = frozenset({"tag", "collection", "rating"})
 _DECISIONS = frozenset({"approved", "rejected"})
+_REMOVALS = frozenset(kind.value for kind in RemovalKind)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +203,12 @@ def _rating(part: Filter, asked: Asked) -> _Met | None:
 def _is(value: str, asked: Asked) -> _Met | None:
     if value == "all":
         return None
+    if value == RemovalKind.REJECTED:
+        return _together(
+            [_attached("a", value, asked), _attached("x", value, asked)], lexemes.any_of, or_, merge_marks=True
+        )
+    if value in _REMOVALS:
+        return _attached("x", value, asked)
     if value in _DECISIONS:
         return _attached("a", value, asked)
     if value == "missing":
@@ -312,3 +321,45 @@ def visible(sees: Sees) -> ColumnElement[bool]:
         return there
     owned = exists().where(AssetProject.asset_id == AssetText.asset_id, AssetProject.project_id.in_(sees))
     return and_(owned, there)
+
+
+def in_sight(part: Part | None, asked: Asked) -> ColumnElement[bool]:
+    """The condition that not every project in question removed the asset: those that the query names, else all seen.
+
+    A query that itself asks for what was removed (`is:hidden`) is met by it.
+    """
+    if part is not None and _asks_for_removed(part):
+        return true()
+    named = {project for name in _projects_named(part) if (project := asked.projects[name]) is not None}
+    owned = exists().where(AssetProject.asset_id == AssetText.asset_id)
+    if named:
+        owned = owned.where(AssetProject.project_id.in_(named))
+    elif asked.sees is not None:
+        owned = owned.where(AssetProject.project_id.in_(asked.sees))
+    shows = owned.where(
+        ~exists().where(Removal.root_id == AssetText.root_id, Removal.project_id == AssetProject.project_id)
+    )
+    # Nearly nothing is removed: that alone is asked first.
+    return or_(~exists().where(Removal.root_id == AssetText.root_id), shows)
+
+
+def _asks_for_removed(part: Part) -> bool:
+    match part:
+        case Filter(field=field, value=value):
+            return field == "is" and value in _REMOVALS
+        case Not(part=inner):
+            return _asks_for_removed(inner)
+        case All(parts=parts) | Any(parts=parts):
+            return any(_asks_for_removed(one) for one in parts)
+        case _:
+            return False
+
+
+def _projects_named(part: Part | None) -> list[str]:
+    match part:
+        case Filter(field="project", value=value):
+            return [value]
+        case All(parts=parts):
+            return [name for one in parts for name in _projects_named(one)]
+        case _:
+            return []

@@ -1,0 +1,388 @@
+"""Files into the trash of roots where somebody switched it on, back out of it, and for ever gone when it is emptied.
+
+What is about to be moved is committed before, and how it went after: whatever dies between the two, `settle` finds out
+where each file lies (INV-8). Bytes in the store go only when nothing holds them any more; the record stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from memoryd.access import audit
+from memoryd.access.facts import Caller, Sees
+from memoryd.catalog import removal, trash_folder
+from memoryd.catalog.annotations import BadAnnotation
+from memoryd.catalog.column_limits import shown
+from memoryd.catalog.facts import RootState
+from memoryd.catalog.queries import removal as queries
+from memoryd.catalog.removal import RemovalKind
+from memoryd.catalog.roots import find_root
+from memoryd.catalog.tables.places import WatchRoot
+from memoryd.catalog.trash_folder import CannotMove
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import Database, Session
+from memoryd.foundation.errors import Conflict
+from memoryd.foundation.ids import AssetId, ProjectId, WatchRootId, new_id
+from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blobs import mark_blob
+from memoryd.storage.facts import BlobState
+
+FILES_LIMIT = 1_000
+"""Files of one picture that are moved, and of one step of emptying."""
+
+JUST_WRITTEN_S = 3_600
+"""A blob that was written or referred to so lately may be somebody's who has not recorded it yet: it stays."""
+
+MOVING, TRASHED, RETURNING, RESTORED, EMPTIED = "moving", "trashed", "returning", "restored", "emptied"
+
+
+class TrashOff(Conflict):
+    """No file of this picture may be moved."""
+
+
+class TooEarly(Conflict):
+    """Files stay in the trash for longer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LeftFile:
+    """A file that stays where it is, and why."""
+
+    path: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What became of one picture's files. `kind`: what it was (restoring), or is."""
+
+    asset_id: AssetId
+    kind: RemovalKind
+    files: int
+    left: tuple[LeftFile, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrashedView:
+    """A file in a trash; `path` is where it was, `until` the instant before which it is not deleted."""
+
+    id: UUID
+    asset_id: AssetId
+    project: str
+    path: str
+    size: int
+    at: datetime.datetime
+    until: datetime.datetime
+    trouble: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Emptied:
+    """What emptying did: files deleted, their bytes, pictures whose last bytes went, and what stays and why."""
+
+    files: int
+    size: int
+    erased: int
+    left: tuple[LeftFile, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    id: UUID
+    location: UUID
+    asset: UUID
+    root: bytes
+    path: bytes
+    trash_path: bytes
+    size: int
+    mtime_ns: int = 0
+
+    @property
+    def shown(self) -> str:
+        return shown(self.root.rstrip(b"/") + b"/" + self.path)
+
+
+def switch(session: Session, caller: Caller, root: str, *, on: bool) -> WatchRootId:
+    """Allow, or no longer allow, that a root's files are moved into its trash; return the root. Raises: RootNotFound."""
+    found = find_root(session, root)
+    queries.set_trash(session, found.id, on)
+    audit.note(session, caller, "root.trash", f"root:{found.id}", {"on": on})
+    return found.id
+
+
+def trash(
+    database: Database,
+    caller: Caller,
+    asset: AssetId,
+    *,
+    days: int,
+    reason: str | None = None,
+    project: str | None = None,
+) -> Moved:
+    """Put a picture's files of one project into their roots' trash, and the picture out of sight there.
+
+    Files of roots without a trash, of other machines, or changed since, stay and are told.
+    Raises: TrashOff where there are files and none may be moved; as `removal.remove`.
+    """
+    with database.tenant_work(caller.tenant) as session:
+        root, owner = removal.place(session, caller, asset, project)
+        moves, left = _plan(session, caller, root, owner, days)
+        if left and not moves:
+            raise TrashOff(
+                f"{left[0].path}: {left[0].why}",
+                hint="an administrator allows it with `memoryd trash on FOLDER`; `memoryd hide` needs no moving",
+            )
+        removal.note_removal(session, caller, asset, root, owner, RemovalKind.TRASHED, days=days, reason=reason)
+    done: list[UUID] = []
+    failed: list[tuple[UUID, str]] = []
+    for move in moves:
+        try:
+            trash_folder.put(move.root, move.path, move.trash_path, size=move.size, mtime_ns=move.mtime_ns)
+            done.append(move.id)
+        except CannotMove as error:
+            failed.append((move.id, str(error)))
+            left.append(LeftFile(path=move.shown, why=str(error)))
+    with database.tenant_work(caller.tenant) as session:
+        went = [move for move in moves if move.id in done]
+        queries.change_trashed(session, done, TRASHED, ended=False)
+        queries.miss(session, [move.location for move in went])
+        for id_, why in failed:
+            queries.note_trouble(session, id_, RESTORED, why, ended=True)
+        facts: dict[str, Json] = {
+            "files": len(done),
+            "left": len(left),
+            "bytes": sum(move.size for move in went),
+            "project_id": str(owner),
+        }
+        audit.note(session, caller, "trash.put", str(asset), facts)
+    return Moved(asset_id=asset, kind=RemovalKind.TRASHED, files=len(done), left=tuple(left))
+
+
+def restore(database: Database, caller: Caller, asset: AssetId, project: str | None = None) -> Moved:
+    """Bring a picture back into its project's sight, and its files from the trash to where they were.
+
+    A file whose place is taken stays in the trash, is told, and the picture comes back all the same.
+    Raises: AssetNotFound, ProjectUnclear, NotRemoved.
+    """
+    settle(database, caller)
+    with database.tenant_work(caller.tenant) as session:
+        root, owner, kind = removal.take_back(session, caller, asset, project)
+        if kind is not RemovalKind.TRASHED:
+            return Moved(asset_id=asset, kind=kind, files=0)
+        rows = queries.list_trashed(session, states=[TRASHED], root=root, project=owner, limit=FILES_LIMIT)
+        moves = [_move(row) for row in rows if row.WatchRoot.host == socket.gethostname()]
+        queries.change_trashed(session, [move.id for move in moves], RETURNING, ended=False)
+    left: list[LeftFile] = []
+    back: list[_Move] = []
+    for move in moves:
+        try:
+            trash_folder.bring_back(move.root, move.path, move.trash_path)
+            back.append(move)
+        except CannotMove as error:
+            left.append(LeftFile(path=move.shown, why=str(error)))
+    with database.tenant_work(caller.tenant) as session:
+        queries.change_trashed(session, [move.id for move in back], RESTORED, ended=True)
+        for move in moves:
+            if move in back:
+                queries.find_back(session, move.location, move.asset)
+            else:
+                why = next(one.why for one in left if one.path == move.shown)
+                queries.note_trouble(session, move.id, TRASHED, why, ended=False)
+        queries.delete_removal(session, root, owner)
+        facts: dict[str, Json] = {"was": kind.value, "files": len(back), "left": len(left)}
+        removal.tell(session, caller, "asset.restore", asset, root, owner, facts)
+    return Moved(asset_id=asset, kind=kind, files=len(back), left=tuple(left))
+
+
+def list_trash(session: Session, sees: Sees, after: UUID | None = None, limit: int = 100) -> list[TrashedView]:
+    """Return files in the trash of projects that the caller sees, oldest first; `after` is the last id of a page."""
+    rows = queries.list_trashed(
+        session, sees=sees, states=[MOVING, TRASHED, RETURNING], after=after, limit=min(limit, FILES_LIMIT)
+    )
+    return [
+        TrashedView(
+            id=row.TrashedFile.id,
+            asset_id=AssetId(row.TrashedFile.asset_id),
+            project=row.slug,
+            path=_move(row).shown,
+            size=row.TrashedFile.size,
+            at=row.TrashedFile.at,
+            until=row.TrashedFile.until,
+            trouble=row.TrashedFile.trouble,
+        )
+        for row in rows
+    ]
+
+
+def empty(database: Database, store: BlobStore, caller: Caller, *, older_than_days: int, days: int) -> Emptied:
+    """Delete for ever what has lain in the trash of this machine's roots for longer than `older_than_days`.
+
+    `days` is the setting below which nothing is deleted. Bytes in the store go where nothing holds them any more.
+    Raises: TooEarly.
+    """
+    if older_than_days < days:
+        raise TooEarly(
+            f"files stay for {days} days", hint=f"--older-than {days} or more; MEMORYD_REMOVAL_DAYS sets how long"
+        )
+    settle(database, caller)
+    now = datetime.datetime.now(datetime.UTC)
+    past = now - datetime.timedelta(days=older_than_days)
+    files = size = erased = 0
+    left: list[LeftFile] = []
+    after: UUID | None = None
+    while True:
+        with database.tenant_work(caller.tenant) as session:
+            rows = queries.list_trashed(session, states=[TRASHED], until=now, at=past, after=after, limit=FILES_LIMIT)
+            moves = [_move(row) for row in rows if row.WatchRoot.host == socket.gethostname()]
+        if not rows:
+            break
+        after = rows[-1].TrashedFile.id
+        gone: list[_Move] = []
+        for move in moves:
+            try:
+                # Of a folder that is not mounted nothing is known: what cannot be seen is not gone (INV-8).
+                if not trash_folder.is_there(move.root):
+                    raise CannotMove("its folder cannot be reached")
+                trash_folder.empty(move.root, move.trash_path)
+                gone.append(move)
+            except CannotMove as error:
+                left.append(LeftFile(path=move.shown, why=str(error)))
+        with database.tenant_work(caller.tenant) as session:
+            queries.change_trashed(session, [move.id for move in gone], EMPTIED, ended=True)
+            if gone:
+                told: dict[str, Json] = {"files": len(gone), "bytes": sum(move.size for move in gone)}
+                audit.note(session, caller, "trash.empty", "trash", told)
+        files += len(gone)
+        size += sum(move.size for move in gone)
+    while True:
+        with database.tenant_work(caller.tenant) as session:
+            went = _purge(session, store, caller, now, past)
+        erased += went
+        if went < FILES_LIMIT:
+            break
+    return Emptied(files=files, size=size, erased=erased, left=tuple(left))
+
+
+def settle(database: Database, caller: Caller) -> int:
+    """Find out where files lie whose moving was interrupted; return how many there were."""
+    with database.tenant_work(caller.tenant) as session:
+        rows = queries.list_trashed(session, states=[MOVING, RETURNING], limit=FILES_LIMIT)
+        # What is being moved at this moment is left to who moves it.
+        old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
+        stuck = [row for row in rows if row.TrashedFile.at < old and row.WatchRoot.host == socket.gethostname()]
+        for row in stuck:
+            move = _move(row)
+            if not trash_folder.is_there(move.root):
+                continue
+            if trash_folder.lies_in_trash(move.root, move.trash_path):
+                queries.change_trashed(session, [move.id], TRASHED, ended=False)
+                queries.miss(session, [move.location])
+            else:
+                queries.change_trashed(session, [move.id], RESTORED, ended=True)
+                if Path(_whole(move)).exists():
+                    queries.find_back(session, move.location, move.asset)
+    return len(stuck)
+
+
+def checked_days(older_than: str) -> int:
+    """Return the days that `30d` or `30` spells. Raises: BadAnnotation."""
+    digits = older_than.strip().lower().removesuffix("d")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6):
+        raise BadAnnotation(f"{older_than[:40]!r}", hint="days, such as 30d")
+    return int(digits)
+
+
+def _plan(
+    session: Session, caller: Caller, root: UUID, owner: ProjectId, days: int
+) -> tuple[list[_Move], list[LeftFile]]:
+    moves: list[_Move] = []
+    left: list[LeftFile] = []
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    for row in queries.list_files_of_line(session, root, owner)[:FILES_LIMIT]:
+        location, folder = row.Location, row.WatchRoot
+        why = _why_not(folder)
+        if why is not None:
+            base = "" if folder is None else folder.shown_path.rstrip("/") + "/"
+            left.append(LeftFile(path=base + location.shown_path, why=why))
+            continue
+        id_ = new_id()
+        move = _Move(
+            id=id_,
+            location=location.id,
+            asset=location.asset_id,
+            root=folder.path,
+            path=location.path,
+            trash_path=trash_folder.place_in_trash(id_, location.path),
+            size=location.size,
+            mtime_ns=location.mtime_ns,
+        )
+        queries.insert_trashed(
+            session,
+            id=id_,
+            location_id=location.id,
+            watch_root_id=folder.id,
+            project_id=owner,
+            asset_id=location.asset_id,
+            root_id=root,
+            path=location.path,
+            trash_path=move.trash_path,
+            size=location.size,
+            state=MOVING,
+            by_person=caller.person_id,
+            until=until,
+        )
+        moves.append(move)
+    return moves, left
+
+
+def _why_not(folder: object) -> str | None:
+    if folder is None:
+        return "it lies in no watched folder"
+    assert isinstance(folder, WatchRoot)
+    if not folder.trash:
+        return "its folder's trash is switched off"
+    if folder.host != socket.gethostname():
+        return f"it lies on {folder.host}"
+    if folder.state != RootState.ONLINE or folder.retired_at is not None:
+        return "its folder is not online"
+    return None
+
+
+def _move(row: queries.AnyRow) -> _Move:
+    file = row.TrashedFile
+    return _Move(
+        id=file.id,
+        location=file.location_id,
+        asset=file.asset_id,
+        root=row.WatchRoot.path,
+        path=file.path,
+        trash_path=file.trash_path,
+        size=file.size,
+    )
+
+
+def _whole(move: _Move) -> str:
+    return (move.root.rstrip(b"/") + b"/" + move.path).decode("utf-8", "surrogateescape")
+
+
+def _purge(session: Session, store: BlobStore, caller: Caller, now: datetime.datetime, past: datetime.datetime) -> int:
+    """Remove the bytes of trashed assets that nothing holds; return how many. They are locked until this commits."""
+    rows = queries.lock_erasable(session, now, past, now - datetime.timedelta(seconds=JUST_WRITTEN_S), FILES_LIMIT)
+    if not rows:
+        return 0
+    thumbnails = queries.erase(session, [row.id for row in rows])
+    _remove(session, store, caller, [row.sha256 for row in rows if row.kept is not None] + thumbnails)
+    digests: list[Json] = [row.sha256.hex() for row in rows]
+    audit.note(session, caller, "asset.erase", "trash", {"assets": len(rows), "sha256": digests})
+    return len(rows)
+
+
+def _remove(session: Session, store: BlobStore, caller: Caller, digests: Sequence[bytes]) -> None:
+    for sha256 in digests:
+        mark_blob(session, sha256, BlobState.REMOVED)
+        store.remove(caller.tenant.slug, sha256)
