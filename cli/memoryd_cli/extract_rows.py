@@ -11,15 +11,13 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.media import is_taken
+from memoryd.ingest.merging import BASE_ROLES
 from memoryd.ingest.understanding import Understood, understand
 from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, read_stream
 from memoryd.plugin_api.facts import Carrier, Polarity, Reading
 from memoryd.workflows.facts import Parameters
 from memoryd.workflows.graph_reading import DOCUMENT_LIMIT
 from memoryd.workflows.wire import show_finding
-
-BASE_ROLES = frozenset(("checkpoints", "diffusion_models", "unet", "unet_gguf", "diffusers"))
-"""Folders of the models that a picture is made by; LoRAs are told apart, everything else is an auxiliary model."""
 
 _NEVER_WALKED = frozenset((".git", "__MACOSX", "@eaDir"))
 
@@ -62,7 +60,7 @@ def _read(path: Path) -> tuple[Reading | None, tuple[Finding, ...]]:
             head = stream.read(HEAD_SIZE)
             plugin = choose_plugin(head)
             if plugin is not None:
-                return whole_reading(read_stream(plugin, stream), stream, path), ()
+                return whole_reading(read_stream(plugin, stream), stream, path.absolute()), ()
             if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 stream.seek(0)
                 return _json_reading(path, stream.read(DOCUMENT_LIMIT + 1)), ()

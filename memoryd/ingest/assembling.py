@@ -20,6 +20,7 @@ from memoryd.catalog.facts import (
 from memoryd.catalog.search_document import search_words
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder
+from memoryd.ingest.manifests import STORE_PLACE
 from memoryd.ingest.understanding import ReadGraph, understand
 from memoryd.plugin_api.facts import DocumentKind, Reading
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
@@ -27,6 +28,14 @@ from memoryd.workflows.preparing import prepare_document
 
 UNKNOWN_NODE = ""
 """The node of an output whose file does not let it be told."""
+
+_FIRST_YEAR = 2020
+"""Before it no tool whose texts are read here existed."""
+
+_CLOCKS_DIFFER = datetime.timedelta(days=1)
+"""What a date without a time zone, and another machine's clock, may be off."""
+
+_MIDNIGHT = datetime.time(tzinfo=datetime.UTC)
 
 
 class Stopwatch:
@@ -95,13 +104,14 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
             words = search_words(parameters)
         graph = understood.read.prepared
         generation = _generation(content, reading, folder, documents, understood.read, parameters)
+    made_at, made_source = _made(content, understood.made_at)
     asset = AssetRecord(
         sha256=content.sha256,
         size=content.size,
         kind=AssetKind(reading.kind),
         media_type=reading.media_type,
-        made_at=content.made_at,
-        made_source=content.made_source,
+        made_at=made_at,
+        made_source=made_source,
         width=reading.width,
         height=reading.height,
         frames=reading.frames,
@@ -115,6 +125,17 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
         words=words,
     )
     return Assembled(asset=asset, documents=documents if generation else (), graph=graph)
+
+
+def _made(content: Content, said: datetime.datetime | None) -> tuple[datetime.datetime, MadeSource]:
+    """When it was made: as its own texts say, unless that lies before the first such tool or after the file's own time."""
+    if said is None or content.made_source is not MadeSource.FILE_TIME:
+        return content.made_at, content.made_source
+    if said.year < _FIRST_YEAR or said > content.made_at + _CLOCKS_DIFFER:
+        return content.made_at, content.made_source
+    if said.timetz() == _MIDNIGHT and abs(said - content.made_at) < 2 * _CLOCKS_DIFFER:
+        return content.made_at, content.made_source  # only a date: the file's own time says more
+    return said, MadeSource.FILE_METADATA
 
 
 def unread(content: Content, kind: AssetKind, media_type: str, folder: Folder) -> Assembled:
@@ -144,6 +165,8 @@ def _documents(reading: Reading) -> tuple[PreparedDocument, ...]:
     return tuple(
         prepare_document(kinds.get(index, DocumentKind.EXTRA), carrier.key, carrier.raw)
         for index, carrier in enumerate(reading.carriers)
+        # What a library made of the credentials stands nowhere in the file; it comes last.
+        if carrier.place != STORE_PLACE
     )
 
 

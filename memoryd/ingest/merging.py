@@ -228,24 +228,24 @@ def _with_hashes(models: tuple[ModelUse, ...], others: Iterable[ModelUse]) -> tu
 def _contradictions(graph: Parameters, text: Parameters) -> list[Finding]:
     found = []
 
-    def compare(what: str, ours: Iterable[object], theirs: Iterable[object], same: Callable[[object], object]) -> None:
-        mine, other = list(ours), list(theirs)
+    def compare(what: str, said_by: Callable[[Parameters], list[str]], same: Callable[[str], str]) -> None:
+        mine, other = said_by(graph), said_by(text)
         if mine and other and not {same(value) for value in mine} & {same(value) for value in other}:
             detail = f"{what}: the graph says {_short(mine)}, {text.tool or 'the text'} says {_short(other)}"
             found.append(Finding(code="carriers-disagree", detail=detail, where=what))
 
-    compare("seed", *(_seeds(side) for side in (graph, text)), same=str)
-    compare("model", *(_bases(side) for side in (graph, text)), same=lambda name: same_name(str(name)))
+    compare("seed", _seeds, str)
+    compare("model", _bases, same_name)
     if not any(use.is_template for use in graph.prompts):
-        compare("prompt", *(_positives(side) for side in (graph, text)), same=lambda said: _squeezed(str(said)))
+        compare("prompt", _positives, _squeezed)
     return found
 
 
-def _seeds(side: Parameters) -> list[object]:
-    return [use.seed for use in side.samplers if use.seed is not None]
+def _seeds(side: Parameters) -> list[str]:
+    return [str(use.seed) for use in side.samplers if use.seed is not None]
 
 
-def _bases(side: Parameters) -> list[object]:
+def _bases(side: Parameters) -> list[str]:
     return [
         use.name
         for use in side.models
@@ -253,15 +253,15 @@ def _bases(side: Parameters) -> list[object]:
     ]
 
 
-def _positives(side: Parameters) -> list[object]:
+def _positives(side: Parameters) -> list[str]:
     texts = [use.text for use in side.prompts if use.polarity is Polarity.POSITIVE and use.text.strip()]
-    return [*texts, " ".join(texts)] if len(texts) > 1 else list(texts)
+    return [*texts, " ".join(texts)] if len(texts) > 1 else texts
 
 
 def _squeezed(text: str) -> str:
     return re.sub(r"[\s,]+", " ", text).strip().casefold()
 
 
-def _short(values: Sequence[object]) -> str:
-    told = ", ".join(storable(str(value))[0] for value in values[:3])
+def _short(values: Sequence[str]) -> str:
+    told = ", ".join(storable(value)[0] for value in values[:3])
     return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"

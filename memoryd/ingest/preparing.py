@@ -21,6 +21,7 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.logging import log_for
 from memoryd.ingest import formats
 from memoryd.ingest.assembling import Assembled, Content, Stopwatch, assemble, unread
+from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile, Reason
 from memoryd.ingest.media import is_taken
 from memoryd.ingest.opening import NotOpened, open_inside, relative_path, shown_path
@@ -141,6 +142,7 @@ def _understand(
         return refuse(base, Reason.BROKEN, told[0].detail if told else "not a whole file of its format")
     if reading is None:
         return _without_plugin(base, content, body, folder, taken, changed_at, now)
+    reading = whole_reading(reading, body, base.path, folder.path)
     if reading.kind not in {kind.value for kind in AssetKind}:
         reading = dataclasses.replace(reading, kind=AssetKind.OTHER.value)
     return _recorded_as(base, FileState.READ, assemble(content, reading, folder, watch))

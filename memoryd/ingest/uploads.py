@@ -14,6 +14,7 @@ from memoryd.foundation.ids import ProjectId
 from memoryd.foundation.texts import storable
 from memoryd.ingest import formats
 from memoryd.ingest.assembling import Assembled, Content, Stopwatch, assemble, unread
+from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile
 from memoryd.ingest.recording import record
 from memoryd.plugin_api.facts import Completeness
@@ -96,4 +97,4 @@ def _understand(body: BinaryIO, stored: StoredBlob, name: str, folder: Folder) -
         raise UploadBroken(f"{name}: {told}", hint="send the whole file again")
     if reading.kind not in {kind.value for kind in AssetKind}:
         reading = dataclasses.replace(reading, kind=AssetKind.OTHER.value)
-    return assemble(content, reading, folder, Stopwatch())
+    return assemble(content, whole_reading(reading, body), folder, Stopwatch())
