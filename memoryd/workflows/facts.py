@@ -183,6 +183,8 @@ class Parameters:
     settings: tuple[tuple[str, str], ...] = ()
     """Whatever else is said of the making, by name, as written."""
     findings: tuple[Finding, ...] = ()
+    rest_of_run: Parameters | None = None
+    """What the same run executed for other outputs than this one: of the run, but not of this picture."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,12 @@ Source: ComfyUI 0.29 and the sources of 32 node packs, read class by class for w
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
-from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, class_words, is_saving
+from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, class_words
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
 
@@ -60,14 +62,31 @@ _BY_CLASS_AND_INPUT: Mapping[tuple[str, str], str] = {
 }  # fmt: skip
 
 _HEURISTIC_ROLES = (
-    ("lora", "loras"), ("lycoris", "loras"), ("vae", "vae"), ("clip_vision", "clip_vision"), ("clipvision", "clip_vision"),
-    ("control", "controlnet"), ("ipadapter", "ipadapter"), ("ip_adapter", "ipadapter"), ("upscale", "upscale_models"),
-    ("hypernet", "hypernetworks"), ("motion", "animatediff_models"), ("animatediff", "animatediff_models"),
-    ("instantid", "instantid"), ("pulid", "pulid"), ("detector", "ultralytics"), ("ultralytics", "ultralytics"),
-    ("sam", "sams"), ("clip", "text_encoders"), ("t5", "text_encoders"), ("text_encoder", "text_encoders"),
-    ("textencoder", "text_encoders"), ("style", "style_models"), ("gligen", "gligen"), ("embedding", "embeddings"),
-    ("unet", "diffusion_models"), ("diffusion", "diffusion_models"), ("ckpt", "checkpoints"), ("checkpoint", "checkpoints"),
+    ("lora", "loras"), ("lycoris", "loras"), ("vae", "vae"), ("taesd", "vae"), ("clip_vision", "clip_vision"),
+    ("clipvision", "clip_vision"), ("siglip", "clip_vision"), ("sigclip", "clip_vision"), ("control", "controlnet"),
+    ("t2i", "controlnet"), ("ipadapter", "ipadapter"), ("ip_adapter", "ipadapter"), ("ip-adapter", "ipadapter"),
+    ("upscal", "upscale_models"), ("esrgan", "upscale_models"), ("hypernet", "hypernetworks"),
+    ("motion", "animatediff_models"), ("animatediff", "animatediff_models"), ("instantid", "instantid"), ("pulid", "pulid"),
+    ("detector", "ultralytics"), ("ultralytics", "ultralytics"), ("yolo", "ultralytics"), ("bbox", "ultralytics"),
+    ("clip", "text_encoders"), ("t5xxl", "text_encoders"), ("umt5", "text_encoders"), ("text_encoder", "text_encoders"),
+    ("textencoder", "text_encoders"), ("text encoder", "text_encoders"), ("style", "style_models"), ("gligen", "gligen"),
+    ("embedding", "embeddings"), ("photomaker", "photomaker"), ("inpaint", "inpaint"), ("segment", "sams"),
+    ("interpol", "frame_interpolation"), ("rife", "frame_interpolation"), ("face", "facerestore_models"),
+    ("rembg", "background_removal"), ("depth", "annotators"), ("patch", "model_patches"),
 )  # fmt: skip
+_HEURISTIC_WORDS = {
+    "sam": "sams",
+    "sam2": "sams",
+    "t5": "text_encoders",
+    "te": "text_encoders",
+    "clip": "text_encoders",
+}
+_BASE_ROLES = (
+    ("ckpt", "checkpoints"), ("checkpoint", "checkpoints"), ("unet", "diffusion_models"), ("diffusion", "diffusion_models"),
+    ("transformer", "diffusion_models"), ("gguf", "diffusion_models"), ("model", "diffusion_models"),
+)  # fmt: skip
+_PATH = re.compile(r"[\\/]")
+_WORDS = re.compile(r"[a-z]+\d*")
 _NUMBER = re.compile(r"[ _]?\d+(?=_|$)|_opt$|_[abc](?=_name$)")
 
 _TEXT_INPUTS: Mapping[str, tuple[str, ...]] = {
@@ -84,11 +103,6 @@ _TEXT_INPUTS: Mapping[str, tuple[str, ...]] = {
     "RgthreeSDXLPowerPromptPositive": ("prompt_g", "prompt_l"),
     "RgthreeSDXLPowerPromptSimple": ("prompt_g", "prompt_l"),
 }  # fmt: skip
-_TEXT_NAMES = (
-    "populated_text", "text", "prompt", "text_g", "text_l", "clip_g", "clip_l", "t5xxl", "user_prompt", "string",
-    "string_a", "string_b", "string_c", "string_d", "text_a", "text_b", "text_c", "text_d", "text1", "text2", "text3",
-    "text4", "text_1", "text_2", "text_3", "text_4", "string1", "string2", "prefix", "suffix", "value", "tags", "lyrics",
-)  # fmt: skip
 _LORA_TEXT = re.compile(
     r"lora ?manager|loramanager|prompt ?control|wildcard|power prompt|powerprompt|^easy |^ttn |lora.*tag"
 )
@@ -113,25 +127,8 @@ _MEDIA = re.compile(
     re.IGNORECASE,
 )
 
-_NOT_SAMPLING = frozenset(("select", "selector", "scheduler", "provider", "settings", "parameters", "options", "info"))
-_SAMPLING = frozenset(("sampler", "detailer"))
-_SAMPLED = frozenset(
-    (
-        "positive",
-        "latent_image",
-        "latent",
-        "samples",
-        "pipe",
-        "basic_pipe",
-        "guider",
-        "text_embeds",
-        "conditioning",
-        "sdxl_tuple",
-    )
-)
-_STEERED = frozenset(("seed", "noise_seed", "steps", "cfg", "model", "pipe", "guider", "noise", "sigmas"))
 _GENERATING_SERVICE = re.compile(
-    r"dall-?e|gptimage|openaiimage|fluxpro|fluxkontext|flux2(?:pro|max)|ideogramv|recraft\w*to|stabilityst|stabilityultra|gemini\w*image"
+    r"dall-?e|gptimage|openaiimage|fluxpro|fluxkontext(?:pro|max)|flux2(?:pro|max)|ideogramv|recraft\w*to|stabilityst|stabilityultra|gemini\w*image"
     r"|^kling|^luma\w*(?:image|video)|^runway|^veo|^minimax|^pixverse|^moonvalley|^pika|^vidu|^bytedance|^bria|^wan\w*api",
     re.IGNORECASE,
 )
@@ -140,7 +137,7 @@ _GENERATING_SERVICE = re.compile(
 @functools.lru_cache(NAME_CACHE_SIZE)
 def model_role(class_type: str, name: str) -> str | None:
     """Return the models folder that an input names a file of, by the tables; None where they do not say."""
-    known = _BY_CLASS_AND_INPUT.get((class_type, name))
+    known = _BY_CLASS_AND_INPUT.get((class_type, name)) or _known_classes()[2].get(class_type, {}).get(name)
     if known is not None:
         return known
     if name == "model_name":
@@ -156,13 +153,26 @@ def model_role(class_type: str, name: str) -> str | None:
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
-def guessed_model_role(class_type: str, name: str) -> str:
-    """Return the likeliest folder of a model file by the words of its input and then of its class."""
-    for text in (name.lower(), class_type.lower().replace(" ", "")):
-        for word, role in _HEURISTIC_ROLES:
+def guessed_model_role(class_type: str, name: str, file: str = "") -> str:
+    """Return the likeliest folder of a model file by the words of its input, of its class, and then of the file's name."""
+    texts = (name.lower(), class_type.lower().replace(" ", ""), _PATH.split(file.lower())[-1])
+    for text in texts[:2]:
+        found = _special_role(text)
+        if found is not None:
+            return found
+    for text in texts[:2]:
+        for word, role in _BASE_ROLES[:-1]:
             if word in text:
                 return role
-    return "unknown"
+    return _special_role(texts[2]) or ("diffusion_models" if "model" in texts[0] + texts[1] else "unknown")
+
+
+def _special_role(text: str) -> str | None:
+    found = next((role for word, role in _HEURISTIC_ROLES if word in text), None)
+    if found is None:
+        words = _WORDS.findall(text)
+        found = next((role for word, role in _HEURISTIC_WORDS.items() if word in words), None)
+    return found
 
 
 def names_model_file(text: str) -> bool:
@@ -171,9 +181,9 @@ def names_model_file(text: str) -> bool:
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
-def text_inputs(class_type: str) -> tuple[str, ...]:
-    """Return the inputs that hold a class's text, those of the tables first, else every usual name."""
-    return _TEXT_INPUTS.get(class_type, _TEXT_NAMES)
+def text_inputs(class_type: str) -> tuple[str, ...] | None:
+    """Return the inputs that hold a class's text by the tables, None where they do not say."""
+    return _TEXT_INPUTS.get(class_type)
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
@@ -203,17 +213,17 @@ def names_media_file(text: str) -> bool:
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
-def is_sampler(class_type: str, inputs: frozenset[str]) -> bool:
-    """Tell whether a node of this class with these inputs samples: by its name and what it takes, or by that alone."""
-    words = class_words(class_type)
-    if is_saving(class_type) or not _NOT_SAMPLING.isdisjoint(words):
-        return False
-    if class_type.startswith("Sampler") and not class_type.startswith("SamplerCustom"):
-        return False  # ComfyUI's SamplerEuler… are algorithms handed to a sampler
-    if not _SAMPLING.isdisjoint(words) and not _SAMPLED.isdisjoint(inputs) and not _STEERED.isdisjoint(inputs):
-        return True
-    seeded = "seed" in inputs or "noise_seed" in inputs
-    return seeded and "steps" in inputs and not inputs.isdisjoint(("positive", "model", "text_embeds"))
+def is_known_class(class_type: str, *, sampler: bool = False) -> bool:
+    """Tell whether the tables know the class, or know that it samples."""
+    samplers, others, _ = _known_classes()
+    return class_type in samplers or (not sampler and (class_type in others or class_type in _TEXT_INPUTS))
+
+
+@functools.lru_cache(1)
+def _known_classes() -> tuple[frozenset[str], frozenset[str], Mapping[str, Mapping[str, str]]]:
+    """The shipped table: classes that sample, other classes that are known, folders by class and input."""
+    table = json.loads(Path(__file__).with_name("known_classes.json").read_text(encoding="ascii"))
+    return frozenset(table["samplers"]), frozenset(table["others"]), table["loaders"]
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
