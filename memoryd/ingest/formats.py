@@ -79,12 +79,13 @@ def head_of(body: BinaryIO) -> bytes:
 
 
 def read(plugin: IngestPlugin, body: BinaryIO) -> tuple[Completeness, Reading | None]:
-    """Return whether the file is whole and what it says; a partial one is not read. Raises: OSError."""
-    body.seek(0)
-    completeness = plugin.completeness(body)
-    if completeness is Completeness.PARTIAL:
-        return completeness, None
-    return completeness, read_stream(plugin, body)
+    """Return whether the file is whole and what it says, nothing where it is partial. Raises: OSError."""
+    reading = read_stream(plugin, body)
+    completeness = reading.completeness
+    if completeness is None:
+        body.seek(0)
+        completeness = plugin.completeness(body)
+    return completeness, None if completeness is Completeness.PARTIAL else reading
 
 
 def recognise(head: bytes, name: bytes) -> tuple[AssetKind, str] | None:

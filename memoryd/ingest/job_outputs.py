@@ -24,6 +24,7 @@ from memoryd.ingest.facts import JobFacts, JobOutput
 from memoryd.ingest.preparing import WHOLE_IN_MEMORY_LIMIT
 from memoryd.ingest.understanding import ReadGraph, read_graph
 from memoryd.plugin_api.facts import Completeness, DocumentKind, Reading
+from memoryd.plugin_api.texts import graph_text
 from memoryd.workflows.facts import Graph, InputUse, Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.parameters import read_parameters
 from memoryd.workflows.preparing import prepare_document
@@ -85,7 +86,7 @@ def _executed_prompt(job: JobFacts, readings: Sequence[Reading]) -> bytes:
         return job.prompt_document
     for reading in readings:
         if reading.prompt is not None:
-            raw = reading.carriers[reading.prompt].raw
+            raw = graph_text(reading.carriers[reading.prompt])
             told = read_graph(raw).identities
             if told is not None and told.structure == asked.structure:
                 return raw

@@ -21,6 +21,7 @@ _IMAGES = {
     b"avif": "image/avif",
     b"heic": "image/heic",
     b"heif": "image/heif",
+    b"hif": "image/heif",
     b"jxl": "image/jxl",
     b"tif": "image/tiff",
     b"tiff": "image/tiff",
@@ -37,6 +38,7 @@ _VIDEOS = {
     b"mov": "video/quicktime",
     b"webm": "video/webm",
     b"mkv": "video/x-matroska",
+    b"ogv": "video/ogg",
     b"avi": "video/x-msvideo",
 }
 _AUDIO = {
@@ -44,6 +46,8 @@ _AUDIO = {
     b"mp3": "audio/mpeg",
     b"wav": "audio/wav",
     b"ogg": "audio/ogg",
+    b"oga": "audio/ogg",
+    b"mka": "audio/x-matroska",
     b"opus": "audio/ogg",
     b"m4a": "audio/mp4",
     b"aac": "audio/aac",

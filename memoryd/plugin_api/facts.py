@@ -67,7 +67,8 @@ class Reading:
 
     `carriers` are all texts in order (verbatim: reproduction to the byte needs them); `prompt` and `workflow` name the
     carriers that hold the executed and the editor's graph, by index, or are None. Width and height in pixels.
-    `has_manifest`: the file carries C2PA content credentials, which the server reads by itself.
+    `has_manifest`: the file carries C2PA content credentials, which the server reads by itself. `completeness` where reading
+    told it anyway: it spares the server to ask for it.
     """
 
     plugin: str
@@ -81,6 +82,7 @@ class Reading:
     prompt: int | None = None
     workflow: int | None = None
     has_manifest: bool = False
+    completeness: Completeness | None = None
     findings: tuple[Finding, ...] = ()
 
 

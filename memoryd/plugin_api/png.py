@@ -13,21 +13,13 @@ import zlib
 from typing import BinaryIO
 
 from memoryd.foundation.findings import Finding
+from memoryd.plugin_api.container import ALL_TEXTS_LIMIT, TEXT_LIMIT, TEXTS_LIMIT
 from memoryd.plugin_api.facts import Carrier, Completeness
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-TEXT_LIMIT = 32 * 1024 * 1024
-"""Bytes of one text after decompression. The largest real workflow among 1,206 files measured has 1.6 MB."""
-
-ALL_TEXTS_LIMIT = 64 * 1024 * 1024
-"""Bytes of all texts of one file after decompression."""
-
 CHUNKS_LIMIT = 500_000
 """Chunks of one file. A 100-megapixel picture in libpng's chunks of 8 KB has about 40,000."""
-
-TEXTS_LIMIT = 1_000
-"""Texts of one file."""
 
 _CHUNK_LENGTH_LIMIT = 2**31 - 1
 _TEXT_TYPES = frozenset((b"tEXt", b"zTXt", b"iTXt", b"comf"))
@@ -44,6 +36,7 @@ class PngHeader:
     height: int
     bit_depth: int
     colour_type: int
+    interlaced: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +170,7 @@ def _take_header(walk: _Walk, length: int) -> bool:
     ) or depth not in _DEPTHS_BY_COLOUR.get(colour, ()):
         walk.broken(f"IHDR says {width}x{height}, depth {depth}, colour type {colour}", "IHDR")
         return False
-    walk.header = PngHeader(width=width, height=height, bit_depth=depth, colour_type=colour)
+    walk.header = PngHeader(width=width, height=height, bit_depth=depth, colour_type=colour, interlaced=data[12] != 0)
     return True
 
 

@@ -103,7 +103,7 @@ def repaired(text: str) -> str:
 
 
 def _unicode(body: bytes) -> str:
-    """Under UNICODE: UTF-16 in the order that reads like words, or UTF-8 all the same. The file's own byte order says nothing."""
+    """Under UNICODE: UTF-16 in the order that reads like words, or UTF-8 all the same; the file's order says nothing."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16", "replace")
     if 0 not in body.strip(b"\x00"):

@@ -115,11 +115,11 @@ def test_inputs_are_those_that_the_worker_put_there(tenant: TenantScope, store: 
 
 
 def test_a_file_without_metadata_or_plugin_is_recorded_all_the_same(tenant: TenantScope, store: BlobStore) -> None:
-    video = b"\0\0\0\x20ftypisom" + b"\0" * 40
+    video = b"RIFF\0\0\0\0AVI " + b"\0" * 40
     (bare, film) = prepare_job(
         _facts(),
-        [_output(store, tenant, png({})), _output(store, tenant, video, filename="a.mp4", media_type="video/mp4")],
+        [_output(store, tenant, png({})), _output(store, tenant, video, filename="a.avi", media_type="video/x-msvideo")],
     ).assets
     assert bare.generation is not None
     assert bare.generation.parameters.samplers[0].seed == 1
-    assert (film.kind, film.media_type) == (AssetKind.VIDEO, "video/mp4")
+    assert (film.kind, film.media_type) == (AssetKind.VIDEO, "video/x-msvideo")

@@ -114,20 +114,19 @@ def test_a_file_that_vanishes_is_an_outcome(folder: Path) -> None:
 
 
 def test_a_picture_without_a_plugin_is_recorded_by_its_bytes(folder: Path) -> None:
-    jpeg = b"\xff\xd8\xff\xe0" + b"\0" * 40
-    assert _read(folder, "photo.jpg", jpeg).state is FileState.WAITING
-    file = _read(folder, "photo.jpg", later_s=STABLE_FOR_S + 0.1)
+    assert _read(folder, "photo.psd", b"8BPS" + b"\0" * 40).state is FileState.WAITING
+    file = _read(folder, "photo.psd", later_s=STABLE_FOR_S + 0.1)
     assert file.state is FileState.UNREAD
     assert _codes(file) == {"no-plugin"}
     assert file.asset is not None
-    assert (file.asset.kind, file.asset.media_type) == (AssetKind.IMAGE, "image/jpeg")
+    assert (file.asset.kind, file.asset.media_type) == (AssetKind.IMAGE, "image/vnd.adobe.photoshop")
 
 
 def test_the_content_decides_and_not_the_name(folder: Path) -> None:
     assert _read(folder, "named_wrongly.jpg", picture()).state is FileState.READ
-    file = _read(folder, "named_wrongly.png", b"\xff\xd8\xff\xe0" + b"\0" * 40, later_s=STABLE_FOR_S + 0.1)
+    file = _read(folder, "named_wrongly.png", b"8BPS" + b"\0" * 40, later_s=STABLE_FOR_S + 0.1)
     assert file.asset is not None
-    assert file.asset.media_type == "image/jpeg"
+    assert file.asset.media_type == "image/vnd.adobe.photoshop"
 
 
 def test_a_time_from_the_future_is_replaced_with_a_finding(folder: Path) -> None:
