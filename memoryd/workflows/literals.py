@@ -1,6 +1,4 @@
-"",
-"What stands behind an input: a literal, or one that a chain of value nodes hands on. Never a guess between several.",
-"",
+"""What stands behind an input: a literal, or one that a chain of value nodes hands on. Never a guess between several."""
 
 from __future__ import annotations
 
