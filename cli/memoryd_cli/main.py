@@ -21,6 +21,8 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ingest": ("ingest", "roots", "quarantine"),
         "search": ("search", "show", "lineage"),
         "annotations": ("tag", "rate", "note", "collect", "approve"),
+        "attribution": ("attest", "link", "unlink", "proposals"),
+        "removal": ("reject", "hide", "trash", "bring-back"),
         "graphs": ("extract", "diff"),
         "models": ("models",),
         "jobs": ("submit", "queue", "jobs"),

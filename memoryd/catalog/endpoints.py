@@ -13,6 +13,7 @@ from memoryd.access.facts import Caller
 from memoryd.access.guards import Annotator, Approver, Office, Reader, ReaderCaller
 from memoryd.catalog import annotations as attaching
 from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
+from memoryd.catalog.curation import endpoints as curation
 from memoryd.catalog.looking_up import find_asset
 from memoryd.catalog.wire import (
     ApprovalRequest,
@@ -34,6 +35,7 @@ from memoryd.workflows.documents import load_document
 from memoryd.workflows.wire import GraphDifferenceShape, show_difference
 
 router = APIRouter(tags=["catalog"])
+router.include_router(curation.router)
 
 SHOWN_AS_THEY_ARE = frozenset(
     {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm", "audio/flac"}

@@ -95,7 +95,7 @@ def list_proposals(
         caller.sees,
         sees_with(caller, Scope.READ),
         None if state is None else state.value,
-        None if cursor is None else _place(cursor),
+        None if cursor is None else id_in(cursor),
         size + 1,
     )
     views = _views(session, rows[:size], caller.sees, sees_with(caller, Scope.READ))
@@ -174,7 +174,8 @@ def _views(session: Session, rows: list[queries.AnyRow], sees: Sees, parents_see
     return views
 
 
-def _place(cursor: str) -> UUID:
+def id_in(cursor: str) -> UUID:
+    """Return the id that a cursor of one id names. Raises: BadCursor."""
     (spelled,) = decode_cursor(cursor, 1)
     id_ = parse_id(spelled) if isinstance(spelled, str) else None
     if id_ is None:

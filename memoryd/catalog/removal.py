@@ -84,7 +84,7 @@ def remove(
         root, owner = place(session, caller, asset, project)
         before = queries.find_removal(session, root, owner)
         if before is not None and before.kind == RemovalKind.TRASHED:
-            raise InTrash(f"asset {asset}", hint="`memoryd restore` brings it back first")
+            raise InTrash(f"asset {asset}", hint="`memoryd bring-back` first")
         if note_removal(session, caller, asset, root, owner, kind, days=days, reason=reason):
             changed.append(asset)
     return changed

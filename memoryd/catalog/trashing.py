@@ -19,6 +19,7 @@ from memoryd.catalog import removal, trash_folder
 from memoryd.catalog.annotations import BadAnnotation
 from memoryd.catalog.column_limits import shown
 from memoryd.catalog.facts import RootState
+from memoryd.catalog.proposals import id_in
 from memoryd.catalog.queries import removal as queries
 from memoryd.catalog.removal import RemovalKind
 from memoryd.catalog.roots import find_root
@@ -28,6 +29,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import AssetId, ProjectId, WatchRootId, new_id
+from memoryd.foundation.paging import Page, encode_cursor, page_size
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import mark_blob
 from memoryd.storage.facts import BlobState
@@ -199,12 +201,17 @@ def restore(database: Database, caller: Caller, asset: AssetId, project: str | N
     return Moved(asset_id=asset, kind=kind, files=len(back), left=tuple(left))
 
 
-def list_trash(session: Session, sees: Sees, after: UUID | None = None, limit: int = 100) -> list[TrashedView]:
-    """Return files in the trash of projects that the caller sees, oldest first; `after` is the last id of a page."""
+def list_trash(session: Session, sees: Sees, cursor: str | None = None, limit: int | None = None) -> Page[TrashedView]:
+    """Return files in the trash of projects that the caller sees, oldest first. Raises: BadCursor, BadPageSize."""
+    size = page_size(limit)
     rows = queries.list_trashed(
-        session, sees=sees, states=[MOVING, TRASHED, RETURNING], after=after, limit=min(limit, FILES_LIMIT)
+        session,
+        sees=sees,
+        states=[MOVING, TRASHED, RETURNING],
+        after=None if cursor is None else id_in(cursor),
+        limit=size + 1,
     )
-    return [
+    views = [
         TrashedView(
             id=row.TrashedFile.id,
             asset_id=AssetId(row.TrashedFile.asset_id),
@@ -215,8 +222,31 @@ def list_trash(session: Session, sees: Sees, after: UUID | None = None, limit: i
             until=row.TrashedFile.until,
             trouble=row.TrashedFile.trouble,
         )
-        for row in rows
+        for row in rows[:size]
     ]
+    return Page(rows=views, next_cursor=encode_cursor(str(views[-1].id)) if len(rows) > size else None)
+
+
+def trash_several(
+    database: Database,
+    caller: Caller,
+    assets: Sequence[AssetId],
+    *,
+    days: int,
+    reason: str | None = None,
+    project: str | None = None,
+) -> list[Moved]:
+    """Put several pictures into the trash, as `trash` does; of several, one that may not be moved is told and stays."""
+    done = []
+    for asset in assets:
+        try:
+            done.append(trash(database, caller, asset, days=days, reason=reason, project=project))
+        except TrashOff as error:
+            if len(assets) == 1:
+                raise
+            path, _, why = error.detail.rpartition(": ")
+            done.append(Moved(asset_id=asset, kind=RemovalKind.TRASHED, files=0, left=(LeftFile(path=path, why=why),)))
+    return done
 
 
 def empty(database: Database, store: BlobStore, caller: Caller, *, older_than_days: int, days: int) -> Emptied:

@@ -161,7 +161,7 @@ def test_a_file_goes_into_the_trash_and_comes_back_as_it_was(studio: Studio) -> 
     assert not studio.file.exists()
     assert studio.states() == ["missing"]
     with studio.database.tenant_work(studio.tenant) as session:
-        [listed] = trashing.list_trash(session, None)
+        [listed] = trashing.list_trash(session, None).rows
         assert listed.path == str(studio.file)
         assert listed.until - listed.at > datetime.timedelta(days=DAYS - 1)
         assert found(session, "", studio.ada) == set()
@@ -201,7 +201,7 @@ def test_a_file_whose_place_was_taken_stays_in_the_trash(studio: Studio) -> None
     assert (back.files, [left.why for left in back.left]) == (0, ["something else lies there now"])
     assert studio.file.read_bytes() == b"somebody else's"
     with studio.database.tenant_work(studio.tenant) as session:
-        [listed] = trashing.list_trash(session, None)
+        [listed] = trashing.list_trash(session, None).rows
         assert listed.trouble == "something else lies there now"
 
 

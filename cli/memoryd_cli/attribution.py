@@ -1,0 +1,150 @@
+"""`attest`, `link`, `unlink`, `proposals`, `attribute`: what people say of how pictures came to be, and whose they are."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any
+
+import typer
+
+from memoryd_cli.client import server
+from memoryd_cli.output import as_json, say, table
+from memoryd_cli.search import AsJson, Ref, asset_of, at
+
+Project = Annotated[str | None, typer.Option("--project", "-p", help="For which project, where there are several.")]
+Note = Annotated[str | None, typer.Option("--note", "-m", help="A remark.")]
+
+_SHORT = 12
+
+
+class ProposalVerb(enum.StrEnum):
+    """What to do with proposals."""
+
+    LIST = "list"
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that say where pictures come from."""
+    app.command("attest")(attest)
+    app.command("link")(link)
+    app.command("unlink")(unlink)
+    app.command("proposals")(proposals)
+
+
+def attest(
+    ref: Ref,
+    made_by: Annotated[str | None, typer.Option("--made-by", help="The tool: midjourney, photoshop, …")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt, as far as known.")] = None,
+    negative: Annotated[str | None, typer.Option(help="The negative prompt.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    seed: Annotated[str | None, typer.Option(help="0 to 18446744073709551615.")] = None,
+    tool_version: Annotated[str | None, typer.Option(help="The tool's version.")] = None,
+    person: Annotated[str | None, typer.Option(help="The maker's login; without it you.")] = None,
+    not_generated: Annotated[bool, typer.Option("--not-generated", help="No trained model made it.")] = False,
+    withdraw: Annotated[str | None, typer.Option(help="Take this declaration (its id) back.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Show what was declared.")] = False,
+    note: Note = None,
+    project: Project = None,
+    json: AsJson = False,
+) -> None:
+    """Declare how a picture was made; kept as declared, it never overrides what the file itself says."""
+    address = at(asset_of(ref), "attestations")
+    if withdraw is not None:
+        server().delete(f"{address}/{withdraw}")
+        say("Withdrawn; the trail keeps it.")
+        return
+    if show or made_by is None:
+        if not show:
+            raise typer.BadParameter("say what made it: --made-by midjourney", param_hint="--made-by")
+        _say_attestations(server().get(address), json)
+        return
+    said = {"made_by": made_by, "prompt": prompt, "negative": negative, "model": model, "seed": seed, "note": note}
+    more = {"tool_version": tool_version, "person": person, "generated": not not_generated, "project": project}
+    made = server().post(address, {**said, **more})
+    if json:
+        as_json(made)
+    else:
+        say(f"Declared: {made['id']}")
+
+
+def _say_attestations(found: dict[str, Any], json: bool) -> None:
+    if json:
+        as_json(found)
+        return
+    rows = [
+        [
+            item["id"],
+            item["made_by"],
+            item["model"],
+            item["seed"],
+            item["prompt"],
+            item["person"],
+            item["by"],
+            "withdrawn" if item["withdrawn_at"] else item["at"][:10],
+        ]
+        for item in found["items"]
+    ]
+    table(["id", "made by", "model", "seed", "prompt", "maker", "declared by", "when"], rows)
+
+
+def link(
+    child: Ref,
+    parent: Annotated[str, typer.Option("--from", help="The picture it was made from.")],
+    how: Annotated[str, typer.Option(help="retouched, upscaled, cropped, composited, edited, …")],
+    note: Note = None,
+    project: Project = None,
+) -> None:
+    """Say that a picture was made from another."""
+    body = {"parent": asset_of(parent), "how": how, "note": note, "project": project}
+    changed = server().post(at(asset_of(child), "parents"), body)["changed"]
+    say(f"Linked: {how}. `memoryd lineage` shows the family." if changed else "That was said already.")
+
+
+def unlink(
+    child: Ref,
+    parent: Annotated[str, typer.Option("--from", help="The picture it was said to be made from.")],
+    how: Annotated[str | None, typer.Option(help="Only this way.")] = None,
+    project: Project = None,
+) -> None:
+    """Take back what people said; what files and jobs say stays."""
+    changed = server().delete(at(asset_of(child), "parents"), parent=asset_of(parent), how=how, project=project)[
+        "changed"
+    ]
+    say(f"Unlinked: {', '.join(changed)}." if changed else "Nobody of this project said so.")
+
+
+def proposals(
+    verb: Annotated[ProposalVerb, typer.Argument(help="list, accept or refuse")] = ProposalVerb.LIST,
+    ids: Annotated[list[str] | None, typer.Argument(help="Which ones.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    cursor: Annotated[str | None, typer.Option(help="Continue where a page ended.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Likenesses that were noticed: is this a copy, a retouch, an upscale of that?"""
+    if verb is not ProposalVerb.LIST:
+        if not ids:
+            raise typer.BadParameter("name one or more; `memoryd proposals list` shows them", param_hint="ids")
+        for one in ids:
+            server().post(f"/proposals/{one}/{verb.value}")
+        say(f"{len(ids)} {'accepted' if verb is ProposalVerb.ACCEPT else 'refused'}.")
+        return
+    page = server().get("/proposals", all=every, cursor=cursor)
+    if json:
+        as_json(page)
+        return
+    rows = [
+        [
+            item["id"],
+            item["state"],
+            item["child"]["name"] or item["child"]["sha256"][:_SHORT],
+            item["how"],
+            item["parent"]["name"] or item["parent"]["sha256"][:_SHORT],
+            ", ".join(f"{name} {value}" for name, value in item["evidence"].items()),
+        ]
+        for item in page["items"]
+    ]
+    table(["id", "state", "picture", "may be", "from", "seen by"], rows)
+    if page["next_cursor"]:
+        say(f"More: add --cursor {page['next_cursor']}")

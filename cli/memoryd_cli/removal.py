@@ -1,0 +1,152 @@
+"""`reject`, `hide`, `trash`, `bring-back`: pictures out of sight, and back.
+
+`restore` is a backup's word.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from memoryd.catalog.trashing import checked_days
+from memoryd_cli.client import server
+from memoryd_cli.output import as_json, say, table
+from memoryd_cli.search import AsJson, asset_of, at
+
+Refs = Annotated[list[str], typer.Argument(help="Pictures: ids, 8 or more digits of a SHA-256, or files.")]
+Project = Annotated[str | None, typer.Option("--project", "-p", help="For which project, where there are several.")]
+Reason = Annotated[str | None, typer.Option("--reason", "-m", help="Why.")]
+
+_PART = 100
+"""Pictures of one request."""
+
+
+class _PutByDefault(TyperGroup):
+    """`trash PICTURE` is `trash put PICTURE`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["put", *args]
+        return super().resolve_command(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that remove and bring back."""
+    app.command("reject")(reject)
+    app.command("hide")(hide)
+    app.command("bring-back")(restore)
+    trash_app = typer.Typer(
+        cls=_PutByDefault,
+        help="Move files into their folder's trash, where it is switched on: `trash PICTURE...`.",
+        no_args_is_help=True,
+    )
+    trash_app.command("put")(trash)
+    trash_app.command("restore")(restore)
+    trash_app.command("list")(trash_list)
+    trash_app.command("empty")(trash_empty)
+    trash_app.command("on")(trash_on)
+    trash_app.command("off")(trash_off)
+    app.add_typer(trash_app, name="trash")
+
+
+def reject(refs: Refs, reason: Reason = None, project: Project = None, json: AsJson = False) -> None:
+    """Sort pictures out: they no longer show by themselves; `search is:rejected` finds them."""
+    _remove("rejected", refs, reason, project, json)
+
+
+def hide(refs: Refs, reason: Reason = None, project: Project = None, json: AsJson = False) -> None:
+    """Keep pictures out of sight; `search is:hidden` finds them."""
+    _remove("hidden", refs, reason, project, json)
+
+
+def trash(refs: Refs, reason: Reason = None, project: Project = None, json: AsJson = False) -> None:
+    """Move pictures' files into the trash of their folders; `bring-back` does what it says."""
+    _remove("trashed", refs, reason, project, json)
+
+
+def _remove(kind: str, refs: list[str], reason: str | None, project: str | None, json: bool) -> None:
+    assets = [asset_of(ref) for ref in refs]
+    items: list[dict[str, Any]] = []
+    for first in range(0, len(assets), _PART):
+        body = {"refs": assets[first : first + _PART], "kind": kind, "reason": reason, "project": project}
+        items += server().post("/removals", body)["items"]
+    if json:
+        as_json({"items": items})
+        return
+    files = sum(item["files"] for item in items)
+    moved = f", {files} files moved" if kind == "trashed" else ""
+    say(f"{len(items)} {kind}{moved}. `memoryd bring-back` undoes it." if items else "Nothing to change.")
+    _say_left([left for item in items for left in item["left"]])
+
+
+def restore(refs: Refs, project: Project = None, json: AsJson = False) -> None:
+    """Bring rejected, hidden or trashed pictures back."""
+    items = [server().delete(at(asset_of(ref), "removal"), project=project) for ref in refs]
+    if json:
+        as_json({"items": items})
+        return
+    for item in items:
+        files = f", {item['files']} files back in their place" if item["kind"] == "trashed" else ""
+        say(f"{item['asset_id']} was {item['kind']}, and is back{files}.")
+    _say_left([left for item in items for left in item["left"]])
+
+
+def trash_list(
+    limit: Annotated[int, typer.Option(help="Files of one page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Continue where a page ended.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show files in the trash, oldest first."""
+    page = server().get("/trash", limit=limit, cursor=cursor)
+    if json:
+        as_json(page)
+        return
+    rows = [
+        [item["asset_id"], item["at"][:16], item["until"][:10], item["size"], item["path"], item["trouble"]]
+        for item in page["items"]
+    ]
+    table(["asset", "since", "kept until", "bytes", "file", "trouble"], rows)
+    if page["next_cursor"]:
+        say(f"More: add --cursor {page['next_cursor']}")
+
+
+def trash_empty(
+    older_than: Annotated[str, typer.Option("--older-than", help="Days, such as 30d.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete for ever what has lain in the trash for longer; what is recorded of it stays."""
+    days = checked_days(older_than)
+    if not yes:
+        typer.confirm(f"Delete for ever what has been in the trash for more than {days} days?", abort=True, err=True)
+    done = server().post("/trash/empty", {"older_than_days": days})
+    if json:
+        as_json(done)
+        return
+    say(f"{done['files']} files deleted, {done['size']} bytes; {done['erased']} pictures have no bytes any more.")
+    _say_left(done["left"])
+
+
+def trash_on(root: Annotated[str, typer.Argument(help="A watched folder: its id or path.")]) -> None:
+    """Allow that files of a watched folder are moved into its trash (.memoryd-trash in it)."""
+    _switch(root, on=True)
+
+
+def trash_off(root: Annotated[str, typer.Argument(help="A watched folder: its id or path.")]) -> None:
+    """Allow it no longer; what is in the trash stays there and can be brought back."""
+    _switch(root, on=False)
+
+
+def _switch(root: str, *, on: bool) -> None:
+    server().put("/trash/roots", {"root": root, "on": on})
+    say(f"Trash is {'on' if on else 'off'} for {root}.")
+
+
+def _say_left(left: list[dict[str, Any]]) -> None:
+    for file in left:
+        say(f"stays: {file['path']} ({file['why']})")
