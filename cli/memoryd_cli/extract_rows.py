@@ -90,6 +90,10 @@ def _shape(
     # The final pass first: it is the one that the picture shows.
     passes = sorted(parameters.samplers, key=lambda use: not use.final)
     models = parameters.models
+    if parameters.rest_of_run is not None:
+        # Of the same run, although not of this picture; `facts` tells them apart.
+        passes += parameters.rest_of_run.samplers
+        models += parameters.rest_of_run.models
     return {
         "path": storable(os.fsencode(path).decode("utf-8", "replace"))[0],
         "prompt": [use.text for use in parameters.prompts if use.polarity is Polarity.POSITIVE],
@@ -105,8 +109,8 @@ def _shape(
         "steps": _distinct(use.steps for use in passes if use.steps is not None),
         "cfg": _distinct(use.cfg for use in passes if use.cfg is not None),
         "media_type": reading.media_type if reading else None,
-        "width": reading.width if reading else None,
-        "height": reading.height if reading else None,
+        "width": reading.width if reading and reading.width else parameters.width,
+        "height": reading.height if reading and reading.width else parameters.height,
         "requested": [parameters.width, parameters.height] if parameters.width else None,
         "ai_generated": understood.ai_generated if understood else None,
         "tool": parameters.tool,
@@ -162,6 +166,9 @@ def _facts(parameters: Parameters) -> Iterator[dict[str, Any]]:
         yield {**fact("model", model.name, model, where), "role": model.role, "evidence": model.evidence, **extra}
     for given in parameters.inputs:
         yield fact("input", given.name, given, _place(given.node, given.input))
+    if parameters.rest_of_run is not None:
+        for told_beside in _facts(parameters.rest_of_run):
+            yield {**told_beside, "rest_of_run": True}
 
 
 def _place(node: str, name: str) -> str:
