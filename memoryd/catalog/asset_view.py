@@ -8,7 +8,7 @@ import datetime
 from memoryd.catalog.facts import AssetKind, GenerationOrigin, LocationState, MadeSource, Succession
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId, JobId, PersonId, ProjectId
-from memoryd.workflows.facts import Polarity, Source
+from memoryd.workflows.facts import Confidence, Polarity, Source
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,7 @@ class SamplerView:
     denoise: float | None
     source: Source
     final: bool
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class PromptView:
     text: str
     is_template: bool
     source: Source
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,8 @@ class ModelView:
     """A model that took part. `sha256` None is unknown, and so is `licence` None.
 
     `identified` says how the content is known: `pin` (the worker proved it), `name` (one content had that name when the
-    picture was new), `name-now` (one has it today, which is no proof).
+    picture was new), `name-now` (one has it today, which is no proof). `claimed_hash` is what the file itself says, in its
+    maker's own kind of hash; `air` its name at a model site (urn:air:…).
     """
 
     node: str
@@ -116,6 +119,9 @@ class ModelView:
     evidence: str
     source: Source
     licence: LicenceView | None = None
+    confidence: Confidence = Confidence.HIGH
+    claimed_hash: str | None = None
+    air: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +135,7 @@ class InputView:
     sha256: bytes | None
     source: Source
     parent: Face | None = None
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +151,8 @@ class DocumentView:
 class GenerationView:
     """One run that made the asset. Who and which job are told only where the caller may see the run's project.
 
-    `certain` is False where the file does not say which output it is. Width and height are those asked for.
+    `certain` is False where the file does not say which output it is. Width and height are those asked for. `settings`:
+    whatever else the file says of the making, by name, as written.
     """
 
     id: GenerationId
@@ -174,6 +182,9 @@ class GenerationView:
     models: tuple[ModelView, ...]
     inputs: tuple[InputView, ...]
     documents: tuple[DocumentView, ...]
+    tool: str | None = None
+    tool_version: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What an asset can be found by: its words, made where the file is read, without a database.
 
 Recipe v1. Words of prompts as the tokeniser gives them; words of negative prompts with `-` before; and names as marks:
-`m:` model, `l:` LoRA, `s:` sampler, `c:` scheduler, `y:` node class, `i:` input file. A name is findable whole, without
+`m:` model, `l:` LoRA, `v:` VAE, `e:` embedding, `s:` sampler, `c:` scheduler, `y:` node class, `i:` input file, `k:` the
+tool that made it. A name is findable whole, without
 folder and ending, and by its parts: `style/tiny-random-lora.safetensors` as `tiny-random-lora`, `tiny`, `random`, `lora`.
 Recording adds `p:` (project) and `u:` (person).
 """
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from memoryd.foundation.texts import storable
 from memoryd.words.tokens import tsvector_text
-from memoryd.workflows.facts import Parameters, Polarity
+from memoryd.workflows.facts import Parameters, Polarity, Source
 
 RECIPE = "v1"
 
@@ -33,6 +34,9 @@ _PARTS = re.compile(r"[^\W_]+")
 _FOLDER_OR_ENDING = re.compile(
     r"^.*[/\\]|\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx|png|jpe?g|webp)$", re.IGNORECASE
 )
+
+_MODEL_KINDS = {"loras": "l", "xlabs_loras": "l", "vae": "mv", "embeddings": "me"}
+"""Marks by the role of a model; any other is `m`."""
 
 
 def mark(kind: str, name: str) -> str:
@@ -64,11 +68,14 @@ def document_marks(parameters: Parameters, class_types: Iterable[str] = ()) -> t
     """Return the marks of one output's facts, sorted, at most MARKS_LIMIT."""
     marks: set[str] = set()
     for model in parameters.models:
-        kind = "l" if model.role == "loras" else "m"
-        marks.update(name_marks(kind, model.name))
+        for kind in _MODEL_KINDS.get(model.role, "m"):
+            marks.update(name_marks(kind, model.name))
     for sampler in parameters.samplers:
         marks.update(mark(kind, word) for kind, word in (("s", sampler.sampler), ("c", sampler.scheduler)) if word)
-        marks.add(mark("y", sampler.class_type))
+        if sampler.source is not Source.TEXT:  # a text's pass has no node
+            marks.add(mark("y", sampler.class_type))
+    if parameters.tool:
+        marks.update(name_marks("k", parameters.tool))
     for given in parameters.inputs:
         marks.update(name_marks("i", given.name))
     marks.update(mark("y", class_type) for class_type in class_types)

@@ -37,7 +37,7 @@ from memoryd.model_registry.licences import licence_of
 from memoryd.model_registry.naming import resolve_names
 from memoryd.storage.blobs import find_blob
 from memoryd.storage.facts import BlobState
-from memoryd.workflows.facts import Polarity, Source
+from memoryd.workflows.facts import Confidence, Polarity, Source
 
 __all__ = ["AssetNotFound", "show_asset"]
 
@@ -170,6 +170,9 @@ def _generations(session: Session, asset_id: AssetId, sees: Sees) -> tuple[Gener
                 models=tuple(models[key]),
                 inputs=tuple(inputs[key]),
                 documents=_documents(run.prompt_document, run.extra_documents),
+                tool=run.tool,
+                tool_version=run.tool_version,
+                settings=tuple((key, str(value)) for key, value in run.settings.items()),
             )
         )
     return tuple(views)
@@ -194,6 +197,7 @@ def _sampler(row: Any) -> SamplerView:
         denoise=row.denoise,
         source=Source(row.source),
         final=row.final,
+        confidence=Confidence(row.confidence),
     )
 
 
@@ -205,6 +209,7 @@ def _prompt(row: Any) -> PromptView:
         text=row.text,
         is_template=row.is_template,
         source=Source(row.source),
+        confidence=Confidence(row.confidence),
     )
 
 
@@ -229,6 +234,9 @@ def _models(session: Session, rows: list[Any]) -> defaultdict[tuple[UUID, str], 
             evidence=row.evidence,
             source=Source(row.source),
             licence=None if sha256 is None else _licence(licences, sha256),
+            confidence=Confidence(row.confidence),
+            claimed_hash=row.claimed_hash,
+            air=row.air,
         )
 
     return _by_output(rows, view)
@@ -250,6 +258,7 @@ def _inputs(session: Session, rows: list[Any], sees: Sees) -> defaultdict[tuple[
             sha256=row.sha256,
             source=Source(row.source),
             parent=None if row.sha256 is None else known.get(row.sha256),
+            confidence=Confidence(row.confidence),
         )
 
     return _by_output(rows, view)

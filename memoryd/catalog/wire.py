@@ -88,6 +88,7 @@ class SamplerShape(Shape):
     denoise: float | None
     source: str
     final: bool
+    confidence: str
 
 
 class PromptShape(Shape):
@@ -99,6 +100,7 @@ class PromptShape(Shape):
     text: str
     is_template: bool
     source: str
+    confidence: str
 
 
 class LicenceShape(Shape):
@@ -122,6 +124,9 @@ class ModelShape(Shape):
     evidence: str
     source: str
     licence: LicenceShape | None
+    confidence: str
+    claimed_hash: str | None
+    air: str | None
 
 
 class InputShape(Shape):
@@ -133,6 +138,7 @@ class InputShape(Shape):
     sha256: Hex | None
     source: str
     parent: FaceShape | None
+    confidence: str
 
 
 class DocumentShape(Shape):
@@ -173,6 +179,9 @@ class GenerationShape(Shape):
     models: list[ModelShape]
     inputs: list[InputShape]
     documents: list[DocumentShape]
+    tool: str | None
+    tool_version: str | None
+    settings: list[tuple[str, str]]
 
 
 class LineMemberShape(Shape):

@@ -23,7 +23,7 @@ _SIZE = re.compile(r"\d{1,6}x\d{1,6}", re.IGNORECASE)
 _FLAG = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NODE = re.compile(r"(?P<class>.+)\.(?P<input>[^.<>=]+)(?P<compare>>=|<=|>|<|=)(?P<value>.+)", re.DOTALL)
 
-HAS = frozenset({"note", "tag", "rating", "parents", "children", "thumbnail", "finding", "prompt"})
+HAS = frozenset({"note", "tag", "rating", "parents", "children", "thumbnail", "finding", "findings", "prompt"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,11 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
     {
         "model": Field(takes=_word, looks="a model's name, a part of it, or 8 and more digits of its SHA-256"),
         "lora": _NAME,
+        "vae": _NAME,
+        "embedding": _NAME,
+        "tool": Field(
+            takes=_word, looks="who made it: comfyui, automatic1111, forge, invokeai, novelai, midjourney, …"
+        ),
         "sampler": _NAME,
         "scheduler": _NAME,
         "input": _NAME,

@@ -78,6 +78,10 @@ class _Met:
         return self.condition
 
 
+_MARKS = {"lora": "l", "sampler": "s", "scheduler": "c", "input": "i", "vae": "v", "embedding": "e", "tool": "k"}
+"""The kind of mark that a field's names are found by."""
+
+
 def condition(part: Part | None, asked: Asked) -> ColumnElement[bool]:
     """Return what a query asks of an asset's row in asset_text."""
     met = None if part is None else _met(part, asked)
@@ -127,10 +131,8 @@ def _together(
 def _filter(part: Filter, asked: Asked) -> _Met | None:
     field, value = part.field, part.value
     match field:
-        case "lora" | "sampler" | "scheduler" | "input":
-            return _words(
-                lexemes.name_query({"lora": "l", "sampler": "s", "scheduler": "c", "input": "i"}[field], value)
-            )
+        case "lora" | "sampler" | "scheduler" | "input" | "vae" | "embedding" | "tool":
+            return _words(lexemes.name_query(_MARKS[field], value))
         case "model":
             return _model(value)
         case "negative":
@@ -222,7 +224,7 @@ def _has(value: str, asked: Asked) -> _Met:
     match value:
         case "tag" | "rating" | "note":
             return _attached(value[0], "", asked, begins=True)
-        case "finding":
+        case "finding" | "findings":
             return _Met(marks=quoted("is:finding"))
         case "parents":
             return _Met(condition=AssetText.root_id.in_(select(Lineage.child_root)))
