@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.looking_up import check_seen
@@ -11,8 +12,22 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import AssetId
 
-GRID_SIZE = 512
-"""Longest edge in pixels, as made for every picture: sharp in a grid on a dense screen."""
+GRID_SIZE = 256
+"""Longest edge in pixels of what a grid shows."""
+
+
+class Shows(enum.StrEnum):
+    """What a small picture shows of an asset."""
+
+    STILL = "still"
+    """The picture, or the first frame of what moves, or the waveform of sound."""
+    MIDDLE = "middle"
+    """The frame in the middle of what moves."""
+    PREVIEW = "preview"
+    """The first seconds, moving."""
+
+
+_RECIPE_WORDS = {Shows.STILL: "", Shows.MIDDLE: "middle", Shows.PREVIEW: "preview"}
 
 
 class NoThumbnail(NotFound):
@@ -38,13 +53,15 @@ def store(session: Session, thumbnail: Thumbnail) -> None:
     queries.upsert_thumbnail(session, **dataclasses.asdict(thumbnail))
 
 
-def find(session: Session, asset_id: AssetId, sees: Sees, size: int = GRID_SIZE) -> Thumbnail:
+def find(
+    session: Session, asset_id: AssetId, sees: Sees, size: int = GRID_SIZE, shows: Shows = Shows.STILL
+) -> Thumbnail:
     """Return the smallest thumbnail of at least `size` pixels, else the largest.
 
     Raises: AssetNotFound for what the caller may not see; NoThumbnail.
     """
     check_seen(session, asset_id, sees)
-    row = queries.find_thumbnail(session, asset_id, size)
+    row = queries.find_thumbnail(session, asset_id, size, _RECIPE_WORDS[shows])
     if row is None:
         raise NoThumbnail(f"asset {asset_id}", hint="it is made soon after a picture was recorded: `memoryd work`")
     found = row.Thumbnail

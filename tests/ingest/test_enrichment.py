@@ -45,10 +45,15 @@ def test_new_pictures_get_a_thumbnail_and_a_pixel_digest_and_again_does_no_harm(
     with database.tenant_work(tenant) as session:
         record(session, prepare_here(Folder(path=folder), sorted(folder.iterdir())), scope=tenant)
     found = _chores(database)
-    assert {chore.kind for chore in found} == {"thumbnail", "pixel_digest"}
+    assert [chore.kind for chore in found] == ["enrich"]
     for chore in (*found, *found):
         HANDLERS[chore.kind](Means(database, store, tenant), chore)
-    assert rows("select count(*) from thumbnail")[0][0] == 3
+    assert {
+        (row.recipe, row.size, row.count) for row in rows("select recipe, size, count(*) from thumbnail group by 1, 2")
+    } == {
+        ("v2", 256, 3),
+        ("v2", 1024, 3),
+    }
     digests = [row.pixel_digest for row in rows("select pixel_digest from asset where pixel_digest is not null")]
     assert (len(digests), len(set(digests))) == (3, 2)
 
@@ -64,4 +69,4 @@ def test_a_picture_that_cannot_be_read_now_is_tried_again_and_the_others_are_don
     for chore in _chores(database):
         with pytest.raises(ContentsMissing):
             HANDLERS[chore.kind](Means(database, store, tenant), chore)
-    assert rows("select count(*) from thumbnail")[0][0] == 1
+    assert rows("select count(distinct asset_id) from thumbnail")[0][0] == 1

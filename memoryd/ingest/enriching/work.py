@@ -1,0 +1,194 @@
+"""The chore of deriving: a batch of assets, each decoded once, in a bounded number of processes beside this one.
+
+Done again it does no harm, and goes on where it stopped: what has the present version is passed by, unless it was asked
+for again.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+from uuid import UUID
+
+from memoryd.catalog import enrichment, sequences
+from memoryd.catalog.content import Copies, find_copies, open_copy
+from memoryd.dispatch import chores
+from memoryd.dispatch.facts import Chore
+from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.errors import NotFound, Unavailable
+from memoryd.foundation.ids import AssetId
+from memoryd.foundation.logging import log_for
+from memoryd.imaging.decoders import Decoders
+from memoryd.imaging.derived import Derived
+from memoryd.imaging.recipes import Part, read_recipes
+from memoryd.recognition import keeping, resembling
+from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.blobs import register
+
+ENRICH = "enrich"
+ENRICH_AGAIN = "enrich_again"
+"""As ENRICH, also for what has the present version."""
+RESEMBLANCE = "resemblance"
+SEQUENCE = "sequence"
+
+STORED_AT_ONCE = 20
+EXTENDED_EVERY_S = 20.0
+
+_log = log_for(__name__)
+_decoders = Decoders()
+
+
+class ContentsMissing(Unavailable):
+    """The bytes of some assets cannot be read now."""
+
+
+class Means(Protocol):
+    """What a handler works with. The application's handler context is one."""
+
+    @property
+    def database(self) -> Database:
+        """Connections."""
+        ...
+
+    @property
+    def store(self) -> BlobStore:
+        """Kept bytes."""
+        ...
+
+    @property
+    def tenant(self) -> TenantScope:
+        """Whose assets they are."""
+        ...
+
+
+def enrich(means: Means, chore: Chore) -> None:
+    """Derive what is wanted of each subject and store it. Raises: ContentsMissing where some could not be read."""
+    wanted = read_recipes(chore.recipe)
+    subjects = [AssetId(subject) for subject in chore.subjects]
+    if chore.kind == ENRICH_AGAIN:
+        tasks = dict.fromkeys(subjects, wanted)
+    else:
+        with means.database.tenant_work(means.tenant) as session:
+            tasks = enrichment.list_lacking(session, subjects, wanted)
+    missing: list[AssetId] = []
+    made: list[tuple[AssetId, frozenset[Part], Derived]] = []
+    extended = time.monotonic()
+    for asset_id, derived in _derived(means, tasks, missing):
+        made.append((asset_id, tasks[asset_id], derived))
+        if len(made) >= STORED_AT_ONCE:
+            _store(means, made)
+            made = []
+        if time.monotonic() - extended > EXTENDED_EVERY_S:
+            with means.database.farm_work() as session:
+                chores.extend(session, chore)
+            extended = time.monotonic()
+    _store(means, made)
+    _follow_up(means, wanted, [asset for asset in tasks if asset not in set(missing)])
+    if missing:
+        raise ContentsMissing(
+            f"{len(missing)} of {len(chore.subjects)} could not be read, {missing[0]} first",
+            hint="their folder may be offline: `memoryd watch list`",
+        )
+
+
+def propose_resembling(means: Means, chore: Chore) -> None:
+    """Ask people about the subjects that look like others and do not say how they were made."""
+    with means.database.tenant_work(means.tenant) as session:
+        asked = resembling.propose_resembling(session, [AssetId(subject) for subject in chore.subjects])
+    if asked:
+        _log.info("%s new pictures resemble known ones: `memoryd proposals list`", asked)
+
+
+def find_sequences(means: Means, chore: Chore) -> None:
+    """Find out which of the subjects are numbered frames that are one item."""
+    with means.database.tenant_work(means.tenant) as session:
+        sequences.gather(session, [AssetId(subject) for subject in chore.subjects])
+
+
+def _follow_up(means: Means, wanted: frozenset[Part], done: Sequence[AssetId]) -> None:
+    if Part.FINGERPRINT not in wanted or not done:
+        return
+    with means.database.farm_work() as session:
+        for kind in (RESEMBLANCE, SEQUENCE):
+            chores.add(session, means.tenant.id, kind, "v1", list(done))
+
+
+def _store(means: Means, made: Sequence[tuple[AssetId, frozenset[Part], Derived]]) -> None:
+    if not made:
+        return
+    kept = [
+        (asset, parts, derived, [means.store.put_bytes(means.tenant.slug, one.content) for one in derived.pictures])
+        for asset, parts, derived in made
+    ]
+    with means.database.tenant_work(means.tenant) as session:
+        register(session, [blob for *_, blobs in kept for blob in blobs])
+        enrichment.store(
+            session,
+            [
+                enrichment.Enrichment(
+                    asset_id=asset, parts=parts, derived=derived, blobs=tuple(blob.sha256 for blob in blobs)
+                )
+                for asset, parts, derived, blobs in kept
+            ],
+        )
+        keeping.store(session, {asset: derived.fingerprints for asset, _, derived, _ in kept})
+
+
+def _derived(
+    means: Means, tasks: dict[AssetId, frozenset[Part]], missing: list[AssetId]
+) -> Iterator[tuple[AssetId, Derived]]:
+    """Yield what came of each asset, in order, a few ahead: as many as there are decoding processes, and one being read."""
+    ahead: collections.deque[tuple[AssetId, Future[Derived | None]]] = collections.deque()
+    waiting = list(reversed(tasks.items()))
+    with ThreadPoolExecutor(_decoders.processes + 1, thread_name_prefix="deriving") as threads:
+        while waiting or ahead:
+            while waiting and len(ahead) <= _decoders.processes + 1:
+                asset, parts = waiting.pop()
+                ahead.append((asset, threads.submit(_derive_one, means, asset, parts)))
+            asset, future = ahead.popleft()
+            derived = future.result()
+            if derived is None:
+                missing.append(asset)
+            else:
+                yield asset, derived
+
+
+def _derive_one(means: Means, asset_id: AssetId, parts: frozenset[Part]) -> Derived | None:
+    """Return what came of an asset, or None where its bytes cannot be read now."""
+    try:
+        with means.database.tenant_work(means.tenant) as session:
+            copies: Copies = find_copies(session, asset_id)
+        # Outside of the transaction: it reads and checks all bytes.
+        with open_copy(means.store, means.tenant, copies) as content:
+            return _decoders.derive(content, copies.media_type, parts)
+    except NotFound as error:
+        _log.info("deriving of %s: %s", asset_id, error.detail)
+        return None
+
+
+Handler = Callable[[Means, Chore], None]
+
+HANDLERS: dict[str, Handler] = {
+    ENRICH: enrich,
+    ENRICH_AGAIN: enrich,
+    RESEMBLANCE: propose_resembling,
+    SEQUENCE: find_sequences,
+    # Chores that an older memoryd wrote.
+    "thumbnail": lambda means, chore: enrich(means, _renamed(chore, Part.THUMBNAIL)),
+    "pixel_digest": lambda means, chore: enrich(means, _renamed(chore, Part.PIXEL_DIGEST)),
+}
+
+
+def _renamed(chore: Chore, part: Part) -> Chore:
+    return Chore(
+        id=chore.id,
+        tenant_id=chore.tenant_id,
+        kind=ENRICH,
+        recipe=part.value,
+        subjects=tuple(UUID(str(subject)) for subject in chore.subjects),
+        attempt=chore.attempt,
+        lease_token=chore.lease_token,
+    )

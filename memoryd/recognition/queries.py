@@ -1,0 +1,93 @@
+"""Every statement of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from memoryd.catalog.tables.content import Asset
+from memoryd.catalog.tables.runs import Generation, GenerationOutput
+from memoryd.foundation.database import Session
+from memoryd.recognition.tables import Fingerprint
+
+
+def upsert_fingerprints(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
+    """Record fingerprints, in the place of those of the same recipe and frame."""
+    if not rows:
+        return
+    made = insert(Fingerprint).values([dict(row) for row in rows])
+    session.execute(
+        made.on_conflict_do_update(
+            index_elements=[Fingerprint.asset_id, Fingerprint.recipe, Fingerprint.mirrored, Fingerprint.frame],
+            set_={"code": made.excluded.code, "bands": made.excluded.bands, "at": func.clock_timestamp()},
+        )
+    )
+
+
+def delete_old_fingerprints(session: Session, assets: Collection[UUID], recipe: str) -> None:
+    """Forget what older recipes made of assets."""
+    session.execute(delete(Fingerprint).where(Fingerprint.asset_id.in_(list(assets)), Fingerprint.recipe != recipe))
+
+
+def list_sharing_bands(session: Session, recipe: str, bands: Collection[int], limit: int) -> list[Row[Any]]:
+    """Return (asset_id, mirrored, code) of fingerprints that share one of these bands, at most `limit`."""
+    return list(
+        session.execute(
+            select(Fingerprint.asset_id, Fingerprint.mirrored, Fingerprint.code)
+            .where(Fingerprint.bands.overlap(list(bands)), Fingerprint.recipe == recipe)
+            .limit(limit)
+        )
+    )
+
+
+def list_fingerprints(session: Session, assets: Collection[UUID], recipe: str) -> list[Row[Any]]:
+    """Return (asset_id, frame, code, bands) of assets as they are, not mirrored."""
+    return list(
+        session.execute(
+            select(Fingerprint.asset_id, Fingerprint.frame, Fingerprint.code, Fingerprint.bands).where(
+                Fingerprint.asset_id.in_(list(assets)), Fingerprint.recipe == recipe, Fingerprint.mirrored.is_(False)
+            )
+        )
+    )
+
+
+def list_same_pixels(session: Session, asset: UUID, limit: int) -> list[UUID]:
+    """Return the other assets whose decoded pixels are the same by the same recipe, oldest first."""
+    own = select(Asset.pixel_recipe, Asset.pixel_digest).where(Asset.id == asset).subquery("own")
+    return list(
+        session.scalars(
+            select(Asset.id)
+            .join(own, (own.c.pixel_digest == Asset.pixel_digest) & (own.c.pixel_recipe == Asset.pixel_recipe))
+            .where(Asset.id != asset)
+            .order_by(Asset.made_at, Asset.id)
+            .limit(limit)
+        )
+    )
+
+
+def list_compared(session: Session, assets: Collection[UUID]) -> list[Row[Any]]:
+    """Return (id, root_id, width, height, pixel_recipe, pixel_digest, made_at, has_run) of assets that are still there.
+
+    `has_run`: a run with a graph or the texts of a tool is known to have made it.
+    """
+    run = (
+        select(GenerationOutput.id)
+        .join(Generation, Generation.id == GenerationOutput.generation_id)
+        .where(
+            GenerationOutput.asset_id == Asset.id,
+            or_(Generation.exact.is_not(None), Generation.tool.is_not(None), Generation.prompt_document.is_not(None)),
+        )
+        .exists()
+    )
+    return list(
+        session.execute(
+            select(
+                *(Asset.id, Asset.root_id, Asset.width, Asset.height, Asset.pixel_recipe, Asset.pixel_digest),
+                *(Asset.made_at, run.label("has_run")),
+            ).where(Asset.id.in_(list(assets)), Asset.erased_at.is_(None))
+        )
+    )
