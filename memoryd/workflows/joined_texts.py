@@ -6,7 +6,7 @@ import dataclasses
 
 from memoryd.workflows.facts import Graph, Link, Node, Polarity, Value
 from memoryd.workflows.literals import chosen_branch
-from memoryd.workflows.node_roles import names_media_file, names_model_file
+from memoryd.workflows.node_roles import input_files, names_media_file, names_model_file
 from memoryd.workflows.node_shapes import NodeShape, shape_of, words_of
 from memoryd.workflows.recipe_v1 import class_words
 
@@ -35,6 +35,9 @@ _OPTION_WORDS = frozenset(
         "search", "key", "token", "system", "url", "path", "file", "category", "preset", "select", "position", "joiner",
     )
 )  # fmt: skip
+_NO_TEXTS = frozenset(
+    ("true", "false", "enable", "disable", "enabled", "disabled", "on", "off", "none", "auto", "yes", "no")
+)
 _SEPARATORS = ("delimiter", "separator", "joiner", "text_delimiter", "linebreak")
 _ESCAPES = {"\\n": "\n", "\\t": "\t"}
 _PROSE_LENGTH = 20
@@ -145,10 +148,14 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         return linked  # what it showed last is kept beside what it shows
     if named:
         return named
+    if input_files(node.class_type) is not None:
+        joining.is_template = True  # the text comes out of a file, or out of what is given instead of one
+        return [name for name in shape.onward if isinstance(inputs[name], Link)]
     literals = [
         name
         for name, value in inputs.items()
         if isinstance(value, str)
+        and value.lower() not in _NO_TEXTS
         and _OPTION_WORDS.isdisjoint(words_of(name))
         and not names_model_file(value)
         and not names_media_file(value)

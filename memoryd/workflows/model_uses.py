@@ -105,6 +105,9 @@ def _of_input(
     evidence, confidence = "table", Confidence.HIGH
     # Where an input takes a model's name, a primitive may stand behind it: `lora` may also be a link to a stack.
     linked = isinstance(value, Link)
+    source = graph.nodes.get(value.node) if isinstance(value, Link) else None
+    if source is not None and shape_of(source.class_type, tuple(source.inputs)).roles:
+        return None  # what comes is no name but the model itself, or a name that is told of where it is chosen
     file = word_behind(graph, value, (name,)) if linked else value
     if not isinstance(file, str) or len(file) > MODEL_NAME_LIMIT or "\n" in file or name in _CHOOSING:
         return None
@@ -123,7 +126,9 @@ def _of_input(
     if shape.is_saving or node.class_type.startswith("Save"):
         confidence = Confidence.LOW  # what a saver is told to write down was not necessarily used
         role = role if shape.roles.get(name) else "unknown"
-    if file.strip().lower() in _NONE or role == "configs" or _is_off(graph, node, name):
+    if file.strip().lower() in _NONE or role == "configs" or (file[:1] == "." and "." not in file[1:]):
+        return None  # RES4LYF spells what is none of its files with a dot in front: `.use_ckpt_vae`
+    if _is_off(graph, node, name):
         return None
     model, clip = _strengths(graph, node, name)
     is_air = _AIR.match(file) is not None

@@ -52,6 +52,9 @@ _NOT_PICTURE = re.compile(
     r"|float|int|trigger|boolean|select|switch|index|ipadapter\w*|image_ref\w*|reference\w*|style\w*|vae_name|ckpt_name)(?:_?\d+)?$",
     re.IGNORECASE,
 )
+_SAVED_PICTURE = re.compile(
+    r"^(?:images?|pictures?|frames?|videos?|audio|samples|latents?|pixels)(?:_\d+)?$", re.IGNORECASE
+)
 _SETTING_WORDS = frozenset(
     (
         "noise", "guider", "sampler", "samplers", "sigmas", "pipe", "settings", "options", "tuple", "ctx", "context", "params",
@@ -162,13 +165,7 @@ def shape_of(class_type: str, names: tuple[str, ...]) -> NodeShape:
             for name in names
             if not _SETTING_WORDS.isdisjoint(words[name]) and _NO_SETTING_WORDS.isdisjoint(words[name])
         ),
-        picture=tuple(
-            name
-            for name in names
-            if sided[name] is None
-            and not _NOT_PICTURE.match(name)
-            and (name not in conditioning or not _BUNDLE_WORDS.isdisjoint(words[name]))
-        ),
+        picture=_pictures(class_type, names, words, sided, conditioning),
         roles={name: role for name in names if (role := model_role(class_type, name)) is not None},
         presets=tuple(name for name in names if _SIZE_PRESET.search(name)),
         sampling=_sampling(class_type, names, words, bool(positive or negative)),
@@ -199,6 +196,27 @@ _CONDITIONING_GIVERS = frozenset(
         "loader",
     )
 )
+
+
+def _pictures(
+    class_type: str,
+    names: tuple[str, ...],
+    words: dict[str, list[str]],
+    sided: dict[str, bool | None],
+    conditioning: tuple[str, ...],
+) -> tuple[str, ...]:
+    if is_saving(class_type):
+        # Savers are also told prompts, seeds and whatever else to write down.
+        saved = tuple(name for name in names if _SAVED_PICTURE.match(name))
+        if saved:
+            return saved
+    return tuple(
+        name
+        for name in names
+        if sided[name] is None
+        and not _NOT_PICTURE.match(name)
+        and (name not in conditioning or not _BUNDLE_WORDS.isdisjoint(words[name]))
+    )
 
 
 def _side(name: str, words: list[str]) -> bool | None:
@@ -239,6 +257,9 @@ _TEXT_NAMES = frozenset(
 )
 _TEXT_ENDS = frozenset(
     (
+        "addition",
+        "append",
+        "prepend",
         "text",
         "texts",
         "prompt",
