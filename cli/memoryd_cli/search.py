@@ -18,6 +18,7 @@ Ref = Annotated[str, typer.Argument(help="An asset's id, 8 or more digits of its
 
 _SHORT = 12
 _PROMPT_WIDTH = 60
+_SETTINGS_WIDTH = 600
 _UNDER = " " * 15
 
 
@@ -89,8 +90,18 @@ def _pixels(face: dict[str, Any]) -> str | None:
     return f"{face['width']}x{face['height']}" if face["width"] and face["height"] else None
 
 
-def show(ref: Ref, json: AsJson = False) -> None:
+def show(
+    ref: Ref,
+    json: AsJson = False,
+    paste: Annotated[
+        bool, typer.Option("--paste", help="Print only the recipe, as text to paste into AUTOMATIC1111 and its family.")
+    ] = False,
+) -> None:
     """Show everything about one picture: how it was made, from what, where it lies, what people said."""
+    if paste:
+        found = server().get(at(asset_of(ref), "paste"))
+        as_json(found) if json else say(found["text"])
+        return
     asset = server().get(at(asset_of(ref)))
     if json:
         as_json(asset)
@@ -133,22 +144,38 @@ def _say_run(run: dict[str, Any]) -> None:
     where = f" on ComfyUI {run['comfyui_version']}" if run["comfyui_version"] else ""
     where += f" ({run['gpu']})" if run["gpu"] else ""
     say(f"  run          {run['origin']}{who}{where}{'' if run['certain'] else ' (which output is not certain)'}")
+    _say("tool", " ".join(filter(None, (run["tool"], run["tool_version"]))))
     for prompt in run["prompts"]:
-        _say(f"  {prompt['polarity']}", " ".join(prompt["text"].split()))
+        template = " (a template: the text was made at run time)" if prompt["is_template"] else ""
+        _say(f"  {prompt['polarity']}", " ".join(prompt["text"].split()) + template + _how(prompt))
     for sampler in run["samplers"]:
         facts = {name: sampler[name] for name in ("seed", "steps", "cfg", "sampler", "scheduler", "denoise")}
-        _say("  sampler", "  ".join(f"{name} {'unknown' if value is None else value}" for name, value in facts.items()))
+        told = "  ".join(f"{name} {'unknown' if value is None else value}" for name, value in facts.items())
+        _say("  sampler", told + _how(sampler))
     for model in run["models"]:
         strengths = [str(model[key]) for key in ("strength_model", "strength_clip") if model[key] is not None]
-        known = f"sha256 {model['sha256'][:_SHORT]} by {model['identified']}" if model["sha256"] else "content unknown"
+        claimed = f", the file claims {model['claimed_hash'][:_SHORT]}" if model["claimed_hash"] else ""
+        known = (
+            f"sha256 {model['sha256'][:_SHORT]} by {model['identified']}"
+            if model["sha256"]
+            else f"content unknown{claimed}"
+        )
         licence = (
             f"licence {model['licence']['name']!r} stated by {model['licence']['source']}"
             if model["licence"]
             else "licence unknown"
         )
-        _say(f"  {model['role']}", f"{model['name']} {'/'.join(strengths)} ({known}; {licence})")
+        _say(f"  {model['role']}", f"{model['name']} {'/'.join(strengths)} ({known}; {licence}){_how(model)}")
+    if run["settings"]:
+        _say("  settings", ", ".join(f"{name}: {value}" for name, value in run["settings"])[:_SETTINGS_WIDTH])
     for given in run["inputs"]:
         _say("  input", f"{given['name']} {given['sha256'][:_SHORT] if given['sha256'] else '(content unknown)'}")
+
+
+def _how(fact: dict[str, Any]) -> str:
+    """Where a fact comes from and how sure it is, unless it is as sure as can be: executed, by a known place."""
+    told = [word for word, plain in ((fact["source"], "executed"), (fact["confidence"], "high")) if word != plain]
+    return f"  [{', '.join(told)}]" if told else ""
 
 
 def _say_attached(attached: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import datetime
 from memoryd.catalog.facts import AssetKind, GenerationOrigin, LocationState, MadeSource, Succession
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId, JobId, PersonId, ProjectId
-from memoryd.workflows.facts import Confidence, Polarity, Source
+from memoryd.plugin_api.facts import Confidence
+from memoryd.workflows.facts import Polarity, Source
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

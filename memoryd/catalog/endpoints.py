@@ -15,6 +15,7 @@ from memoryd.catalog import annotations as attaching
 from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
 from memoryd.catalog.curation import endpoints as curation
 from memoryd.catalog.looking_up import find_asset
+from memoryd.catalog.paste_text import paste_text
 from memoryd.catalog.wire import (
     ApprovalRequest,
     AssetShape,
@@ -25,6 +26,7 @@ from memoryd.catalog.wire import (
     NamedList,
     NamedShape,
     NoteRequest,
+    PasteTextShape,
     RatingRequest,
     TagRequest,
 )
@@ -97,6 +99,14 @@ def show_asset(ref: str, work: Reader) -> AssetShape:
     """Everything about one asset that you may see."""
     sees = work.caller.sees
     return AssetShape.of(showing.show_asset(work.session, find_asset(work.session, ref, sees), sees))
+
+
+@router.get("/assets/{ref}/paste")
+def show_paste_text(ref: str, work: Reader) -> PasteTextShape:
+    """The recipe as text that AUTOMATIC1111's web UI and its family paste: verbatim where the file carried one."""
+    sees = work.caller.sees
+    view = showing.show_asset(work.session, find_asset(work.session, ref, sees), sees)
+    return PasteTextShape.model_validate(paste_text(work.session, view))
 
 
 @router.get("/assets/{ref}/lineage")

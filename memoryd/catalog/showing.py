@@ -35,9 +35,10 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId
 from memoryd.model_registry.licences import licence_of
 from memoryd.model_registry.naming import resolve_names
+from memoryd.plugin_api.facts import Confidence
 from memoryd.storage.blobs import find_blob
 from memoryd.storage.facts import BlobState
-from memoryd.workflows.facts import Confidence, Polarity, Source
+from memoryd.workflows.facts import Polarity, Source
 
 __all__ = ["AssetNotFound", "show_asset"]
 

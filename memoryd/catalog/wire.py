@@ -141,6 +141,13 @@ class InputShape(Shape):
     confidence: str
 
 
+class PasteTextShape(Shape):
+    """A recipe to paste; `verbatim`: exactly as the file carries it."""
+
+    text: str
+    verbatim: bool
+
+
 class DocumentShape(Shape):
     """A verbatim text; GET /assets/{ref}/documents/{sha256} gives its bytes."""
 

@@ -110,7 +110,7 @@ def texts_of(said: Mapping[str, Json], place: str) -> tuple[Said, ...]:
     return tuple(
         Said(place=place, polarity=polarity, text=written)
         for meaning, polarity in (("prompt", Polarity.POSITIVE), ("negative", Polarity.NEGATIVE))
-        if (written := values.text(said.get(meaning))) is not None
+        if values.word(said.get(meaning)) and (written := values.text(said.get(meaning)))
     )
 
 

@@ -108,14 +108,16 @@ class ContentCredentials:
         if not isinstance(active, dict):
             return None
         program = _generator(active)
+        said = any(source_type_says(value) for value in _source_types(list(manifests.values()), 0))
+        broken = _statuses(store)
         return Recipe(
             dialect=self.name,
             version=self.version,
             tool=program_of(program) or re.sub(r"[^a-z0-9.]+", "-", program.lower()).strip("-")[:60] or "unknown",
-            generated=any(source_type_says(value) for value in _source_types(list(manifests.values()), 0)),
+            generated=True if said else None if broken else False,
             settings=(("claim generator", program),) if program else (),
             claimed=(found[0],),
-            findings=_statuses(store),
+            findings=broken,
         )
 
 
