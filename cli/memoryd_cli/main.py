@@ -17,12 +17,15 @@ from memoryd_cli.output import explain, say
 
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "processes": ("up", "demo", "serve", "work", "watch"),
+        "processes": ("up", "demo", "serve", "work"),
+        "watching": ("watch",),
         "ingest": ("ingest", "roots", "quarantine"),
+        "enrichment": ("enrich",),
         "search": ("search", "show", "lineage"),
         "annotations": ("tag", "rate", "note", "collect", "approve"),
         "attribution": ("attest", "link", "unlink", "proposals"),
         "removal": ("reject", "hide", "trash", "bring-back"),
+        "importing": ("import",),
         "graphs": ("extract", "diff"),
         "models": ("models",),
         "jobs": ("submit", "queue", "jobs"),

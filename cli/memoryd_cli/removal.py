@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -27,9 +26,8 @@ _PART = 100
 class _PutByDefault(TyperGroup):
     """`trash PICTURE` is `trash put PICTURE`."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # What typer calls a context is its own copy of click's.
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["put", *args]
         return super().resolve_command(ctx, args)

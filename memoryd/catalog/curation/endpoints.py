@@ -18,7 +18,7 @@ from memoryd.access.guards import (
     person_with,
 )
 from memoryd.access.roles import sees_with
-from memoryd.catalog import attesting, declaring, proposals, removal, trashing
+from memoryd.catalog import attesting, declaring, importing, proposals, removal, trashing
 from memoryd.catalog.curation.wire import (
     AttestationList,
     AttestationRequest,
@@ -27,6 +27,8 @@ from memoryd.catalog.curation.wire import (
     Declared,
     EmptiedShape,
     EmptyRequest,
+    ImportedShape,
+    ImportRequest,
     MovedShape,
     ParentRequest,
     ProposalList,
@@ -180,3 +182,18 @@ def empty_trash(asked: EmptyRequest, caller: AdministratorCaller, office: Office
 def switch_trash(asked: TrashSwitch, work: Administrator) -> Switched:
     """Allow, or no longer allow, that files of a watched folder are moved into its trash."""
     return Switched(root_id=trashing.switch(work.session, work.caller, asked.root, on=asked.on), on=asked.on)
+
+
+@router.post("/imports")
+def take_over(asked: ImportRequest, work: Annotator, office: Office) -> ImportedShape:
+    """Take over tags, ratings, favourites and collections of another gallery, or of XMP. What is here is never changed."""
+    done = importing.take_over(
+        work.session,
+        work.caller,
+        asked.source,
+        [file.file() for file in asked.files],
+        days=office.settings.removal_days,
+        project=asked.project,
+        dry_run=asked.dry_run,
+    )
+    return ImportedShape.model_validate(done)

@@ -8,13 +8,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from memoryd.catalog.annotations import NOTE_LIMIT
+from memoryd.catalog.annotations import NOTE_LIMIT, STARS_LIMIT
 from memoryd.catalog.attesting import PROMPT_LIMIT, Declaration
+from memoryd.catalog.importing import FILES_LIMIT, MatchedBy, PeerSource
+from memoryd.catalog.peers import NAME_LIMIT, NAMES_LIMIT, PATH_LIMIT, PeerFile
 from memoryd.catalog.proposals import ProposalState
 from memoryd.catalog.removal import ASSETS_LIMIT, RemovalKind
 from memoryd.catalog.wire import BigInteger, FaceShape, Shape
 
 Ref = Annotated[str, Field(min_length=1, max_length=5_000)]
+PeerName = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
 ProjectSlug = Annotated[str | None, Field(default=None, max_length=80)]
 
 
@@ -208,6 +211,63 @@ class Switched(Shape):
 
     root_id: UUID
     on: bool
+
+
+class PeerFileShape(Shape):
+    """What another gallery, or a file's own XMP, says of one file."""
+
+    path: str = Field(min_length=1, max_length=PATH_LIMIT)
+    size: int | None = Field(default=None, ge=1, lt=2**62)
+    tags: list[PeerName] = Field(default=[], max_length=NAMES_LIMIT + 1)
+    stars: int | None = Field(default=None, ge=1, le=STARS_LIMIT)
+    favourite: bool = False
+    rejected: bool = False
+    collections: list[PeerName] = Field(default=[], max_length=NAMES_LIMIT)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+    def file(self) -> PeerFile:
+        """The same as a value."""
+        return PeerFile(
+            path=self.path,
+            size=self.size,
+            tags=tuple(self.tags),
+            stars=self.stars,
+            favourite=self.favourite,
+            rejected=self.rejected,
+            collections=tuple(self.collections),
+            sha256=None if self.sha256 is None else bytes.fromhex(self.sha256),
+        )
+
+
+class ImportRequest(Shape):
+    """Marks of files to take over; with `dry_run` nothing stays."""
+
+    source: PeerSource
+    files: list[PeerFileShape] = Field(max_length=FILES_LIMIT)
+    project: ProjectSlug
+    dry_run: bool = False
+
+
+class NotTakenShape(Shape):
+    """A file of which nothing was taken over; `unknown` where its hash may help."""
+
+    path: str
+    why: str
+    unknown: bool
+
+
+class ImportedShape(Shape):
+    """What an import did, or would do; `kept` counts what stays as it is here."""
+
+    files: int
+    matched: dict[MatchedBy, int]
+    tags: int
+    ratings: int
+    collections: int
+    rejected: int
+    kept: int
+    not_taken: list[NotTakenShape]
+    unfit: list[str]
 
 
 Decision = Literal["accept", "refuse"]
