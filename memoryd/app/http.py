@@ -17,6 +17,7 @@ API_ROOMS = (
     "catalog",
     "search",
     "ingest",
+    "ingest.enriching",
     "model_registry",
     "disclosure",
     "reproduction",

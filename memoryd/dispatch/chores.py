@@ -38,21 +38,42 @@ def add(
 
     `session` has taken the farm. More than SUBJECTS_LIMIT subjects are split; the greatest priority is done first.
     """
+    return len(add_all(session, tenant, kind, recipe, subjects, priority))
+
+
+def add_all(
+    session: Session,
+    tenant: TenantScope | TenantId,
+    kind: str,
+    recipe: str,
+    subjects: Sequence[UUID],
+    priority: int = 0,
+) -> list[ChoreId]:
+    """Add chores as `add` does; return their ids, so that `count_left` tells how far they are."""
     tenant_id = tenant.id if isinstance(tenant, TenantScope) else tenant
+    ids = [ChoreId(new_id()) for _ in range(0, len(subjects), SUBJECTS_LIMIT)]
     rows: list[dict[str, object]] = [
         {
-            "id": new_id(),
+            "id": id_,
             "tenant_id": tenant_id,
             "kind": kind,
             "recipe": recipe,
             "subjects": list(some),
             "priority": priority,
         }
-        for some in (subjects[at : at + SUBJECTS_LIMIT] for at in range(0, len(subjects), SUBJECTS_LIMIT))
+        for id_, some in zip(
+            ids, (subjects[at : at + SUBJECTS_LIMIT] for at in range(0, len(subjects), SUBJECTS_LIMIT)), strict=True
+        )
     ]
     if rows:
         statements.insert_chores(session, rows)
-    return len(rows)
+    return ids
+
+
+def count_left(session: Session, ids: Sequence[UUID]) -> tuple[int, int]:
+    """Return how many subjects of these chores are still to do, and how many were given up. `session` has the farm."""
+    waiting, given_up = statements.count_left(session, ids)
+    return waiting, given_up
 
 
 def follow_up(session: Session, job_id: JobId) -> None:

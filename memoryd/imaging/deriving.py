@@ -164,7 +164,7 @@ def _derive_moving(picture: Image.Image, shape: PictureShape, parts: frozenset[P
 def _duration(picture: Image.Image, frames: int, seconds: float) -> float | None:
     """The duration of all frames; where not all were looked at, they are taken to be as long as those that were."""
     seen = picture.tell() + 1
-    return seconds / seen * frames if seconds > 0 and seen else None
+    return round(seconds / seen * frames, 6) if seconds > 0 and seen else None
 
 
 def _looked_at(

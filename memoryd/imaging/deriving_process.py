@@ -60,7 +60,10 @@ def send_task(link: socket.socket, file: int, media_type: str, recipes: str) -> 
 
 
 def receive_derived(link: socket.socket) -> tuple[Derived, bool]:
-    """Return a decoding process's answer, and whether the process ends with it. Raises: EOFError where it is gone or talks nonsense, OSError."""
+    """Return a decoding process's answer, and whether the process ends with it.
+
+    Raises: EOFError where it is gone or talks nonsense, OSError.
+    """
     length, last = _HEAD.unpack(_exactly(link, _HEAD.size))
     try:
         answer = _Reading(io.BytesIO(_exactly(link, length))).load()

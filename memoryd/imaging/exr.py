@@ -51,10 +51,15 @@ def derive_exr(file: BinaryIO, parts: frozenset[Part]) -> Derived:
     try:
         with OpenEXR.File(path, header_only=True) as header:
             traits, samples = _read_header(header)
+            channels = sum(len(part.header["channels"]) for part in header.parts)
         if samples > SAMPLES_LIMIT or samples == 0:
             detail = f"{samples} samples; SAMPLES_LIMIT is {SAMPLES_LIMIT}"
             return Derived(traits=traits, findings=(Finding(code="too-many-pixels", detail=detail),))
         with OpenEXR.File(path, separate_channels=True) as opened:
+            # A part that cannot be decoded is left out by the library, with a line on its standard output.
+            if sum(len(part.channels) for part in opened.parts) != channels:
+                finding = Finding(code="pixels-damaged", detail="not all of the EXR's channels can be decoded")
+                return Derived(traits=traits, findings=(finding,))
             return _derive(opened, traits, parts)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         reason = storable(str(error).splitlines()[0] if str(error) else type(error).__name__)[0][:200]

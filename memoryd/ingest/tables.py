@@ -1,8 +1,9 @@
-"""What this room stores: the files that could not be read."""
+"""What this room stores: the files that could not be read, and what was asked to be derived again."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memoryd.foundation.declarative import UUID, Moment, RecordedNow, Sha256, TenantTable
@@ -47,3 +48,16 @@ Index(
     postgresql_where=Quarantine.resolved_at.is_(None),
 )
 Index("quarantine_open_idx", Quarantine.id.desc(), postgresql_where=Quarantine.resolved_at.is_(None))
+
+
+class EnrichmentOrder(TenantTable):
+    """That somebody asked for recipes to be done. `chores` are the farm's; those that are not there any more are done."""
+
+    __tablename__ = "enrichment_order"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    recipes: Mapped[str]
+    again: Mapped[bool]
+    subjects: Mapped[int]
+    chores: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    asked_at: Mapped[RecordedNow]

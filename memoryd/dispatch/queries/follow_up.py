@@ -95,6 +95,17 @@ def retry_given_up(session: Session, *, tenant_id: UUID) -> int:
     )
 
 
+def count_left(session: Session, ids: Sequence[UUID]) -> tuple[int, int]:
+    """How many subjects some chores have: (waiting or being done, given up)."""
+    row = session.execute(
+        text("""select coalesce(sum(cardinality(subjects)) filter (where gave_up_at is null), 0) as waiting,
+                       coalesce(sum(cardinality(subjects)) filter (where gave_up_at is not null), 0) as given_up
+                  from chore where id = any(cast(:ids as uuid[]))"""),
+        {"ids": list(ids)},
+    ).one()
+    return int(row.waiting), int(row.given_up)
+
+
 def count_chores(session: Session) -> Sequence[Found]:
     """How many chores wait, by kind: kind, waiting, given_up."""
     return session.execute(
