@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+import re
 import struct
 from collections.abc import Callable
 
@@ -61,6 +62,8 @@ STRIPS_LIMIT = 1_000_000
 """Strips or tiles of one picture: 256 gigapixels in tiles of 512."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+
+_GRAPH_WORD = re.compile(rb"(?:prompt|workflow):\s*\{", re.IGNORECASE)
 
 Bytes = Callable[[int, int], bytes]
 """Gives the bytes from an offset, fewer where they end."""
@@ -187,6 +190,12 @@ def _take(walk: Walk, layout: _Layout, tag: int, kind: int, total: int, inline: 
         return
     raw = layout.at(place, total) if inline is None else inline
     if len(raw) < total:
+        # Programs that shorten one value and leave the places of those behind it: the last one still ends the block.
+        moved = layout.at(place + len(raw) - total, total)
+        if _GRAPH_WORD.match(moved):
+            walk.find("tag-misplaced", "a tag's value was found before the place that is said", name)
+            walk.carry("exif", name, moved)
+            return
         walk.find("text-cut-off", f"a tag of {total} bytes reaches beyond the end: its beginning is kept", name)
     if not raw:
         return

@@ -80,7 +80,8 @@ def read_heif(stream: BinaryIO, *, texts: bool = True) -> Structure:
     for number in items.exif:
         _take_exif(walk, _content(walk, items, number))
     for number in items.xmp:
-        walk.carry("xmp", "XML:com.adobe.xmp", _content(walk, items, number))
+        if packet := _content(walk, items, number):
+            walk.carry("xmp", "XML:com.adobe.xmp", packet)
     return walk.complete()
 
 

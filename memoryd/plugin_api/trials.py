@@ -22,7 +22,7 @@ from memoryd.plugin_api.facts import Completeness, Reading
 _CUTS = 24
 """Places at which each file is cut off."""
 
-_STRANGE_HEADS = (b"", b"\x00" * 64, b"{", b"GIF89a", b"%PDF-1.7", b"\xff" * HEAD_SIZE)
+_STRANGE_HEADS = (b"", b"\x00" * 64, b"{", b"MZ\x90\x00", b"%PDF-1.7", b"\xff" * HEAD_SIZE)
 
 
 class _ClosesNever(io.BytesIO):
@@ -35,15 +35,15 @@ class _ClosesNever(io.BytesIO):
 
 
 class PluginTrials:
-    """Subclass it, set `plugin` and `whole_files` (at least one; whole files of the format)."""
+    """Subclass it, set `plugin` and `whole_files` (at least one; paths or contents of whole files of the format)."""
 
     plugin: ClassVar[IngestPlugin]
-    whole_files: ClassVar[Sequence[Path]]
+    whole_files: ClassVar[Sequence[Path | bytes]]
 
     def _contents(self) -> Iterator[bytes]:
         assert self.whole_files, "name at least one whole file of the format"
-        for path in self.whole_files:
-            yield path.read_bytes()
+        for file in self.whole_files:
+            yield file if isinstance(file, bytes) else file.read_bytes()
 
     def _read(self, content: bytes) -> Reading:
         return self.plugin.read(io.BytesIO(content))

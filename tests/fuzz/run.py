@@ -1,0 +1,167 @@
+"""Damaged files by the thousand over every reader and the whole way of recording: no crash, no hang, no memory eaten.
+
+    python tests/fuzz/run.py [--count 200000] [--seed 1] [--jobs 2]
+
+Each file has HANG_LIMIT_S seconds of processor time and MEMORY_LIMIT bytes, enforced from outside of the code that reads
+it. One that fails is written to tests/fuzz/seeds/ and tried first next time; kept there, a test replays it for ever.
+Prints figures and `N passed, N failed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import hashlib
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.fuzz.mutating import mutated
+from tests.fuzz.reading import KEPT, kept_seeds, outcome_of, seeds
+
+COUNT = 200_000
+HANG_LIMIT_S = 2.0
+"""Seconds of processor time for one file."""
+
+WALL_LIMIT_S = 60.0
+"""Seconds of the clock for one file, for what waits instead of working."""
+
+MEMORY_LIMIT = 600 * 2**20
+"""Bytes that reading one file may take beside what the process had before."""
+
+_BATCH = 500
+
+
+@dataclasses.dataclass(slots=True)
+class _Worker:
+    process: multiprocessing.Process
+    pipe: Connection
+    stop: int
+    at: int
+    since: float
+
+
+def content_of(contents: list[bytes], seed: int, index: int) -> tuple[bytes, bytes]:
+    """Return the mutated file with this number, and the seed it was made of: the same for the same numbers."""
+    number, content = mutated(contents, random.Random(f"{seed}:{index}"))
+    return contents[number], content
+
+
+def main() -> int:
+    """Run the fuzzer by its command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+    contents = seeds()
+    began = time.monotonic()
+    words: collections.Counter[str] = collections.Counter()
+    failures: dict[int, str] = {}
+    kept = kept_seeds()
+    first = -len(kept)
+    print(
+        f"{len(contents)} seeds, {len(kept)} kept failures first, {options.count} mutations by {options.jobs} processes"
+    )
+    for index, word, fault in _run(first, options.count, options.seed, options.jobs, contents):
+        words[word] += 1
+        if fault is not None:
+            failures[index] = fault
+            print(f"FAIL {_write(contents, options.seed, index)}: {fault}", flush=True)
+    spent = time.monotonic() - began
+    for word, count in words.most_common():
+        print(f"{count:8d}  {word}")
+    total = sum(words.values())
+    print(f"{total / spent:.0f} files/s; limits: {HANG_LIMIT_S} s, {MEMORY_LIMIT // 2**20} MB a file")
+    print(f"{total - len(failures)} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+def _run(first: int, stop: int, seed: int, jobs: int, contents: list[bytes]) -> Iterator[tuple[int, str, str | None]]:
+    """Give each file's number, outcome and fault, from processes that may die of it."""
+    waiting = [(begin, min(begin + _BATCH, stop)) for begin in range(first, stop, _BATCH)][::-1]
+    workers: list[_Worker] = []
+    while waiting or workers:
+        while waiting and len(workers) < jobs:
+            workers.append(_start(*waiting.pop(), seed, contents))
+        wait([worker.pipe for worker in workers], timeout=1.0)
+        for worker in list(workers):
+            yield from _heard(worker)
+            alive = worker.process.is_alive()
+            if alive and time.monotonic() - worker.since > WALL_LIMIT_S:
+                worker.process.kill()
+            elif alive:
+                continue
+            worker.process.join()
+            yield from _heard(worker)
+            workers.remove(worker)
+            if worker.at < worker.stop:
+                yield worker.at, "failed", _death(worker.process.exitcode)
+                if worker.at + 1 < worker.stop:
+                    waiting.append((worker.at + 1, worker.stop))
+
+
+def _heard(worker: _Worker) -> Iterator[tuple[int, str, str | None]]:
+    while worker.pipe.poll():
+        try:
+            index, word, fault = worker.pipe.recv()
+        except EOFError:
+            return
+        worker.at, worker.since = index + 1, time.monotonic()
+        yield index, word, fault
+
+
+def _death(code: int | None) -> str:
+    if code == -signal.SIGPROF:
+        return f"a hang: more than {HANG_LIMIT_S} s of work"
+    if code == -signal.SIGKILL:
+        return f"a hang: more than {WALL_LIMIT_S} s of waiting"
+    return f"the process ended with {code}"
+
+
+def _start(begin: int, stop: int, seed: int, contents: list[bytes]) -> _Worker:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(begin, stop, seed, contents, theirs))
+    process.start()
+    theirs.close()
+    return _Worker(process=process, pipe=ours, stop=stop, at=begin, since=time.monotonic())
+
+
+def _work(begin: int, stop: int, seed: int, contents: list[bytes], pipe: Connection) -> None:
+    logging.disable(logging.CRITICAL)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT, used + MEMORY_LIMIT))
+    kept = kept_seeds()
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:  # noqa: S108
+        for index in range(begin, stop):
+            source, content = content_of(contents, seed, index) if index >= 0 else (kept[index].read_bytes(),) * 2
+            signal.setitimer(signal.ITIMER_PROF, HANG_LIMIT_S)
+            outcome = outcome_of(content, source, Path(place))
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send((index, outcome.word, outcome.fault))
+
+
+def _write(contents: list[bytes], seed: int, index: int) -> Path:
+    """Keep the file of a failure; return where."""
+    if index < 0:
+        return kept_seeds()[index]
+    content = content_of(contents, seed, index)[1]
+    path = KEPT / f"{hashlib.sha256(content).hexdigest()[:16]}.bin"
+    path.write_bytes(content)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
