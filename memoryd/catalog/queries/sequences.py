@@ -50,6 +50,7 @@ def list_named(session: Session, assets: Collection[UUID]) -> list[Row[Any]]:
                 *(GenerationOutput.generation_id, GenerationOutput.node, Generation.id.is_not(None).label("has_run")),
                 *_SHOWN,
             )
+            .select_from(Asset)
             .join(Location, Location.id == _place())
             .outerjoin(GenerationOutput, GenerationOutput.asset_id == Asset.id)
             .outerjoin(Generation, (Generation.id == GenerationOutput.generation_id) & known)
@@ -79,6 +80,7 @@ def list_outputs_named(session: Session, generation_id: UUID, node: str) -> list
                 code,
                 telling,
             )
+            .select_from(Asset)
             .join(GenerationOutput, GenerationOutput.asset_id == Asset.id)
             .join(Location, Location.id == _place())
             .where(
@@ -165,6 +167,7 @@ def list_sequences_of(session: Session, assets: Collection[UUID], sees: Sees) ->
                 *(Sequence.id, Sequence.name),
                 *(counted.c.seen, counted.c.lowest, counted.c.highest, counted.c.seen_first),
             )
+            .select_from(asked)
             .join(Sequence, Sequence.id == asked.c.sequence_id)
             .join(counted, counted.c.sequence_id == Sequence.id)
         )
