@@ -96,7 +96,7 @@ def _prepared(content: bytes, folder: Path) -> Outcome:
     path.write_bytes(content)
     file, _ = prepare_file(Folder(path=folder), path, now=path.stat().st_mtime + _LATER_S, named=True)
     faults = [finding for finding in file.findings if finding.code in OUR_FAULTS]
-    if file.reason is Reason.FAULT or faults:
+    if file.reason in (Reason.FAULT, Reason.UNREADABLE) or faults:
         return Outcome(word="failed", fault=f"{file.detail} {faults}")
     word = f"{file.state.value} {file.reason.value}" if file.reason is not None else file.state.value
     return Outcome(word=f"{word}, with findings" if file.findings else word)

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -46,7 +47,7 @@ _BATCH = 500
 
 @dataclasses.dataclass(slots=True)
 class _Worker:
-    process: multiprocessing.Process
+    process: BaseProcess
     pipe: Connection
     stop: int
     at: int

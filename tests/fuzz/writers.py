@@ -76,8 +76,8 @@ def stealth_png(signature: bytes, payload: bytes, *, filter_kind: int = 0, width
     channels = (0, 1, 2) if signature.startswith(b"stealth_rgb") else (3,)
     rows = [bytearray(b"\x10\x20\x30\xfe" * width) for _ in range(height)]
     places = [(row, 4 * column + channel) for column in range(width) for row in range(height) for channel in channels]
-    for bit, (row, place) in zip(bits, places, strict=False):
-        rows[row][place] = rows[row][place] & 0xFE | bit
+    for bit, (line, place) in zip(bits, places, strict=False):
+        rows[line][place] = rows[line][place] & 0xFE | bit
     lines, above = b"", bytes(4 * width)
     for row in rows:
         filtered = bytearray(row)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from memoryd.plugin_api import png
+from memoryd.plugin_api.container import TEXT_LIMIT
 from memoryd.plugin_api.facts import Completeness
-from memoryd.plugin_api.png import SIGNATURE, TEXT_LIMIT, PngStructure, read_png
+from memoryd.plugin_api.png import SIGNATURE, PngStructure, read_png
 
 HEADER = struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)
 PIXELS = zlib.compress(b"\x00" * 39)
