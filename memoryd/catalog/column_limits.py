@@ -52,6 +52,8 @@ def seed_from(stored: bytes | None) -> int | None:
 
 def name(text: str) -> str:
     """Return a name, storable, cut at NAME_LIMIT."""
+    if len(text) <= NAME_LIMIT and text.isascii() and "\x00" not in text:
+        return text
     return storable(text[:NAME_LIMIT])[0]
 
 

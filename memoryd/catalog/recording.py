@@ -6,27 +6,20 @@ watcher and a worker) come one after the other.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
 from memoryd.catalog import lineage, run_facts
-from memoryd.catalog.column_limits import int4, name, shown
-from memoryd.catalog.facts import (
-    AssetRecord,
-    LocationState,
-    RecordedAsset,
-    Succession,
-)
+from memoryd.catalog.asset_rows import asset_row, extraction_row, findings_json, location_row, project_row, words_row
+from memoryd.catalog.facts import AssetRecord, RecordedAsset, Succession
 from memoryd.catalog.marks import FLAG_FINDING, set_marks
 from memoryd.catalog.queries import places as places_queries
 from memoryd.catalog.queries import recording as queries
 from memoryd.catalog.queries import removal
 from memoryd.catalog.run_recording import record_runs
-from memoryd.catalog.search_document import RECIPE, person_mark, quoted
-from memoryd.catalog.succession import Descent, KnownAsset, descend
+from memoryd.catalog.succession import KnownAsset, descend
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import TooLarge
 from memoryd.foundation.findings import Finding
@@ -60,7 +53,7 @@ def record_assets(session: Session, batch: Sequence[AssetRecord]) -> list[Record
     runs, told = record_runs(session, batch, known)
     _record_projects_and_words(session, batch, known, new, told)
     _settle_heads(session, batch, known)
-    refused = _link(session, new, {run for index in told if (run := runs[index]) is not None})
+    refused = link_lines(session, new, {run for index in told if (run := runs[index]) is not None})
     _record_findings(session, batch, known, lost, refused)
     return [
         RecordedAsset(
@@ -90,7 +83,7 @@ def _record_content(
     if not unknown:
         return known, set(), {}
     descents = descend(unknown, known, {record.sha256: new_id() for record in unknown})
-    new = queries.insert_assets(session, [_asset_row(record, descents[record.sha256]) for record in unknown])
+    new = queries.insert_assets(session, [asset_row(record, descents[record.sha256]) for record in unknown])
     for record in unknown:
         if record.sha256 in new:
             descent = descents[record.sha256]
@@ -103,43 +96,15 @@ def _record_content(
     return known, new, {sha256: descents[sha256].findings for sha256 in new if descents[sha256].findings}
 
 
-def _asset_row(record: AssetRecord, descent: Descent) -> dict[str, object]:
-    return {
-        "id": descent.id,
-        "sha256": record.sha256,
-        "size": record.size,
-        "kind": record.kind.value,
-        "media_type": name(record.media_type),
-        "width": int4(record.width),
-        "height": int4(record.height),
-        "frames": int4(record.frames),
-        "made_at": record.made_at,
-        "made_source": record.made_source.value,
-        "root_id": descent.root_id,
-        "succeeds_id": descent.succeeds_id,
-        "succession": None if descent.succession is None else descent.succession.value,
-    }
-
-
 def _record_places(
     session: Session, batch: Sequence[AssetRecord], known: Stands
 ) -> dict[tuple[UUID | None, bytes], LocationId]:
     rows: dict[tuple[UUID | None, bytes], dict[str, object]] = {}
     for record in batch:
         for place in record.locations:
-            rows[place.watch_root_id, place.path] = {
-                "id": new_id(),
-                "watch_root_id": place.watch_root_id,
-                "path": place.path,
-                "shown_path": shown(place.path),
-                "size": place.size,
-                "mtime_ns": place.mtime_ns,
-                "inode": place.inode,
-                "device": place.device,
-                "asset_id": known[record.sha256].id,
-                "project_id": record.project_id,
-                "state": LocationState.RECORDED.value,
-            }
+            rows[place.watch_root_id, place.path] = location_row(
+                new_id(), place, known[record.sha256].id, record.project_id
+            )
     if not rows:
         return {}
     written = places_queries.upsert_recorded(session, list(rows.values()))
@@ -159,13 +124,7 @@ def _record_projects_and_words(
             continue
         owned.setdefault(
             (record.project_id, stand.id),
-            {
-                "project_id": record.project_id,
-                "asset_id": stand.id,
-                "root_id": stand.root_id,
-                "made_at": record.made_at,
-                "first_person": record.person_id,
-            },
+            project_row(record, record.project_id, stand.id, stand.root_id),
         )
     newly_owned = queries.insert_asset_projects(session, list(owned.values())) if owned else set()
     if orphans:
@@ -174,25 +133,12 @@ def _record_projects_and_words(
     for index, record in enumerate(batch):
         first = record.sha256 in new and record.sha256 not in rows
         if first or (index in told and record.words):
-            rows[record.sha256] = _words_row(record, known[record.sha256])
+            stand = known[record.sha256]
+            rows[record.sha256] = words_row(record, stand.id, stand.root_id, stand.head)
     if rows:
         queries.write_words(session, list(rows.values()))
     if unwritten := newly_owned - {row["asset_id"] for row in rows.values()}:
         queries.write_project_marks(session, unwritten)
-
-
-def _words_row(record: AssetRecord, stand: KnownAsset) -> dict[str, object]:
-    run = record.generation
-    people = {record.person_id, None if run is None else run.person_id} - {None}
-    marks = [quoted(person_mark(person)) for person in people if person is not None]
-    return {
-        "asset_id": stand.id,
-        "root_id": stand.root_id,
-        "made_at": record.made_at,
-        "recipe": RECIPE,
-        "head": stand.head,
-        "words": " ".join([record.words, *marks]),
-    }
 
 
 def _settle_heads(session: Session, batch: Sequence[AssetRecord], known: Stands) -> None:
@@ -211,7 +157,7 @@ def _settle_heads(session: Session, batch: Sequence[AssetRecord], known: Stands)
         queries.settle_heads(session, heads, set(followed) - heads)
 
 
-def _link(session: Session, new: Collection[bytes], told: Collection[UUID]) -> dict[UUID, list[Finding]]:
+def link_lines(session: Session, new: Collection[bytes], told: Collection[UUID]) -> dict[UUID, list[Finding]]:
     """Record lineage by content; return findings, by the line that would have become its own ancestor."""
     findings: dict[UUID, list[Finding]] = defaultdict(list)
     if not new and not told:
@@ -239,21 +185,10 @@ def _record_findings(
         stand = known[record.sha256]
         if findings:
             roots.add(stand.root_id)
-        rows[stand.id, record.plugin, record.plugin_version] = {
-            "asset_id": stand.id,
-            "plugin": name(record.plugin),
-            "version": name(record.plugin_version),
-            "state": "unread" if record.plugin == "none" else "read",
-            "findings": _findings_json(findings),
-        }
+        rows[stand.id, record.plugin, record.plugin_version] = extraction_row(record, stand.id, findings)
     queries.insert_extractions(session, list(rows.values()))
     if refused:
-        appended = [{"asset_id": root, "findings": _findings_json(found)} for root, found in refused.items()]
+        appended = [{"asset_id": root, "findings": findings_json(found)} for root, found in refused.items()]
         queries.add_findings(session, appended)
     if roots:
         set_marks(session, roots, add={FLAG_FINDING})
-
-
-def _findings_json(findings: Iterable[Finding]) -> str:
-    told = dict.fromkeys((finding.code, finding.detail, finding.where) for finding in findings)
-    return json.dumps([{"code": name(c), "detail": name(d), "where": name(w)} for c, d, w in told])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from memoryd.catalog import run_facts
-from memoryd.catalog.column_limits import FACTS_LIMIT, int4, name, optional_name
-from memoryd.catalog.facts import AssetRecord, GenerationOrigin, GenerationRecord, Succession
+from memoryd.catalog.asset_rows import generation_of, output_row, read_facts, run_row
+from memoryd.catalog.column_limits import name
+from memoryd.catalog.facts import AssetRecord, GenerationOrigin, Succession
 from memoryd.catalog.queries import recording as queries
-from memoryd.catalog.run_matching import KnownRun, Matched, extracted_by, match_runs
+from memoryd.catalog.run_matching import KnownRun, Matched, match_runs
 from memoryd.catalog.succession import KnownAsset
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import new_id
@@ -43,7 +43,7 @@ def record_runs(
     if matched.adopted:
         queries.adopt_runs(session, matched.adopted)
     if matched.replaced:
-        rows = [{"id": run, **_read_facts(batch[index])} for run, index in sorted(matched.replaced.items())]
+        rows = [{"id": run, **read_facts(batch[index])} for run, index in sorted(matched.replaced.items())]
         queries.update_read_runs(session, rows)
         queries.delete_run_facts(session, list(matched.replaced), outputs=True)
     return list(matched.run_of), _record_outputs(session, batch, known, matched.run_of)
@@ -72,46 +72,8 @@ def _match(
 
 
 def _insert_runs(session: Session, batch: Sequence[AssetRecord], matched: Matched) -> bool:
-    rows = [_run_row(run, batch[index]) for run, index in matched.new.values()]
+    rows = [run_row(run, batch[index]) for run, index in matched.new.values()]
     return not rows or queries.insert_runs(session, rows) == set(matched.new)
-
-
-def _generation(record: AssetRecord) -> GenerationRecord:
-    assert record.generation is not None
-    return record.generation
-
-
-def _read_facts(record: AssetRecord) -> dict[str, object]:
-    run = _generation(record)
-    documents = [{"key": name(key), "sha256": sha256.hex()} for key, sha256 in run.extra_documents]
-    return {
-        "exact": run.exact,
-        "prompt_document": run.prompt_document,
-        "extra_documents": json.dumps(documents),
-        "extracted_by": extracted_by(record),
-        "tool": optional_name(run.parameters.tool),
-        "tool_version": optional_name(run.parameters.tool_version),
-        "settings": json.dumps({name(key): name(value) for key, value in run.parameters.settings[:FACTS_LIMIT]}),
-    }
-
-
-def _run_row(run_id: UUID, record: AssetRecord) -> dict[str, object]:
-    run = _generation(record)
-    return {
-        "id": run_id,
-        "run_key": run.run_key,
-        "origin": run.origin.value,
-        "environment": run.environment,
-        "job_id": run.job_id,
-        "project_id": run.project_id if run.project_id is not None else record.project_id,
-        "person_id": run.person_id if run.person_id is not None else record.person_id,
-        "attribution_source": run.attribution_source,
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "cached": run.cached,
-        "adopted_by": None,
-        **_read_facts(record),
-    }
 
 
 def _name_row(run_key: str, own_id: UUID, run: UUID) -> dict[str, object]:
@@ -139,12 +101,12 @@ def _record_outputs(
     for index, (record, run) in enumerate(zip(batch, run_of, strict=True)):
         if run is None:
             continue
-        output, asset = _generation(record).output, known[record.sha256].id
+        output, asset = generation_of(record).output, known[record.sha256].id
         # A file knows less of which output it is than whoever saw the run.
-        if _generation(record).origin is GenerationOrigin.FILE and (run, asset) in links:
+        if generation_of(record).origin is GenerationOrigin.FILE and (run, asset) in links:
             continue
         links.add((run, asset))
-        rows.append(_output_row(run, asset, record))
+        rows.append(output_row(run, asset, record))
         if (run, name(output.node)) not in nodes:
             nodes.add((run, name(output.node)))
             told[index] = run
@@ -154,24 +116,8 @@ def _record_outputs(
     return set(told)
 
 
-def _output_row(run: UUID, asset: UUID, record: AssetRecord) -> dict[str, object]:
-    output, parameters = _generation(record).output, _generation(record).parameters
-    return {
-        "generation_id": run,
-        "node": name(output.node),
-        "output": name(output.output),
-        "batch_index": int4(output.batch_index),
-        "asset_id": asset,
-        "certain": output.certain,
-        "output_digest": output.output_digest,
-        "width": int4(parameters.width),
-        "height": int4(parameters.height),
-        "generates": parameters.generates,
-    }
-
-
 def _copy_facts(session: Session, batch: Sequence[AssetRecord], told: Mapping[int, UUID]) -> None:
-    runs = [(run, _generation(batch[index])) for index, run in told.items()]
+    runs = [(run, generation_of(batch[index])) for index, run in told.items()]
     now = datetime.datetime.now(datetime.UTC)
     fresh = {run for index, run in told.items() if now - batch[index].made_at < NAME_TRUST}
     uses: set[run_facts.ModelKey] = set()

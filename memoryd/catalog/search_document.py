@@ -9,9 +9,10 @@ Recording adds `p:` (project) and `u:` (person).
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from uuid import UUID
 
 from memoryd.foundation.texts import storable
@@ -30,6 +31,12 @@ MARK_LIMIT = 120
 MARKS_LIMIT = 2_000
 """Marks of one document."""
 
+NAMES_CACHED = 4_096
+"""Names whose marks are remembered: the models and samplers of a studio come again in every picture."""
+
+NAME_CACHED_LIMIT = 300
+"""Characters of a name that is remembered."""
+
 _PARTS = re.compile(r"[^\W_]+")
 _FOLDER_OR_ENDING = re.compile(
     r"^.*[/\\]|\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx|png|jpe?g|webp)$", re.IGNORECASE
@@ -41,7 +48,8 @@ _MODEL_KINDS = {"loras": "l", "xlabs_loras": "l", "vae": "mv", "embeddings": "me
 
 def mark(kind: str, name: str) -> str:
     """Return the one spelling of a mark: `m:tiny-sd15`. Equal names in other case or width are equal marks."""
-    clean = unicodedata.normalize("NFKC", storable(name)[0]).casefold().strip()
+    stored = storable(name)[0]
+    clean = (stored if stored.isascii() else unicodedata.normalize("NFKC", stored)).casefold().strip()
     return f"{kind}:{' '.join(clean.split())}"[:MARK_LIMIT]
 
 
@@ -55,13 +63,15 @@ def person_mark(person_id: UUID) -> str:
     return f"u:{person_id.hex}"
 
 
-def name_marks(kind: str, name: str) -> Iterator[str]:
-    """Yield the marks that a file's name is found by: whole, bare, and its parts."""
-    yield mark(kind, name)
+def name_marks(kind: str, name: str) -> tuple[str, ...]:
+    """Return the marks that a file's name is found by: whole, bare, and its parts."""
+    return _name_marks(kind, name) if len(name) <= NAME_CACHED_LIMIT else _name_marks.__wrapped__(kind, name)
+
+
+@functools.lru_cache(NAMES_CACHED)
+def _name_marks(kind: str, name: str) -> tuple[str, ...]:
     bare = _FOLDER_OR_ENDING.sub("", _FOLDER_OR_ENDING.sub("", name))
-    yield mark(kind, bare)
-    for part in _PARTS.findall(bare):
-        yield mark(kind, part)
+    return tuple(dict.fromkeys([mark(kind, name), mark(kind, bare), *(mark(kind, p) for p in _PARTS.findall(bare))]))
 
 
 def document_marks(parameters: Parameters, class_types: Iterable[str] = ()) -> tuple[str, ...]:

@@ -12,5 +12,7 @@ REPLACEMENT = "\ufffd"
 
 def storable(text: str) -> tuple[str, bool]:
     """Return the text with every NUL and lone surrogate replaced by U+FFFD, and whether any was (record a finding)."""
+    if text.isascii() and "\x00" not in text:
+        return text, False
     clean, replaced = _UNSTORABLE.subn(REPLACEMENT, text)
     return clean, replaced > 0

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepar
 from memoryd.ingest.keeping import Space, keep, space
 from memoryd.ingest.lanes import LARGE_FILE, Lanes
 from memoryd.ingest.preparing import refuse
-from memoryd.ingest.recording import record
+from memoryd.ingest.recording import NotAlone, record
 from memoryd.ingest.settling import STABLE_FOR_S
 from memoryd.ingest.surveying import survey
 from memoryd.ingest.walking import look_at, walk
@@ -33,6 +34,9 @@ from memoryd.storage.blob_store import BlobStore
 
 FIRST_BATCH = 50
 """Files of the first batch: the first results are seen soon."""
+
+READ_AHEAD = 2
+"""Batches that are read while one is recorded: the reading processes never wait for the recorder, nor it for a last file."""
 
 DATABASE_PATIENCE_S = 30.0
 """How long a batch waits for a database that went away. `memoryd up` has it back within 5 s."""
@@ -172,10 +176,10 @@ def ingest_paths(
     waiting: list[tuple[Folder, Path]] = []
     own = lanes if lanes is not None else Lanes()
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="reading") as ahead:
+        with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reading") as ahead:
             for prepared in _read_ahead(ahead, own, _batches(planned), store, scope, stop):
                 waiting += [(prepared.folder, file.path) for file in prepared.in_state(FileState.WAITING)]
-                _record(database, scope, prepared, caller, progress)
+                _record(database, scope, store, own, prepared, caller, progress)
                 on_progress(progress)
         progress.stopped = stop()
         if waiting and not progress.stopped:
@@ -285,22 +289,29 @@ def _read_ahead(
     stop: Callable[[], bool],
 ) -> Iterator[Prepared]:
     def read(folder: Folder, paths: Sequence[Path], named: bool) -> Prepared:
-        return keep(lanes.prepare(folder, paths, named=named), store, scope.slug)
+        # What is kept is copied by its record.
+        ready = folder.custody is not Custody.KEEP
+        return keep(lanes.prepare(folder, paths, named=named, ready=ready), store, scope.slug)
 
-    pending: Future[Prepared] | None = None
+    pending: deque[Future[Prepared]] = deque()
     for folder, paths, named in batches:
         if stop():
             break
-        following = ahead.submit(read, folder, paths, named)
-        if pending is not None:
-            yield pending.result()
-        pending = following
-    if pending is not None:
-        yield pending.result()
+        pending.append(ahead.submit(read, folder, paths, named))
+        if len(pending) > READ_AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def _record(
-    database: Database, scope: TenantScope, prepared: Prepared, caller: Caller | None, progress: Progress
+    database: Database,
+    scope: TenantScope,
+    store: BlobStore,
+    lanes: Lanes,
+    prepared: Prepared,
+    caller: Caller | None,
+    progress: Progress,
 ) -> None:
     patient_until = time.monotonic() + DATABASE_PATIENCE_S
     while True:
@@ -308,6 +319,8 @@ def _record(
         try:
             with database.tenant_work(scope) as session:
                 recorded = record(session, prepared, scope=scope, caller=caller)
+        except NotAlone as known:
+            prepared = _read_whole(lanes, store, scope, prepared, known.paths)
         except DatabaseDown:
             # Whether the commit was reached or not: recording the same again changes nothing.
             if time.monotonic() > patient_until:
@@ -316,6 +329,21 @@ def _record(
         else:
             progress.count(prepared, recorded, time.perf_counter() - began)
             return
+
+
+def _read_whole(
+    lanes: Lanes, store: BlobStore, scope: TenantScope, prepared: Prepared, paths: Collection[Path]
+) -> Prepared:
+    """Return the batch with these files read once more, as whole records."""
+    again = [file.path for file in prepared.files if file.path in paths]
+    whole = keep(lanes.prepare(prepared.folder, again, named=prepared.named), store, scope.slug)
+    by_path = {file.path: file for file in whole.files}
+    seconds = {
+        stage: prepared.seconds.get(stage, 0.0) + whole.seconds.get(stage, 0.0)
+        for stage in (*prepared.seconds, *whole.seconds)
+    }
+    files = tuple([by_path.get(file.path, file) for file in prepared.files])
+    return dataclasses.replace(prepared, files=files, seconds=seconds)
 
 
 def _settle_waiting(
@@ -332,7 +360,7 @@ def _settle_waiting(
         paths = [path for where, path in waiting if where == folder]
         for start in range(0, len(paths), BATCH_LIMIT):
             again = keep(lanes.prepare(folder, paths[start : start + BATCH_LIMIT]), store, scope.slug)
-            _record(database, scope, give_up_waiting(again), caller, progress)
+            _record(database, scope, store, lanes, give_up_waiting(again), caller, progress)
 
 
 def give_up_waiting(prepared: Prepared) -> Prepared:

@@ -7,7 +7,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memoryd.catalog.facts import AssetRecord, Custody, FolderRule, LocationRecord, RecordedAsset
 from memoryd.foundation.canonical_json import Json
@@ -15,6 +15,9 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, QuarantineId, WatchRootId
 from memoryd.ingest.folder_rules import attribute
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
+
+if TYPE_CHECKING:
+    from memoryd.ingest.ready import ReadyFile
 
 BATCH_LIMIT = 500
 """Files of one recording transaction at most. Source: inserts gain nothing beyond batches of 100 to 1,000."""
@@ -145,7 +148,8 @@ class PreparedFile:
 
     `place` is the path below the root (absolute without a root), `shown` the whole path as people read it. `asset`,
     `documents` and `graph` are there only in the states READ and UNREAD; `reason` only in REFUSED, and in WAITING what it
-    would be refused for. `stored` is set when its bytes were copied into the blob store.
+    would be refused for. `stored` is set when its bytes were copied into the blob store. `ready` stands in place of asset,
+    documents, graph and findings where the file was made rows for a recorder of new files (`ingest.ready`).
     """
 
     path: Path
@@ -154,6 +158,7 @@ class PreparedFile:
     state: FileState
     root_id: WatchRootId | None = None
     location: LocationRecord | None = None
+    ready: ReadyFile | None = None
     asset: AssetRecord | None = None
     documents: tuple[PreparedDocument, ...] = ()
     graph: PreparedGraph | None = None
@@ -170,6 +175,8 @@ class Prepared:
     folder: Folder
     files: tuple[PreparedFile, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    named: bool = False
+    """Whether a person named these files one by one."""
 
     def in_state(self, *states: FileState) -> tuple[PreparedFile, ...]:
         """The files in one of these states, in order."""

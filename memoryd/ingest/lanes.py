@@ -6,20 +6,20 @@ Where reading processes cannot be started at all, files are read here.
 
 from __future__ import annotations
 
-import itertools
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from memoryd.foundation.logging import log_for
-from memoryd.ingest.facts import BATCH_LIMIT, Folder, Prepared, Reason
-from memoryd.ingest.preparing import prepare_here, refused
+from memoryd.ingest.facts import BATCH_LIMIT, Folder, Prepared, PreparedFile, Reason
+from memoryd.ingest.preparing import refused
 from memoryd.ingest.reading_process import Read, Task, read_chunk, receive, send
+from memoryd.ingest.ready import unpacked_files
 
 PROCESSES = 2
 """Reading is two thirds hashing and parsing: more processes than this only wait for the one database transaction."""
@@ -74,13 +74,14 @@ class _Reader:
     def _time_limit(self, seconds: float) -> _TimeLimit:
         return _TimeLimit(seconds, self._process)
 
-    def read(self, task: Task) -> list[Read]:
+    def read(self, task: Task) -> Read:
         try:
             with self._time_limit(CHUNK_SECONDS_LIMIT):
                 send(cast(BinaryIO, self._process.stdin), task)
-                return cast(list[Read], receive(self._out))
+                packed, seconds = cast(tuple[bytes, dict[str, float]], receive(self._out))
         except (EOFError, OSError) as error:
             raise _Lost from error
+        return unpacked_files(packed, task[1]), seconds
 
     def end(self) -> None:
         self._process.kill()
@@ -102,6 +103,16 @@ class _TimeLimit:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+
+
+def _together(folder: Folder, reads: Iterable[Read], *, named: bool = False) -> Prepared:
+    files: list[PreparedFile] = []
+    seconds: dict[str, float] = {}
+    for some, spent in reads:
+        files += some
+        for stage, value in spent.items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    return Prepared(folder=folder, files=tuple(files), seconds=seconds, named=named)
 
 
 class Lanes:
@@ -131,18 +142,16 @@ class Lanes:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def prepare(self, folder: Folder, paths: Sequence[Path], *, named: bool = False) -> Prepared:
-        """Return a batch as read, in the order of `paths` (at most BATCH_LIMIT). Raises nothing for what the files are."""
+    def prepare(self, folder: Folder, paths: Sequence[Path], *, named: bool = False, ready: bool = False) -> Prepared:
+        """Return a batch as read, in the order of `paths` (at most BATCH_LIMIT). Raises nothing for what the files are.
+
+        With `ready` those that may be new come as rows in place of records.
+        """
         assert len(paths) <= BATCH_LIMIT
         if self._processes == 0 or len(paths) < POOL_WORTH_FILES:
-            return prepare_here(folder, paths, named=named)
-        tasks: list[Task] = [(folder, paths[at : at + CHUNK], named) for at in range(0, len(paths), CHUNK)]
-        reads = list(itertools.chain.from_iterable(self._running().map(self._read, tasks)))
-        seconds: dict[str, float] = {}
-        for _, spent in reads:
-            for stage, value in spent.items():
-                seconds[stage] = seconds.get(stage, 0.0) + value
-        return Prepared(folder=folder, files=tuple(file for file, _ in reads), seconds=seconds)
+            return _together(folder, [read_chunk((folder, paths, named, ready))], named=named)
+        tasks: list[Task] = [(folder, paths[at : at + CHUNK], named, ready) for at in range(0, len(paths), CHUNK)]
+        return _together(folder, self._running().map(self._read, tasks), named=named)
 
     def _running(self) -> ThreadPoolExecutor:
         with self._lock:
@@ -150,20 +159,21 @@ class Lanes:
                 self._threads = ThreadPoolExecutor(self._processes, thread_name_prefix="reading")
             return self._threads
 
-    def _read(self, task: Task) -> list[Read]:
+    def _read(self, task: Task) -> Read:
         try:
             return self._in_process(task)
         except _CannotStart:
             _log.warning("no reading process can be started: files are read in this one")
             return read_chunk(task)
         except _Lost:
-            folder, paths, named = task
+            folder, paths, named, ready = task
             if len(paths) == 1:
-                return [(refused(folder, paths[0], Reason.FAULT, "the process that read it died or hung"), {})]
+                return [refused(folder, paths[0], Reason.FAULT, "the process that read it died or hung")], {}
             _log.warning("a reading process was lost: its %d files are read one by one", len(paths))
-            return [read for path in paths for read in self._read((folder, [path], named))]
+            one_by_one = _together(folder, [self._read((folder, [path], named, ready)) for path in paths])
+            return list(one_by_one.files), dict(one_by_one.seconds)
 
-    def _in_process(self, task: Task) -> list[Read]:
+    def _in_process(self, task: Task) -> Read:
         try:
             reader = self._idle.get_nowait()
         except queue.Empty:

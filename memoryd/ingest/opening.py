@@ -14,8 +14,10 @@ from pathlib import Path
 
 from memoryd.ingest.facts import FileState, Reason
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What other systems lack is left out there: nothing is opened by these flags but on a server, which is a Linux.
+_CAREFUL: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CAREFUL
+_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CAREFUL
 """O_NONBLOCK: opening a pipe that nobody writes to would wait for ever."""
 
 
@@ -38,11 +40,12 @@ class Opened:
 
 def relative_path(folder: Path, path: Path) -> bytes | None:
     """Return the path below the folder in bytes, or None where it is not below it (`..` included)."""
-    try:
-        relative = path.relative_to(folder)
-    except ValueError:
+    top, whole = os.fsencode(folder), os.fsencode(path)
+    below = top if top.endswith(b"/") else top + b"/"
+    if not whole.startswith(below):
         return None
-    return None if ".." in relative.parts or not relative.parts else os.fsencode(relative)
+    relative = whole[len(below) :]
+    return None if not relative or b".." in relative.split(b"/") else relative
 
 
 def shown_path(path: Path | bytes) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import LargeBinary, and_, any_, bindparam, false, func, or_, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.facts import LocationState
-from memoryd.catalog.tables.content import Asset
+from memoryd.catalog.tables.content import Asset, AssetProject, Extraction
 from memoryd.catalog.tables.places import Location
 from memoryd.catalog.tables.runs import Generation, GenerationOutput
 from memoryd.foundation.database import Session
@@ -22,6 +23,7 @@ from memoryd.ingest.changes import Known
 from memoryd.ingest.facts import Seen
 from memoryd.ingest.rewriting import Before
 from memoryd.ingest.tables import Quarantine
+from memoryd.storage.tables import Blob
 
 Item = TypeVar("Item")
 
@@ -79,14 +81,21 @@ def resolve_quarantine(
 
 
 def _open_at(places: Sequence[tuple[WatchRootId | None, bytes]], *columns: Any) -> Any:
-    rooted = [(root_id, path) for root_id, path in places if root_id is not None]
-    rootless = [path for root_id, path in places if root_id is None]
+    digest = func.sha256(Quarantine.path)
+    of_root: dict[WatchRootId | None, list[bytes]] = {}
+    for root_id, path in places:
+        of_root.setdefault(root_id, []).append(hashlib.sha256(path).digest())
     return select(*columns).where(
         Quarantine.resolved_at.is_(None),
         or_(
             false(),
-            tuple_(Quarantine.watch_root_id, Quarantine.path).in_(rooted),
-            and_(Quarantine.watch_root_id.is_(None), Quarantine.path.in_(rootless)),
+            *(
+                and_(
+                    Quarantine.watch_root_id.is_(None) if root_id is None else Quarantine.watch_root_id == root_id,
+                    digest == any_(bindparam(None, digests, ARRAY(LargeBinary), unique=True)),
+                )
+                for root_id, digests in of_root.items()
+            ),
         ),
     )
 
@@ -246,6 +255,33 @@ def list_contents_at(
                 present=row.state == LocationState.RECORDED.value,
             )
     return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SentContent:
+    """Content that somebody claims to have, as it is known: whether the caller sees it, and whether its bytes were read."""
+
+    seen: bool
+    read: bool
+
+
+def list_sent_contents(session: Session, digests: Collection[bytes], sees: Sees) -> dict[bytes, SentContent]:
+    """Return which of these contents (32 bytes each) are known, and how."""
+    claimed = select(Extraction.asset_id).where(Extraction.asset_id == Asset.id, Extraction.plugin.startswith("sent:"))
+    read = select(Extraction.asset_id).where(Extraction.asset_id == Asset.id, ~Extraction.plugin.startswith("sent:"))
+    owned = select(AssetProject.asset_id).where(AssetProject.asset_id == Asset.id)
+    seen = true() if sees is None else owned.where(AssetProject.project_id.in_(sees)).exists()
+    rows = session.execute(
+        select(Asset.sha256, seen.label("seen"), (read.exists() | ~claimed.exists()).label("read")).where(
+            Asset.sha256.in_(digests)
+        )
+    )
+    return {row.sha256: SentContent(seen=row.seen, read=row.read) for row in rows}
+
+
+def list_kept(session: Session, digests: Collection[bytes]) -> set[bytes]:
+    """Return which of these contents have their bytes in the blob store."""
+    return set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(digests))))
 
 
 def _portions(items: list[Item]) -> Iterator[list[Item]]:

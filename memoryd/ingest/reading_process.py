@@ -7,10 +7,12 @@ also does when the server is killed. Both ends are ours: a pickle from a file or
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,9 +20,16 @@ from typing import BinaryIO, cast
 from memoryd.foundation.logging import begin_logging
 from memoryd.ingest.facts import Folder, PreparedFile
 from memoryd.ingest.preparing import prepare_file
+from memoryd.ingest.ready import made_ready, packed_files
 
-Task = tuple[Folder, Sequence[Path], bool]
-Read = tuple[PreparedFile, dict[str, float]]
+Task = tuple[Folder, Sequence[Path], bool, bool]
+"""A folder, paths in it, whether a person named them, whether those that may be new are to be made rows."""
+
+Read = tuple[list[PreparedFile], dict[str, float]]
+"""Files as read, and the seconds by stage."""
+
+COLLECT_AFTER = 50_000
+"""Objects made between two looks for circles: a reading makes thousands, and leaves hardly any behind."""
 
 _LENGTH = struct.Struct(">Q")
 
@@ -45,15 +54,34 @@ def receive(stream: BinaryIO) -> object:
     return pickle.loads(packed)  # noqa: S301 - from our own process
 
 
-def read_chunk(task: Task) -> list[Read]:
+def read_chunk(task: Task) -> Read:
     """Return the files of a task as read, in order."""
-    folder, paths, named = task
-    return [prepare_file(folder, path, named=named) for path in paths]
+    folder, paths, named, ready = task
+    files: list[PreparedFile] = []
+    seconds: dict[str, float] = {}
+    for path in paths:
+        file, spent = prepare_file(folder, path, named=named)
+        if ready:
+            began = time.perf_counter()
+            file = made_ready(file)
+            spent["rows"] = time.perf_counter() - began
+        files.append(file)
+        for stage, value in spent.items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    return files, seconds
+
+
+def _answer(task: Task) -> tuple[bytes, dict[str, float]]:
+    files, seconds = read_chunk(task)
+    return packed_files(files), seconds
 
 
 def main() -> None:
     """Read until there is no more to read."""
     begin_logging(os.environ.get("MEMORYD_LOG_LEVEL", "INFO"))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     # What a format plugin prints must not get between the readings.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -63,7 +91,7 @@ def main() -> None:
             task = receive(sys.stdin.buffer)
         except EOFError:
             return
-        send(answers, read_chunk(cast(Task, task)))
+        send(answers, _answer(cast(Task, task)))
 
 
 if __name__ == "__main__":

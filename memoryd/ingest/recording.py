@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
+from memoryd.catalog import new_files
 from memoryd.catalog.environments import keep_environment
 from memoryd.catalog.facts import AssetKind, AssetRecord, RecordedAsset
 from memoryd.catalog.recording import record_assets
 from memoryd.dispatch import chores
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.copying import RowExists
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
-from memoryd.foundation.ids import ProjectId
 from memoryd.ingest import quarantine, queries
 from memoryd.ingest.enrichment import CHORES, FOR_KINDS
 from memoryd.ingest.facts import FileState, JobFacts, JobOutput, Prepared, PreparedFile, Recorded, StoredFile
@@ -24,20 +28,47 @@ from memoryd.ingest.merkle import merkle_root
 from memoryd.ingest.rewriting import succession
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
-from memoryd.workflows.documents import keep_documents, keep_graphs
+from memoryd.workflows.documents import keep_documents, keep_graphs, keep_ready
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
 
 
-def record(session: Session, prepared: Prepared, *, scope: TenantScope, caller: Caller | None = None) -> Recorded:
+class NotAlone(Exception):
+    """The memory has to do with some of these files: they must be read whole. `paths` name them; nothing was recorded."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """`paths` are those of the batch that this is about, in order."""
+        super().__init__(f"{len(paths)} files")
+        self.paths = frozenset(paths)
+
+
+class _Content(NamedTuple):
+    """What is told of a recorded content."""
+
+    sha256: bytes
+    size: int
+    kind: AssetKind
+    project_id: UUID | None
+
+
+def record(
+    session: Session, prepared: Prepared, *, scope: TenantScope, caller: Caller | None = None, enrich: bool = True
+) -> Recorded:
     """Record a prepared batch (at most BATCH_LIMIT files) and return what became of it.
 
     `session` is a unit of work of the tenant `scope`, and is one again afterwards; the farm's rows are written last
     (lock order). Recording the same batch again changes nothing. `caller` None is the server itself (the watcher).
+    Without `enrich` no chores follow: there are no bytes to be decoded.
+
+    Raises: NotAlone, before anything is kept, where files that were made rows are not surely new.
     """
     now = datetime.datetime.now(datetime.UTC)
     good = prepared.in_state(FileState.READ, FileState.UNREAD)
-    assets = _with_predecessors(session, good)
-    recorded = _record(session, good, assets)
+    ready = [file for file in good if file.ready is not None]
+    whole = [file for file in good if file.ready is None]
+    _refuse_known(session, ready)
+    assets = _with_predecessors(session, whole)
+    recorded = [*_record_ready(session, ready), *_record(session, whole, assets)]
+    contents = [*_contents(ready), *(_Content(a.sha256, a.size, a.kind, a.project_id) for a in assets)]
     places = [quarantine.place_of(file) for file in good]
     quarantine.resolve(session, places, resolution="recorded", now=now)
     passed = [quarantine.place_of(file) for file in prepared.in_state(FileState.IGNORED)]
@@ -53,16 +84,17 @@ def record(session: Session, prepared: Prepared, *, scope: TenantScope, caller: 
         waiting=len(prepared.in_state(FileState.WAITING)),
         ignored=len(prepared.in_state(FileState.IGNORED)),
         vanished=len(gone),
-        findings=sum(len(file.findings) for file in good),
-        size=sum(asset.size for asset in assets),
-        merkle_root=merkle_root(asset.sha256 for asset in assets),
+        findings=sum(len(file.findings) if file.ready is None else file.ready.asset.findings for file in good),
+        size=sum(content.size for content in contents),
+        merkle_root=merkle_root(content.sha256 for content in contents),
     )
     if outcome.new or outcome.quarantined:
         # An announcement of several projects' pictures is for those who see them all.
-        whose = {asset.project_id for asset in assets} or {prepared.folder.project_id}
+        whose = {content.project_id for content in contents} or {prepared.folder.project_id}
         project_id = next(iter(whose)) if len(whose) == 1 else None
         _tell(session, outcome, caller, project_id=project_id, subject=_subject(prepared))
-    _add_chores(session, scope, recorded, assets)
+    if enrich:
+        _add_chores(session, scope, recorded, contents)
     return outcome
 
 
@@ -95,8 +127,44 @@ def record_job_outputs(
     )
     if outputs:
         _tell(session, outcome, None, project_id=job.project_id, subject=f"job:{job.job_id}")
-    _add_chores(session, scope, recorded, ready.assets)
+    _add_chores(session, scope, recorded, [_Content(a.sha256, a.size, a.kind, a.project_id) for a in ready.assets])
     return outcome
+
+
+def _refuse_known(session: Session, files: Sequence[PreparedFile]) -> None:
+    try:
+        new_files.refuse_known(session, [file.ready.asset for file in files if file.ready is not None])
+    except new_files.NotSurelyNew as known:
+        raise NotAlone([files[index].path for index in known.indexes]) from None
+
+
+def _record_ready(session: Session, files: Sequence[PreparedFile]) -> list[RecordedAsset]:
+    ready = [file.ready for file in files if file.ready is not None]
+    if not ready:
+        return []
+    register(
+        session, [StoredBlob(sha256=f.stored.sha256, size=f.stored.size, key=f.stored.key) for f in files if f.stored]
+    )
+    try:
+        keep_ready(
+            session,
+            [document for file in ready for document in file.documents],
+            [file.graph for file in ready if file.graph is not None],
+        )
+        return new_files.record_new(session, [file.asset for file in ready])
+    except (new_files.NotSurelyNew, RowExists):
+        # Another recorder was faster with something of it, and has committed: read whole, it is found known.
+        raise NotAlone([file.path for file in files]) from None
+
+
+def _contents(files: Sequence[PreparedFile]) -> list[_Content]:
+    ready = [file.ready.asset for file in files if file.ready is not None]
+    return [
+        _Content(
+            one.sha256, one.size, AssetKind(one.kind), None if one.project_id is None else UUID(bytes=one.project_id)
+        )
+        for one in ready
+    ]
 
 
 def _with_predecessors(session: Session, files: Sequence[PreparedFile]) -> list[AssetRecord]:
@@ -131,9 +199,7 @@ def _record_content(
     return record_assets(session, assets)
 
 
-def _tell(
-    session: Session, outcome: Recorded, caller: Caller | None, *, project_id: ProjectId | None, subject: str
-) -> None:
+def _tell(session: Session, outcome: Recorded, caller: Caller | None, *, project_id: UUID | None, subject: str) -> None:
     facts: dict[str, Json] = {
         "new": outcome.new,
         "known": outcome.known,
@@ -154,7 +220,7 @@ def _subject(prepared: Prepared) -> str:
 
 
 def _add_chores(
-    session: Session, scope: TenantScope, recorded: Sequence[RecordedAsset], assets: Sequence[AssetRecord]
+    session: Session, scope: TenantScope, recorded: Sequence[RecordedAsset], assets: Sequence[_Content]
 ) -> None:
     kinds: dict[bytes, AssetKind] = {asset.sha256: asset.kind for asset in assets}
     subjects = list(dict.fromkeys(a.asset_id for a in recorded if a.new and kinds[a.sha256] in FOR_KINDS))

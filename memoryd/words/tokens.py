@@ -104,16 +104,30 @@ def tsvector_text(prompt: str, negative: str = "", names: Iterable[str] = (), ma
 
 def _whole(mark: str) -> str:
     """A lexeme that Postgres takes: without what is no UTF-8 or NUL, within its bytes."""
+    if len(mark) * 4 <= LEXEME_BYTES_LIMIT and mark.isascii() and "\x00" not in mark:
+        return mark
     clean = mark.replace("\x00", "")
     return clean.encode("utf-8", "ignore")[:LEXEME_BYTES_LIMIT].decode("utf-8", "ignore")
 
 
 def _spelled(places: dict[str, list[int] | None]) -> Iterator[str]:
+    # Four bytes a character at most: most documents are so far below the limit that nothing need be counted.
+    words = sum(map(len, places))
+    positions = sum(map(len, filter(None, places.values())))
+    if 4 * words + 2 * positions + 12 * len(places) <= TSVECTOR_BYTES_LIMIT:
+        yield from map(_one, places.items())
+        return
     room = TSVECTOR_BYTES_LIMIT
-    for word, positions in places.items():
+    for entry in places.items():
         # Inside a tsvector: the lexeme, a count, and two bytes a position, aligned; 12 covers the entry and the rounding.
-        room -= len(word.encode("utf-8")) + 2 * len(positions or ()) + 12
+        room -= len(entry[0].encode("utf-8")) + 2 * len(entry[1] or ()) + 12
         if room < 0:
             return
-        quoted = "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
-        yield f"{quoted}:{','.join(map(str, positions))}" if positions else quoted
+        yield _one(entry)
+
+
+def _one(entry: tuple[str, list[int] | None]) -> str:
+    word, positions = entry
+    if "'" in word or "\\" in word:
+        word = word.replace("\\", "\\\\").replace("'", "''")
+    return f"'{word}':{','.join(map(str, positions))}" if positions else f"'{word}'"

@@ -6,15 +6,22 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 from memoryd.foundation.canonical_json import Json, read_json
+from memoryd.foundation.copying import copy_ready
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import new_id
 from memoryd.workflows import queries
-from memoryd.workflows.facts import Graph, Level, Link, Node, PreparedDocument, PreparedGraph, Value
+from memoryd.workflows.facts import Graph, Link, Node, PreparedDocument, PreparedGraph, Value
 from memoryd.workflows.preparing import packed
-
-_KEPT_LEVELS = (Level.WORKFLOW, Level.STRUCTURE)
-"""The exact digest is the graph's own key."""
+from memoryd.workflows.ready_rows import (
+    DOCUMENT_COLUMNS,
+    GRAPH_COLUMNS,
+    IDENTITY_COLUMNS,
+    KEPT_LEVELS,
+    VALUE_COLUMNS,
+    ReadyDocument,
+    ReadyGraph,
+)
 
 
 class DocumentNotFound(NotFound):
@@ -52,7 +59,7 @@ def keep_graphs(session: Session, graphs: Iterable[PreparedGraph]) -> None:
         "nodes": [row.identities.node_count for row in rows],
     }
     queries.insert_graphs(session, values)
-    levels = [(row, level) for row in rows for level in _KEPT_LEVELS]
+    levels = [(row, level) for row in rows for level in KEPT_LEVELS]
     values = {
         "exact": [row.identities.exact for row, _ in levels],
         "level": [level.value for _, level in levels],
@@ -63,16 +70,40 @@ def keep_graphs(session: Session, graphs: Iterable[PreparedGraph]) -> None:
     _keep_workflows(session, {row.identities.workflow: row for row in rows})
 
 
-def _keep_workflows(session: Session, by_digest: Mapping[bytes, PreparedGraph]) -> None:
-    digests = sorted(by_digest)
+def keep_ready(session: Session, documents: Iterable[ReadyDocument], graphs: Iterable[ReadyGraph]) -> None:
+    """Keep documents and graphs that were made rows where they were read, each once.
+
+    Raises: RowExists where another transaction was faster with one of them: then this one is to be given up.
+    """
+    texts = {document.sha256: document for document in documents}
+    known = queries.list_documents(session, texts) if texts else set()
+    fresh = [texts[sha256] for sha256 in sorted(texts.keys() - known)]
+    copy_ready(session, "document", DOCUMENT_COLUMNS, [document.line for document in fresh])
+    by_exact = {graph.exact: graph for graph in graphs}
+    if not by_exact:
+        return
+    unknown = [by_exact[exact] for exact in sorted(by_exact.keys() - queries.list_known_graphs(session, by_exact))]
+    copy_ready(session, "graph", GRAPH_COLUMNS, [graph.graph for graph in unknown])
+    copy_ready(session, "graph_identity", IDENTITY_COLUMNS, [graph.identities for graph in unknown])
+    by_workflow = {graph.workflow: graph for graph in unknown}
+    new = _insert_workflows(session, {digest: graph.recipe for digest, graph in by_workflow.items()})
+    copy_ready(session, "node_value", VALUE_COLUMNS, [by_workflow[digest].values for digest in new])
+
+
+def _insert_workflows(session: Session, recipes: Mapping[bytes, str]) -> list[bytes]:
+    digests = sorted(recipes)
     workflows: queries.Columns = {
         "id": [new_id() for _ in digests],
         "digest": digests,
-        "recipe": [by_digest[digest].identities.recipe for digest in digests],
+        "recipe": [recipes[digest] for digest in digests],
         "name": [f"workflow {digest.hex()[:8]}" for digest in digests],
     }
     # Whoever writes a workflow's row writes its values in the same transaction: known workflows have theirs.
-    fresh = queries.insert_workflows(session, workflows)
+    return queries.insert_workflows(session, workflows) if digests else []
+
+
+def _keep_workflows(session: Session, by_digest: Mapping[bytes, PreparedGraph]) -> None:
+    fresh = _insert_workflows(session, {digest: graph.identities.recipe for digest, graph in by_digest.items()})
     rows = [
         (bytes(digest), ordinal, value)
         for digest in fresh

@@ -56,6 +56,8 @@ _INSERT_VALUES = text(
     on conflict do nothing
     """
 )
+_KNOWN_DOCUMENTS = text("select sha256 from document where sha256 = any(cast(:asked as bytea[]))")
+_KNOWN_GRAPHS = text("select exact from graph where exact = any(cast(:asked as bytea[]))")
 
 
 def insert_documents(session: Session, rows: Columns) -> None:
@@ -87,6 +89,16 @@ def find_documents(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, by
     """Return the packed bytes of the documents that are kept, by their SHA-256."""
     rows = session.execute(select(Document.sha256, Document.packed).where(Document.sha256.in_(list(sha256s))))
     return {bytes(sha256): bytes(content) for sha256, content in rows}
+
+
+def list_documents(session: Session, sha256s: Iterable[bytes]) -> set[bytes]:
+    """Return those of these documents that are kept."""
+    return set(map(bytes, session.scalars(_KNOWN_DOCUMENTS, {"asked": list(sha256s)})))
+
+
+def list_known_graphs(session: Session, exacts: Iterable[bytes]) -> set[bytes]:
+    """Return those of these graphs that are known."""
+    return set(map(bytes, session.scalars(_KNOWN_GRAPHS, {"asked": list(exacts)})))
 
 
 def find_canonical(session: Session, exact: bytes) -> bytes | None:

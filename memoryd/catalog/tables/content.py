@@ -89,8 +89,9 @@ class AssetText(TenantTable):
 
 
 Index("asset_text_newest_idx", AssetText.made_at.desc(), AssetText.asset_id.desc())
-# fastupdate off: a pending list would be flushed inside somebody's search (measured: up to 352 ms).
-Index("asset_text_words_idx", AssetText.words, postgresql_using="gin", postgresql_with={"fastupdate": "off"})
+# Words are put into the index many at once: half of a recorder's time otherwise. What waits for that is searched too, and
+# kept small (KB): a whole list takes 0.1 ms of a search, and its writer some 10 ms to put in order (measured).
+Index("asset_text_words_idx", AssetText.words, postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 256})
 
 
 class AssetMark(TenantTable):
