@@ -172,6 +172,16 @@ def _work_guard(scope: Scope) -> Callable[..., Iterator[Work]]:
     return guard
 
 
+def sender(connection: HTTPConnection, office: Office) -> Caller:
+    """Return who sends files they read elsewhere: whoever may take files in, else whoever may have pictures made in a project.
+
+    Raises: as recognise; ScopeMissing.
+    """
+    caller = recognise(connection, office)
+    may_ingest = isinstance(caller, Caller) and Scope.INGEST in caller.scopes
+    return person_with(caller, Scope.INGEST if may_ingest else Scope.SUBMIT)
+
+
 def recognised(connection: HTTPConnection, office: Office) -> Caller:
     """Return any person that asks, whatever they may do. Raises: as recognise; ScopeMissing for a worker."""
     caller = recognise(connection, office)
@@ -205,6 +215,7 @@ AnnotatorCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.ANNOT
 ApproverCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.APPROVE))]
 SubmitterCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.SUBMIT))]
 IngesterCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.INGEST))]
+SenderCaller: TypeAlias = Annotated[Caller, Depends(sender)]
 DiscloserCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.DISCLOSE))]
 ReporterCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.REPORT))]
 AdministratorCaller: TypeAlias = Annotated[Caller, Depends(_caller_guard(Scope.ADMIN))]

@@ -10,21 +10,28 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, UploadFile
 
-from memoryd.access import audit, projects
+from memoryd.access import audit, people, projects
 from memoryd.access.facts import Caller, Scope
-from memoryd.access.guards import Ingester, IngesterCaller, Office, Offices, Reader
+from memoryd.access.guards import IngesterCaller, Office, Offices, Reader, SenderCaller
 from memoryd.catalog import roots as catalog_roots
-from memoryd.catalog.facts import RootState, WatchRoot
+from memoryd.catalog.facts import RootState, RootWatcher, WatchRoot
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import ProjectId, WatchRootId
 from memoryd.ingest import quarantine, queries, roots
+from memoryd.ingest.asset_wire import AssetsAnswer
+from memoryd.ingest.attributing import explain
 from memoryd.ingest.backlog import NothingThere, Wish, plan
+from memoryd.ingest.folder_rules import checked_rules
+from memoryd.ingest.guards import SENT_BODY, Sent
 from memoryd.ingest.retrying import try_again
 from memoryd.ingest.runs import Runs
+from memoryd.ingest.sent_assets import place_of, record_sent
 from memoryd.ingest.surveying import survey
 from memoryd.ingest.uploads import record_upload
 from memoryd.ingest.wire import (
+    PATH_LIMIT,
+    AttributionShape,
     IngestRequest,
     NewRoot,
     PlanShape,
@@ -99,6 +106,16 @@ def upload(
     return UploadShape.of(recorded)
 
 
+@router.post("/assets", openapi_extra={"requestBody": SENT_BODY})
+def send_assets(caller: SenderCaller, office: Office, sent: Sent) -> AssetsAnswer:
+    """Record files that were read on another machine: by their facts alone, or with their bytes.
+
+    The same again changes nothing.
+    """
+    facts, files = sent
+    return record_sent(office.database, caller.tenant, _store(office), facts, files, caller)
+
+
 @router.get("/roots")
 def list_roots(work: Reader, retired: bool = False) -> RootList:
     """The watched folders."""
@@ -111,41 +128,68 @@ def list_roots(work: Reader, retired: bool = False) -> RootList:
     return RootList(items=[_root(work.session, root) for root in found])
 
 
+@router.get("/roots/{root_id}")
+def show_root(root_id: UUID, work: Reader) -> RootShape:
+    """One watched folder, and how it is watched."""
+    return _root(work.session, _seen_root(work.session, root_id, work.caller))
+
+
+@router.get("/roots/{root_id}/attribution")
+def explain_attribution(
+    root_id: UUID, work: Reader, path: Annotated[str, Query(min_length=1, max_length=PATH_LIMIT)]
+) -> AttributionShape:
+    """How a file at a path below the folder would be attributed, and why. It need not be there."""
+    root = _seen_root(work.session, root_id, work.caller)
+    return AttributionShape.of(path, explain(work.session, root, place_of(path)))
+
+
 @router.post("/roots", status_code=201)
-def add_root(request: NewRoot, work: Ingester) -> RootShape:
-    """Watch a folder of the server's machine; the same again changes nothing."""
-    path = Path(request.path)
-    if not _is_trusted(work.caller):
-        raise PathNotAllowed(request.path, hint="an administrator adds folders")
-    added = roots.ensure_root(
-        work.session,
-        host=roots.this_host(),
-        path=path,
-        project_id=_project(work.session, request.project or projects.DEFAULT_PROJECT, work.caller),
-        person_id=work.caller.person_id,
-        custody=request.custody,
-        aliases=request.aliases,
-        caller=work.caller,
-    )
-    return _root(work.session, added)
+def add_root(request: NewRoot, caller: SenderCaller, office: Office) -> RootShape:
+    """Watch a folder of the server's machine, or register one that is watched on another (`host`); the same again changes
+    nothing."""
+    with office.database.tenant_work(caller.tenant) as session:
+        wish = _root_wish(session, request, caller)
+        if request.host is not None:
+            added = roots.ensure_sending_root(session, host=request.host, path=request.path, wish=wish, caller=caller)
+        else:
+            if not _is_trusted(caller):
+                raise PathNotAllowed(request.path, hint="an administrator adds folders")
+            added = roots.ensure_root(
+                session,
+                host=roots.this_host(),
+                path=Path(request.path),
+                project_id=wish.project_id,
+                person_id=wish.person_id,
+                custody=wish.custody,
+                aliases=request.aliases,
+                rules=wish.rules,
+                makes_projects=wish.makes_projects,
+                home=office.home,
+                caller=caller,
+            )
+        return _root(session, added)
 
 
 @router.patch("/roots/{root_id}")
 def change_root(root_id: UUID, change: RootChange, caller: IngesterCaller, office: Office) -> RootShape:
-    """Change a watched folder: what other machines call it, its project, custody, state."""
+    """Change a watched folder: what other machines call it, its project, person, rules, custody, state."""
     with office.database.tenant_work(caller.tenant) as session:
         root = catalog_roots.show_root(session, WatchRootId(root_id))
         for machine, alias in change.aliases.items():
             catalog_roots.set_alias(session, root.id, machine, alias)
         project_id = _project(session, change.project, caller)
-        catalog_roots.change_root(session, root.id, project_id=project_id, custody=change.custody)
+        person_id = None if change.person is None else people.find_person(session, change.person)
+        catalog_roots.change_root(session, root.id, project_id=project_id, person_id=person_id, custody=change.custody)
+        if change.rules is not None or change.create_projects is not None:
+            rules = root.rules if change.rules is None else checked_rules([rule.fact() for rule in change.rules])
+            catalog_roots.set_rules(session, root.id, rules, makes_projects=change.create_projects)
         if change.retired is not None:
             catalog_roots.retire_root(session, root.id, retired=change.retired)
         facts = sorted(change.model_fields_set)
         audit.note(session, caller, "root.change", f"root:{root.id}", {"changed": list(facts)})
         _change_state(session, root, change.state, caller)
         root = catalog_roots.show_root(session, root.id)
-    if change.state is RootState.ONLINE:
+    if change.state is RootState.ONLINE and root.watched_by is RootWatcher.SERVER:
         survey(office.database, caller.tenant, root, accept_vanished=True)
     with office.database.tenant_work(caller.tenant) as session:
         return _root(session, catalog_roots.show_root(session, root.id))
@@ -207,7 +251,9 @@ def _project(session: Session, slug: str | None, caller: Caller) -> ProjectId | 
 def _change_state(session: Session, root: WatchRoot, state: RootState | None, caller: Caller) -> None:
     if state is None:
         return
-    if state is RootState.ONLINE:
+    if root.watched_by is RootWatcher.OUTPOST:
+        roots.go(session, root, state, None if state is RootState.ONLINE else "by a person's wish", caller)
+    elif state is RootState.ONLINE:
         if root.host != roots.this_host():
             raise RootElsewhere(f"it lies on {root.host}", hint="ask the server that runs there")
         roots.accept_as_it_is(session, root, caller)
@@ -217,6 +263,25 @@ def _change_state(session: Session, root: WatchRoot, state: RootState | None, ca
 
 def _root(session: Session, root: WatchRoot) -> RootShape:
     return RootShape.of(root, queries.count_present(session, root.id))
+
+
+def _seen_root(session: Session, root_id: UUID, caller: Caller) -> WatchRoot:
+    root = catalog_roots.show_root(session, WatchRootId(root_id))
+    if caller.sees is not None and root.project_id not in caller.sees:
+        raise catalog_roots.RootNotFound(f"root {root_id}", hint="`memoryd watch list` shows yours")
+    return root
+
+
+def _root_wish(session: Session, request: NewRoot, caller: Caller) -> roots.RootWish:
+    if (request.create_projects or request.person is not None) and Scope.INGEST not in caller.everywhere:
+        raise PathNotAllowed(request.path, hint="an administrator says for whom else, and lets folders make projects")
+    return roots.RootWish(
+        project_id=_project(session, request.project or projects.DEFAULT_PROJECT, caller),
+        person_id=caller.person_id if request.person is None else people.find_person(session, request.person),
+        custody=request.custody,
+        rules=checked_rules([rule.fact() for rule in request.rules]),
+        makes_projects=request.create_projects,
+    )
 
 
 def _store(office: Offices) -> BlobStore:

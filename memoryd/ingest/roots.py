@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.catalog import roots as catalog_roots
-from memoryd.catalog.facts import Custody, RootState, WatchRoot
+from memoryd.catalog.facts import Custody, FolderRule, RootState, RootWatcher, WatchRoot
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAcceptable
@@ -19,6 +20,7 @@ from memoryd.foundation.ids import PersonId, ProjectId, new_id
 from memoryd.foundation.texts import storable
 from memoryd.ingest.changes import RootFace, judge_root
 from memoryd.ingest.facts import Folder, RootHealth
+from memoryd.ingest.media import is_walked
 
 MARKER_NAME = ".memoryd-root"
 """A small file in a root's folder: where it is not, the folder is another, or its file system is not mounted."""
@@ -54,23 +56,31 @@ def ensure_root(
     person_id: PersonId | None = None,
     custody: Custody = Custody.REFERENCE,
     aliases: Mapping[str, str] | None = None,
+    rules: Sequence[FolderRule] = (),
+    makes_projects: bool = False,
+    home: Path | None = None,
     caller: Caller | None = None,
 ) -> WatchRoot:
     """Return the root at a folder of this machine, added (with its marker) where it was none yet.
 
-    `path` is resolved; a marker that lies there already (another host's, or from before a restore) is taken over.
+    `path` is resolved; a marker that lies there already (another host's, or from before a restore) is taken over. `home`
+    is where memoryd itself keeps files, which are nobody's pictures. Of a known root, only rules that are given change.
     Raises: NotAFolder; RootsOverlap.
     """
     real = path.expanduser().resolve()
     if not real.is_dir():
         raise NotAFolder(f"{path} is not a folder that can be read", hint="name an existing folder on the server")
     raw = os.fsencode(real)
+    if home is not None:
+        _keep_apart(real, home.expanduser().resolve())
     for root in catalog_roots.list_roots(session, retired=True):
-        if root.host != host:
+        if root.host != host or root.watched_by is not RootWatcher.SERVER:
             continue
         if root.path == raw:
             if root.retired_at is not None:
                 catalog_roots.retire_root(session, root.id, retired=False)
+            if rules or makes_projects:
+                catalog_roots.set_rules(session, root.id, rules or root.rules, makes_projects=makes_projects or None)
             return catalog_roots.show_root(session, root.id)
         if root.retired_at is not None:
             continue
@@ -89,7 +99,65 @@ def ensure_root(
         custody=custody,
         aliases=dict(aliases or {}),
     )
+    if rules or makes_projects:
+        catalog_roots.set_rules(session, added, rules, makes_projects=makes_projects)
     facts: dict[str, Json] = {"path": shown(raw), "custody": custody.value}
+    audit.note(session, caller, "root.add", f"root:{added}", facts)
+    return catalog_roots.show_root(session, added)
+
+
+def _keep_apart(folder: Path, home: Path) -> None:
+    """Refuse a folder in which the memory would find its own files: blobs and thumbnails are not new pictures."""
+    inside = folder.relative_to(home) if folder.is_relative_to(home) else None
+    if inside is not None and not (inside.parts and inside.parts[0] == "outputs"):
+        raise RootsOverlap(f"{folder} lies in memoryd's own folder {home}", hint="watch where the pictures are written")
+    if home.is_relative_to(folder) and all(is_walked(os.fsencode(part)) for part in home.relative_to(folder).parts):
+        raise RootsOverlap(
+            f"{folder} holds memoryd's own folder {home}", hint="watch a folder beside it, or move MEMORYD_HOME"
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RootWish:
+    """How a folder's files are to be taken in."""
+
+    project_id: ProjectId | None
+    person_id: PersonId | None
+    custody: Custody = Custody.REFERENCE
+    rules: tuple[FolderRule, ...] = ()
+    makes_projects: bool = False
+
+
+def ensure_sending_root(session: Session, *, host: str, path: str, wish: RootWish, caller: Caller) -> WatchRoot:
+    """Return the root of another machine's folder, whose own watcher sends what it reads; registered where it was not.
+
+    `path` is as that machine spells it. A folder of the same name that somebody else sends is another machine's.
+    Raises: BadRoot; RootExists.
+    """
+    raw = storable(path)[0].encode()
+    known = [root for root in catalog_roots.list_roots(session, retired=True) if root.host == host]
+    for root in known:
+        if root.path == (raw.rstrip(b"/\\") or raw) and root.watched_by is RootWatcher.OUTPOST:
+            if root.person_id != caller.person_id:
+                break
+            if root.retired_at is not None:
+                catalog_roots.retire_root(session, root.id, retired=False)
+            catalog_roots.change_root(session, root.id, custody=wish.custody)
+            if wish.rules:
+                catalog_roots.set_rules(session, root.id, wish.rules, makes_projects=wish.makes_projects)
+            return catalog_roots.show_root(session, root.id)
+    added = catalog_roots.add_root(
+        session,
+        host=host,
+        path=raw,
+        project_id=wish.project_id,
+        person_id=wish.person_id,
+        custody=wish.custody,
+        watched_by=RootWatcher.OUTPOST,
+    )
+    if wish.rules or wish.makes_projects:
+        catalog_roots.set_rules(session, added, wish.rules, makes_projects=wish.makes_projects)
+    facts: dict[str, Json] = {"path": shown(raw), "host": host, "custody": wish.custody.value}
     audit.note(session, caller, "root.add", f"root:{added}", facts)
     return catalog_roots.show_root(session, added)
 
@@ -163,7 +231,8 @@ def root_containing(session: Session, host: str, path: Path) -> WatchRoot | None
     """Return the root of this host in which an absolute path lies, if any."""
     raw = os.fsencode(path)
     for root in catalog_roots.list_roots(session):
-        if root.host == host and (raw == root.path or raw.startswith(root.path.rstrip(b"/") + b"/")):
+        ours = root.host == host and root.watched_by is RootWatcher.SERVER
+        if ours and (raw == root.path or raw.startswith(root.path.rstrip(b"/") + b"/")):
             return root
     return None
 

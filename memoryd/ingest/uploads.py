@@ -19,7 +19,6 @@ from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile
 from memoryd.ingest.recording import record
 from memoryd.plugin_api.facts import Completeness
 from memoryd.storage.blob_store import BlobStore
-from memoryd.storage.facts import StoredBlob
 
 UPLOAD_LIMIT = 2 * 2**30
 """Bytes of one upload. Larger files are taken in from a folder that the server reaches."""
@@ -58,8 +57,16 @@ def record_upload(
         custody=Custody.KEEP,
     )
     name = storable(filename.replace("\\", "/").rpartition("/")[2])[0][:NAME_LIMIT]
+    content = Content(
+        sha256=stored.sha256,
+        size=stored.size,
+        made_at=datetime.datetime.now(datetime.UTC),
+        made_source=MadeSource.DECLARED,
+        location=None,
+        filename=name,
+    )
     with store.open_verified(scope.slug, stored.sha256) as body:
-        assembled = _understand(body, stored, name, folder)
+        assembled = understand_stored(body, content, folder)
     file = PreparedFile(
         path=store.path(scope.slug, stored.sha256),
         place=name.encode(),
@@ -76,15 +83,9 @@ def record_upload(
     return recorded.assets[0]
 
 
-def _understand(body: BinaryIO, stored: StoredBlob, name: str, folder: Folder) -> Assembled:
-    content = Content(
-        sha256=stored.sha256,
-        size=stored.size,
-        made_at=datetime.datetime.now(datetime.UTC),
-        made_source=MadeSource.DECLARED,
-        location=None,
-        filename=name,
-    )
+def understand_stored(body: BinaryIO, content: Content, folder: Folder) -> Assembled:
+    """Return what is recorded of bytes that somebody sent, read here. Raises: UploadBroken; UploadUnknown."""
+    name = content.filename
     plugin = formats.plugin_for(body)
     if plugin is None:
         recognised = formats.recognise(formats.head_of(body), name.encode())

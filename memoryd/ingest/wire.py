@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memoryd.catalog.facts import Custody, RecordedAsset, RootState, WatchRoot
+from memoryd.catalog.facts import Custody, FolderRule, RecordedAsset, RootState, RootWatcher, Watching, WatchRoot
+from memoryd.ingest.attributing import Explained
 from memoryd.ingest.backlog import Plan
 from memoryd.ingest.facts import QuarantinedFile, Recorded
 from memoryd.ingest.runs import Run, RunState
@@ -106,11 +107,36 @@ class UploadShape(Shape):
         return cls(asset_id=asset.asset_id, sha256=asset.sha256.hex(), new=asset.new)
 
 
+class RuleShape(Shape):
+    """Whose the files are whose path below the root matches `pattern` (`{project}/{person}/**`); a given name counts more."""
+
+    pattern: str = Field(max_length=PATH_LIMIT)
+    project: str | None = Field(default=None, max_length=200)
+    person: str | None = Field(default=None, max_length=254)
+
+    def fact(self) -> FolderRule:
+        """The rule as it is kept."""
+        return FolderRule(pattern=self.pattern, project=self.project, person=self.person)
+
+    @classmethod
+    def of(cls, rule: FolderRule) -> RuleShape:
+        """Return the shape of a rule."""
+        return cls(pattern=rule.pattern, project=rule.project, person=rule.person)
+
+
 class NewRoot(Shape):
-    """A folder of the server's machine to be watched."""
+    """A folder to be watched: of the server's machine, or with `host` of another, whose watcher sends what it reads.
+
+    `rules` say whose single files are, first match first; names that do not exist are a finding, or made as projects where
+    `create_projects` says so.
+    """
 
     path: str = Field(max_length=PATH_LIMIT)
+    host: str | None = Field(default=None, min_length=1, max_length=253)
     project: str | None = None
+    person: str | None = None
+    rules: list[RuleShape] = Field(default_factory=list)
+    create_projects: bool = False
     custody: Custody = Custody.REFERENCE
     aliases: dict[str, str] = Field(default_factory=dict)
 
@@ -125,12 +151,18 @@ class RootChange(Shape):
     state: Literal[RootState.ONLINE, RootState.PAUSED] | None = None
     aliases: dict[str, str | None] = Field(default_factory=dict)
     project: str | None = None
+    person: str | None = None
+    rules: list[RuleShape] | None = None
+    create_projects: bool | None = None
     custody: Custody | None = None
     retired: bool | None = None
 
 
 class RootShape(Shape):
-    """A watched folder. `files` are those recorded as being there."""
+    """A watched folder. `files` are those recorded as being there. `watched_by` `outpost`: a workstation's watcher sends them.
+
+    `watching` tells whether it is watched by events or looked through, and `watching_why` what to do where events fail.
+    """
 
     id: UUID
     host: str
@@ -140,6 +172,12 @@ class RootShape(Shape):
     state_at: datetime.datetime
     scanned_at: datetime.datetime | None
     project_id: UUID | None
+    person_id: UUID | None
+    rules: list[RuleShape]
+    create_projects: bool
+    watched_by: RootWatcher
+    watching: Watching | None
+    watching_why: str | None
     custody: str
     aliases: dict[str, str]
     files: int
@@ -157,6 +195,12 @@ class RootShape(Shape):
             state_at=root.state_at,
             scanned_at=root.scanned_at,
             project_id=root.project_id,
+            person_id=root.person_id,
+            rules=[RuleShape.of(rule) for rule in root.rules],
+            create_projects=root.makes_projects,
+            watched_by=root.watched_by,
+            watching=root.watching,
+            watching_why=root.watching_why,
             custody=root.custody,
             aliases=dict(root.aliases),
             files=files,
@@ -169,6 +213,31 @@ class RootList(Shape):
 
     items: list[RootShape]
     next_cursor: str | None = None
+
+
+class AttributionShape(Shape):
+    """How a file would be attributed: `by` a folder rule, the folder's default, or nothing. `missing` are names in vain."""
+
+    path: str
+    by: str | None
+    rule: str | None
+    project: str | None
+    person: str | None
+    would_make: str | None
+    missing: list[str]
+
+    @classmethod
+    def of(cls, path: str, explained: Explained) -> AttributionShape:
+        """Return the shape of an explanation."""
+        return cls(
+            path=path,
+            by=explained.by,
+            rule=explained.rule,
+            project=explained.project,
+            person=explained.person,
+            would_make=explained.would_make,
+            missing=list(explained.missing),
+        )
 
 
 class QuarantineShape(Shape):
