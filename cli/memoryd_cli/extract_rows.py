@@ -103,7 +103,7 @@ def _shape(
         "aux_models": [
             {"role": use.role, "file": use.name} for use in models if use.role not in BASE_ROLES | LORA_ROLES
         ],
-        "seeds": _distinct(str(use.seed) for use in passes if use.seed is not None),
+        "seeds": _seeds(parameters.tool, [use.seed for use in passes if use.seed is not None]),
         "sampler": _distinct(use.sampler for use in passes if use.sampler),
         "scheduler": _distinct(use.scheduler for use in passes if use.scheduler),
         "steps": _distinct(use.steps for use in passes if use.steps is not None),
@@ -120,6 +120,12 @@ def _shape(
         "findings": [show_finding(finding).model_dump() for finding in dict.fromkeys(findings)],
         "facts": list(_facts(parameters)),
     }
+
+
+def _seeds(tool: str | None, seeds: list[int]) -> list[str]:
+    # SwarmUI counts the seeds of its later passes up from the one that was asked for: `facts` has them all.
+    counted = {seed for seed in seeds if tool == "swarmui" and seed - 1 in seeds}
+    return _distinct(str(seed) for seed in seeds if seed not in counted)
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

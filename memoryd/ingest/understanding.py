@@ -96,7 +96,16 @@ def understand(reading: Reading, filename: str, specs: NodeSpecs | None = None) 
         ai_generated=_is_generated(executed and parameters is not None and parameters.generates, recipes),
         made_at=next((recipe.made_at for recipe in recipes if recipe.made_at is not None), None),
         links=tuple(dict.fromkeys(link for recipe in recipes for link in recipe.links)),
-        findings=tuple(dict.fromkeys((*findings, *(whole.findings if whole else ()), *troubles))),
+        findings=tuple(
+            dict.fromkeys(
+                (
+                    *findings,
+                    *(whole.findings if whole else ()),
+                    *(finding for recipe in recipes for finding in recipe.findings),
+                    *troubles,
+                )
+            )
+        ),
     )
 
 

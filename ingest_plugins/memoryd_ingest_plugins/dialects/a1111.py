@@ -35,6 +35,10 @@ _VERSIONS = (
 )
 """What a `Version` begins with, and whose it is. Source: the programs' own version files."""
 
+_COMFYUI_SAMPLER = re.compile(r"[a-z][a-z0-9]*_[a-z0-9_]+")
+_FILE = re.compile(r"\.(?:safetensors|ckpt|gguf|sft)$")
+"""The web UI writes neither a sampler in ComfyUI's words nor the ending of a model's file: savers for ComfyUI do."""
+
 _PLACEHOLDER = "unknown"
 
 
@@ -69,7 +73,10 @@ def recipe_of(read: SettingsText, place: str, *, claimed: tuple[int, ...] = ()) 
     tool = tool_of(read)
     if tool == "comfyui":
         # A saver that was not told the prompt writes this word.
-        texts = tuple(said for said in texts if said.text.strip().lower() != _PLACEHOLDER)
+        told = tuple(said for said in texts if said.text.strip().lower() != _PLACEHOLDER)
+        if len(told) < len(texts):
+            confidence = Confidence.LOW
+        texts = told
     width, height = values.size(read.value("size"))
     width, height = width or values.pixels(read.value("width")), height or values.pixels(read.value("height"))
     findings: tuple[Finding, ...] = ()
@@ -104,6 +111,8 @@ def tool_of(read: SettingsText) -> str:
             return tool
     if read.value("civitai resources") is not None or read.value("civitai metadata") is not None:
         return "civitai"
+    if _COMFYUI_SAMPLER.fullmatch(read.value("sampler") or "") or _FILE.search(read.value("model") or ""):
+        return "comfyui"
     return "automatic1111"
 
 

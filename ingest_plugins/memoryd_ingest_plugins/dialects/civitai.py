@@ -45,7 +45,8 @@ class Civitai:
             if not said and not airs:
                 continue
             recipe = recipe_from(
-                said,
+                # What it calls a base model is a family of models.
+                {name: value for name, value in said.items() if name != "baseModel"},
                 dialect=self.name,
                 version=self.version,
                 tool="civitai",

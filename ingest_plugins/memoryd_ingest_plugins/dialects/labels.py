@@ -109,7 +109,12 @@ class ContentCredentials:
             return None
         program = _generator(active)
         said = any(source_type_says(value) for value in _source_types(list(manifests.values()), 0))
-        broken = _statuses(store)
+        failures = _failures(store)
+        broken = any(_is_defect(code) for code in failures)
+        findings: tuple[Finding, ...] = ()
+        if failures:
+            code = "manifest-not-valid" if broken else "manifest-doubtful"
+            findings = (Finding(code=code, detail=", ".join(failures)[:300], where="c2pa"),)
         return Recipe(
             dialect=self.name,
             version=self.version,
@@ -117,7 +122,7 @@ class ContentCredentials:
             generated=True if said else None if broken else False,
             settings=(("claim generator", program),) if program else (),
             claimed=(found[0],),
-            findings=broken,
+            findings=findings,
         )
 
 
@@ -182,15 +187,19 @@ def _source_types(value: Json, depth: int) -> Iterator[str]:
             yield from _source_types(inner, depth + 1)
 
 
-def _statuses(store: dict[str, Json]) -> tuple[Finding, ...]:
-    failures = [
+def _failures(store: dict[str, Json]) -> list[str]:
+    """Codes of what does not hold in a store. Who vouches for the signer is not asked here."""
+    codes = [
         code
         for status in values.items(store.get("validation_status"))
-        if isinstance(status, dict) and (code := values.word(status.get("code"))) and "untrusted" not in code.lower()
+        if isinstance(status, dict) and (code := values.word(status.get("code")))
     ]
-    if not failures:
-        return ()
-    return (Finding(code="manifest-not-valid", detail=", ".join(dict.fromkeys(failures))[:300], where="c2pa"),)
+    return [code for code in dict.fromkeys(codes) if "untrusted" not in code.lower()]
+
+
+def _is_defect(code: str) -> bool:
+    """Tell a change of the file or its manifest from a doubt about a person's or a signer's identity."""
+    return not code.startswith(("cawg.", "signingCredential.", "timeStamp."))
 
 
 source_type = SourceType()

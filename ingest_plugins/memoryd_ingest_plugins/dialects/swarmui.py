@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 from memoryd.plugin_api.facts import FileTexts, NamedInput, NamedModel, Pass, Recipe
@@ -35,6 +36,9 @@ _SLOTS = (
     ("stylemodel", "style_models"),
 )
 _SAME = frozenset(("(use base)", "(none)", "automatic"))
+_UNRESOLVED = re.compile(r"<(?:random|wildcard|setvar|setmacro|macro|var|alternate)\b", re.IGNORECASE)
+"""What stands for words that were chosen while it ran: older versions kept only this."""
+
 _UPSCALE = ("model-", "latentmodel-")
 _NOT_SETTINGS = frozenset(name for name, _ in _SLOTS) | {"swarm_version"}
 
@@ -76,6 +80,10 @@ class SwarmUI:
             recipe,
             tool_version=values.word(parameters.get("swarm_version")),
             passes=_passes(recipe, parameters),
+            texts=tuple(
+                dataclasses.replace(said, is_template=_UNRESOLVED.search(said.text) is not None)
+                for said in recipe.texts
+            ),
             models=tuple(dataclasses.replace(model, claimed_hash=_hash(model.name, hashes)) for model in base),
             inputs=tuple(_inputs(parameters)),
             settings=tuple(settings),
