@@ -1,4 +1,4 @@
-"""`up`, `serve`, `work`, `watch`, `demo`: the processes."""
+"""`up`, `serve`, `work`, `demo`: the processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(serve)
     app.command()(work)
-    app.command()(watch)
 
 
 def up(
@@ -35,7 +34,7 @@ def up(
     from memoryd.ingest.facts import Custody
 
     die_with_supervisor()
-    settings = _settings(port=port)
+    settings = settings_for(port=port)
     wishes = Wishes(
         folders=tuple(folders),
         comfyui=comfyui,
@@ -56,7 +55,7 @@ def serve(
     from memoryd.app.supervising import die_with_supervisor
 
     die_with_supervisor()
-    serve_until_stopped(_settings(host=host, port=port), say=say)
+    serve_until_stopped(settings_for(host=host, port=port), say=say)
 
 
 def work(
@@ -67,20 +66,9 @@ def work(
     from memoryd.app.supervising import die_with_supervisor
 
     die_with_supervisor()
-    background = Background(_settings(), chore_threads=threads)
-    _on_stop(background.stop_soon)
+    background = Background(settings_for(), chore_threads=threads)
+    on_stop(background.stop_soon)
     background.run()
-
-
-def watch() -> None:
-    """Run the watcher alone, over every folder that is remembered for this machine."""
-    from memoryd.app.supervising import die_with_supervisor
-    from memoryd.app.watching import Watch
-
-    die_with_supervisor()
-    watching = Watch(_settings())
-    _on_stop(watching.stop_soon)
-    watching.run()
 
 
 def demo(
@@ -95,7 +83,8 @@ def demo(
     Demo(pictures=pictures, stay=stay).run()
 
 
-def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
+def settings_for(*, host: str | None = None, port: int | None = None) -> Settings:
+    """Return this process's settings, with logging begun and the home made."""
     settings = Settings()
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update=changes)
@@ -104,7 +93,8 @@ def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
     return settings
 
 
-def _on_stop(stop_soon: object) -> None:
+def on_stop(stop_soon: object) -> None:
+    """Let Ctrl-C and SIGTERM ask a process to end."""
     assert callable(stop_soon)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop_soon())

@@ -37,7 +37,7 @@ ALLOWED = {
         or any(f"memoryd/{room}/" in p.as_posix() for room in ("web", "gateway", "app"))
     ),
     "httpx": lambda p: (
-        any(f"memoryd/{room}/" in p.as_posix() for room in ("comfyui", "worker", "events", "access"))
+        any(f"memoryd/{room}/" in p.as_posix() for room in ("comfyui", "worker", "outpost", "events", "access"))
         or p.as_posix().endswith("memoryd_cli/client.py")
     ),
 }
