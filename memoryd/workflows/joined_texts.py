@@ -35,6 +35,7 @@ _OPTION_WORDS = frozenset(
         "search", "key", "token", "system", "url", "path", "file", "category", "preset", "select", "position", "joiner",
     )
 )  # fmt: skip
+_SWITCHED = ("true", "false", "enable", "disable")
 _NO_TEXTS = frozenset(
     ("true", "false", "enable", "disable", "enabled", "disabled", "on", "off", "none", "auto", "yes", "no")
 )
@@ -116,10 +117,17 @@ def _gather(graph: Graph, value: Value, joining: Joining, depth: int) -> str:
     if shape.is_template:
         joining.is_template = True
     parts = [_gather(graph, node.inputs[name], joining, depth + 1) for name in _parts(graph, node, shape, joining)]
-    separator = next((s for name in _SEPARATORS if isinstance(s := node.inputs.get(name), str)), " ")
-    joined = _ESCAPES.get(separator, separator).join(part for part in parts if part)
+    joined = _separator(node).join(part for part in parts if part)
     joining.characters += len(joined)
     return joined
+
+
+def _separator(node: Node) -> str:
+    inputs = node.inputs
+    separator = next((s for name in _SEPARATORS if isinstance(s := inputs.get(name), str)), None)
+    if separator is None:
+        return {"true": "\n", "false": ""}.get(str(inputs.get("linebreak_addition")), " ")
+    return _ESCAPES.get(separator, separator)
 
 
 def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list[str]:
@@ -132,7 +140,9 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         branches = [name for name in shape.switch.branches.values() if isinstance(inputs.get(name), (str, Link))]
         joining.is_sure = joining.is_sure and len(branches) < 2
         return branches
-    named = [name for name in shape.texts if isinstance(inputs[name], (str, Link, list))]
+    named = [
+        name for name in shape.texts if isinstance(inputs[name], (str, Link, list)) and inputs[name] not in _SWITCHED
+    ]
     own = shape.negative if joining.polarity is Polarity.NEGATIVE else shape.positive
     sided = [name for name in own if inputs[name] and isinstance(inputs[name], (str, Link))]
     if sided:
@@ -161,6 +171,12 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         and not names_media_file(value)
     ]
     if literals:
+        joining.is_sure = False  # by no name that says it is the text
+        if any(
+            isinstance(value, str) and (names_media_file(value) or names_model_file(value)) for value in inputs.values()
+        ):
+            joining.is_template = True
+            return []
         return literals if len(literals) == 1 else [name for name in literals if len(str(inputs[name])) > _PROSE_LENGTH]
     return [name for name in shape.onward if isinstance(inputs[name], Link)]
 

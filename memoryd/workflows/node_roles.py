@@ -204,7 +204,7 @@ def input_files(class_type: str) -> tuple[str, ...] | None:
     known = _INPUT_FILES.get(class_type)
     if known is not None:
         return known
-    return () if "load" in class_words(class_type) or "loader" in class_words(class_type) else None
+    return None if class_words(class_type).isdisjoint(("load", "loader", "reader", "read")) else ()
 
 
 def names_media_file(text: str) -> bool:

@@ -85,6 +85,7 @@ _FED = frozenset(
         "detailer_pipe", "model_opt", "SUPIR_model", "prompt", "context",
     )
 )  # fmt: skip
+_SERVICE_PROMPT = re.compile(r"^(?:\w*prompt\w*|text\w*|image\d?|start_frame|first_frame)$", re.IGNORECASE)
 _SIZE_PRESET = re.compile(r"dimension|resolution|size|aspect|ratio|preset", re.IGNORECASE)
 
 
@@ -171,7 +172,7 @@ def shape_of(class_type: str, names: tuple[str, ...]) -> NodeShape:
         sampling=_sampling(class_type, names, words, bool(positive or negative)),
         switch=switch_of(class_type, names),
         is_known=is_known_class(class_type),
-        is_service=is_generating_service(class_type),
+        is_service=is_generating_service(class_type) and any(_SERVICE_PROMPT.match(name) for name in names),
         is_saving=is_saving(class_type),
         is_template=writes_text_at_run_time(class_type),
         reads_loras=reads_loras_in_text(class_type),
@@ -275,7 +276,7 @@ _TEXT_ENDS = frozenset(
     )
 )
 _NO_TEXT_WORDS = frozenset(
-    ("system", "lora", "search", "find", "replace", "replacement", "exclude", "add", "log", "file", "save")
+    ("system", "lora", "search", "find", "replace", "replacement", "exclude", "add", "log", "file", "save", "linebreak")
 )
 
 

@@ -26,6 +26,7 @@ _SCHEDULER = ("scheduler", "scheduler_name", "schedule", "sigma_schedule")
 _DENOISE = ("denoise", "denoise_strength", "denoise_amount", "denoising_strength")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_NAME = frozenset(("none", "custom", "default", "disable", "use same", "-", "null"))
+_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PRESET_NUMBER = re.compile(r"^\d+\s*-\s*")
 
 
@@ -74,7 +75,7 @@ def read_sampler(graph: Graph, id_: str, *, final: bool, specs: NodeSpecs | None
     seed = None
     if literal_behind(graph, node.inputs.get("add_noise")) not in ("disable", False):
         seed = _seed(graph, places, specs)
-    steps = integer_behind(graph, _first(places, _STEPS), _STEPS)
+    steps = integer_behind(graph, _first(places, _STEPS), _STEPS) or _listed_steps(places)
     cfg = number_behind(graph, _first(places, _CFG), _CFG)
     denoise = number_behind(graph, _first(places, _DENOISE), _DENOISE)
     scheduler = _named(graph, places, _SCHEDULER)
@@ -100,6 +101,15 @@ def read_sampler(graph: Graph, id_: str, *, final: bool, specs: NodeSpecs | None
 
 STEPS_LIMIT = 100_000
 """Steps of one pass that are believed; editors let at most 10,000 be typed."""
+
+
+def _listed_steps(places: Sequence[Node]) -> int | None:
+    """The steps of a list of sigmas that is typed in: one between each two."""
+    for node in places:
+        typed = node.inputs.get("sigmas")
+        if isinstance(typed, str) and len(typed) < 100_000:
+            return max(len(_NUMBER.findall(typed)) - 1, 0) or None
+    return None
 
 
 def _seed(graph: Graph, places: Sequence[Node], specs: NodeSpecs | None) -> int | None:

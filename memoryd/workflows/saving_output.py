@@ -13,8 +13,10 @@ from memoryd.workflows.recipe_v1 import class_words, is_preview
 from memoryd.workflows.samplers import find_samplers
 from memoryd.workflows.tracing import links_of, root_outputs, saving_outputs
 
-_TOKEN = re.compile(r"%[^%]*%|\[[^\]]*\]|\{[^}]*\}|%[A-Za-z][A-Za-z_:-]*|\$[A-Za-z_]+")
-"""What a saver fills in: `%date:yyyy%`, `[time(%Y)]`, `{seed}`, `%seed`."""
+_TOKEN = re.compile(
+    r"%[YmdHMSyjFT](?:[-_.: ]?%[YmdHMSyjFT])+|%[^%]*%|\[[^\]]*\]|\{[^}]*\}|%[A-Za-z][A-Za-z_:-]*|\$[A-Za-z_]+"
+)
+"""What a saver fills in: `%Y-%m-%d`, `%date:yyyy%`, `[time(%Y)]`, `{seed}`, `%seed`, `$model`."""
 
 _ENDING = re.compile(r"_\d{5,}_?(?:-audio)?\.[A-Za-z0-9]{1,5}$", re.ASCII)
 """`{prefix}_{counter:05}_.png`; some savers leave out the last underscore. Source: ComfyUI 0.29, folder_paths.py."""
@@ -127,7 +129,7 @@ def _fits(graph: Graph, id_: str, base: str, ending_rule: re.Pattern[str]) -> bo
     ending = ending_rule.search(base)
     if not prefix or ending is None:
         return False
-    # %tokens% are filled in when the file is saved: each stands for anything. Leftmost finds, so that it stays linear.
+    # Tokens are filled in when the file is saved: each stands for anything. Leftmost finds, so that it stays linear.
     first, *middle = _TOKEN.split(re.split(r"[\\/]", prefix)[-1])
     stem = base[: ending.start()]
     if not middle:
