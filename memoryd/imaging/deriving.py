@@ -6,10 +6,11 @@ import io
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from memoryd.foundation.findings import Finding
-from memoryd.imaging import png_structure
+from memoryd.imaging import png_structure, quick_png
 from memoryd.imaging.colour import in_8_bits, in_srgb, profile_of
 from memoryd.imaging.decoding import (
     Frame,
@@ -71,7 +72,8 @@ def _derive(file: BinaryIO, picture: Image.Image, parts: frozenset[Part]) -> Der
     elif has_16_bits(picture):
         derived = _derive_16_bits(picture, shape, parts)
     else:
-        derived = _derive_still(picture, shape, parts)
+        quick = quick_png.decode(file, picture) if damage is None else None
+        derived = _derive_still(picture, shape, parts) if quick is None else _derive_quick(*quick, shape, parts)
     if damage is None:
         return derived
     # What was decoded in spite of it is no fact about the picture: two copies damaged differently would both pass.
@@ -87,6 +89,18 @@ def _derive_still(picture: Image.Image, shape: PictureShape, parts: frozenset[Pa
     if Part.PIXEL_DIGEST in parts:
         taking = PixelDigesting(shape)
         taking.add_loaded(picture)
+        pixels = taking.digest()
+    pictures, codes = _looked_at(picture, parts)
+    return Derived(pictures=pictures, pixels=pixels, fingerprints=codes, traits=_traits(picture, shape))
+
+
+def _derive_quick(
+    picture: Image.Image, samples: NDArray[np.uint8], shape: PictureShape, parts: frozenset[Part]
+) -> Derived:
+    pixels: PixelDigest | None = None
+    if Part.PIXEL_DIGEST in parts:
+        taking = PixelDigesting(shape)
+        taking.add(Frame(kind="rgba8", samples=samples))
         pixels = taking.digest()
     pictures, codes = _looked_at(picture, parts)
     return Derived(pictures=pictures, pixels=pixels, fingerprints=codes, traits=_traits(picture, shape))

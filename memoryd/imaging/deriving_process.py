@@ -15,6 +15,7 @@ import resource
 import socket
 import struct
 import sys
+import warnings
 from typing import BinaryIO, cast
 
 from memoryd.foundation.findings import Finding
@@ -101,6 +102,8 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.nice(POLITENESS)
+    # How many pixels are too many is decided by limits that have names.
+    warnings.simplefilter("ignore")
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

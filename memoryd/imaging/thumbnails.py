@@ -82,9 +82,7 @@ def fitting(picture: Image.Image, size: int) -> Image.Image:
 
 def as_webp(picture: Image.Image) -> bytes:
     """Return an RGB or RGBA picture as WebP, with nothing but its pixels."""
-    bare = picture.copy() if picture.info else picture
-    # What Pillow would carry over (EXIF, XMP, the profile) may hold a prompt.
-    bare.info = {}
     out = io.BytesIO()
-    bare.save(out, "WEBP", quality=_QUALITY, method=_EFFORT, exif=b"", icc_profile=b"", xmp=b"")
+    # What Pillow would carry over (EXIF, XMP, the profile) may hold a prompt.
+    picture.save(out, "WEBP", quality=_QUALITY, method=_EFFORT, exif=b"", icc_profile=b"", xmp=b"")
     return out.getvalue()
