@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from memoryd.access import audit
@@ -125,6 +125,11 @@ def take_back(
         queries.delete_removal(session, root, owner)
         tell(session, caller, "asset.restore", asset, root, owner, {"was": kind.value})
     return root, owner, kind
+
+
+def standing(session: Session, root: UUID, projects: Collection[ProjectId]) -> dict[ProjectId, RemovalKind]:
+    """Return how each of these projects removed a line; one that shows it is not there."""
+    return {ProjectId(project): RemovalKind(kind) for project, kind in queries.list_standing(session, root, projects)}
 
 
 def list_removed(

@@ -9,8 +9,11 @@ from fastapi.responses import RedirectResponse
 
 from memoryd.access.facts import Caller, Scope
 from memoryd.access.roles import narrowed
+from memoryd.catalog import attesting, removal
 from memoryd.catalog.asset_view import AssetView, Face
+from memoryd.catalog.declaring import WAYS
 from memoryd.catalog.facts import Succession
+from memoryd.catalog.paste_text import PasteText, RecipeNotKnown, paste_text
 from memoryd.catalog.showing import show_asset
 from memoryd.disclosure import disclosing
 from memoryd.disclosure.facts import Undecided
@@ -62,9 +65,21 @@ def asset_page(
         verified_at_once=view.present and view.size <= VERIFIED_AT_ONCE_BYTES,
         attempts=attempts_of(session, caller, asset_id),
         disclosures=disclosing.list_disclosures(session, asset_id, caller.sees),
+        attestations=attesting.list_attestations(session, asset_id, caller.sees),
+        removals=removal.standing(session, view.root_id, [on.project_id for on in view.annotations]),
+        ways=WAYS,
+        has_thumbnail=any(member.face.id == view.id and member.face.has_thumbnail for member in view.line),
+        paste=_paste(session, view),
         said=said,
         refused=refused,
     )
+
+
+def _paste(session: Session, view: AssetView) -> PasteText | None:
+    try:
+        return paste_text(session, view)
+    except RecipeNotKnown:
+        return None
 
 
 def after_change(request: Request, session: Session, caller: Caller, asset_id: AssetId, *, said: str) -> Response:

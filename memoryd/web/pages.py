@@ -9,6 +9,7 @@ from fastapi.staticfiles import StaticFiles
 
 from memoryd.web import (
     asset_pages,
+    deciding_pages,
     intake_pages,
     making_pages,
     proof_pages,
@@ -25,6 +26,7 @@ STATIC_AGE_S = 31_536_000
 PAGES = (
     search_pages,
     asset_pages,
+    deciding_pages,
     making_pages,
     proof_pages,
     queue_pages,

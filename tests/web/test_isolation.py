@@ -8,6 +8,7 @@ import pytest
 from memoryd.access import sessions
 from memoryd.access.facts import Role
 from memoryd.access.projects import ensure_project
+from memoryd.catalog.proposals import list_proposals, propose
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import TenantScope
 from memoryd.foundation.ids import AssetId, JobId
@@ -17,13 +18,18 @@ from memoryd.submission.submitting import submit
 from tests.web.conftest import Known, Studio
 from tests.web.test_other_pages import GRAPH
 
-PAGES = ("/", "/queue", "/verify", "/intake", "/assets/{asset}")
+PAGES = ("/", "/queue", "/verify", "/intake", "/decisions", "/removed", "/assets/{asset}")
 CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/tags/remove", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/rating", {"stars": "3", "project": "secret"}),
     ("/assets/{asset}/notes", {"text": "n", "project": "secret"}),
     ("/assets/{asset}/approval", {"state": "approved", "project": "secret"}),
+    ("/assets/{asset}/attestations", {"made_by": "midjourney", "project": "secret"}),
+    ("/assets/{asset}/parents", {"parent": "{lone}", "how": "retouched", "project": "secret"}),
+    ("/assets/{asset}/removal", {"kind": "hidden", "project": "secret"}),
+    ("/assets/{asset}/restoration", {"project": "secret"}),
+    ("/decisions/{proposal}/refuse", {}),
     ("/assets/{asset}/reproductions", {}),
     ("/assets/{asset}/disclosures", {}),
     ("/assets/{asset}/report", {}),
@@ -46,6 +52,7 @@ def secrets(studio: Studio) -> dict[str, str]:
     whole = (studio.folder / "txt2img_lora.png").read_bytes()
     # Another content than the studio's: equal bytes would rightly be seen in both projects.
     (folder / "hidden-picture.png").write_bytes(whole + b"\0")
+    (folder / "hidden-lone.png").write_bytes((studio.folder / "txt2img_basic.png").read_bytes() + b"\0")
     (folder / "hidden-broken.png").write_bytes(whole[:300])
     studio.take_in(folder, project="secret")
     caller = sessions.local_caller(studio.database, "default")
@@ -55,7 +62,15 @@ def secrets(studio: Studio) -> dict[str, str]:
         job: JobId = submit(session, wish, scope=studio.tenant, caller=caller, store=studio.store).job_id
         [file] = quarantine.list_quarantine(session, sees=frozenset({project})).rows
     asset: AssetId = studio.asset(folder / "hidden-picture.png")
-    return {"asset": str(asset), "job": str(job), "file": str(file.id)}
+    lone: AssetId = studio.asset(folder / "hidden-lone.png")
+    with studio.database.tenant_work(studio.tenant) as session:
+        propose(session, asset, lone, "copied", {"distance": 1})
+        [proposal] = [one.id for one in list_proposals(session, caller).rows if AssetId(one.child.id) == asset]
+    return {"asset": str(asset), "lone": str(lone), "job": str(job), "file": str(file.id), "proposal": str(proposal)}
+
+
+def filled(form: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
+    return {name: value.format(**secrets) for name, value in form.items()}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -69,7 +84,7 @@ def test_a_stranger_is_asked_to_sign_in(page: str, stranger: httpx.Client, secre
 def test_a_stranger_changes_nothing(
     path: str, form: dict[str, str], stranger: httpx.Client, secrets: dict[str, str]
 ) -> None:
-    assert stranger.post(path.format(**secrets), data=form).status_code == 401
+    assert stranger.post(path.format(**secrets), data=filled(form, secrets)).status_code == 401
 
 
 @pytest.mark.parametrize("who", ["other tenant", "other project"])
@@ -88,15 +103,15 @@ def test_others_find_nothing(
     for path in READS:
         answer = stranger.get(path.format(**secrets), headers=officer)
         assert answer.status_code == 404, path
-        assert "hidden" not in answer.text
+        assert "hidden-" not in answer.text
     for path, form in CHANGES:
         deciding = officer if path.endswith(("disclosures", "report")) else headers
-        answer = stranger.post(path.format(**secrets), data=form, headers=deciding)
+        answer = stranger.post(path.format(**secrets), data=filled(form, secrets), headers=deciding)
         assert answer.status_code in ((404,) if "quarantine" not in path else (403, 404)), path
-    for path in ("/", "/?q=is:all", "/queue", "/intake"):
+    for path in ("/", "/?q=is:all", "/queue", "/intake", "/decisions", "/removed"):
         answer = stranger.get(path, headers=headers)
         assert answer.status_code == 200
-        assert "hidden" not in answer.text
+        assert "hidden-" not in answer.text
 
 
 def test_the_right_people_read_and_change(
@@ -107,7 +122,7 @@ def test_the_right_people_read_and_change(
         answer = stranger.get(path.format(**secrets), headers=admin, follow_redirects=True)
         assert answer.status_code == 200, path
     for path, form in CHANGES:
-        answer = stranger.post(path.format(**secrets), data=form, headers=admin)
+        answer = stranger.post(path.format(**secrets), data=filled(form, secrets), headers=admin)
         assert answer.status_code in (200, 303), (path, answer.text)
     assert "hidden-picture.png" in stranger.get(f"/assets/{secrets['asset']}", headers=admin).text
     assert "hidden-job" in stranger.get("/queue", headers=admin).text
@@ -129,10 +144,12 @@ def test_a_viewer_is_offered_nothing_that_is_refused(
 def test_a_form_of_another_origin_is_refused(
     path: str, form: dict[str, str], http: httpx.Client, secrets: dict[str, str]
 ) -> None:
-    forged = http.post(path.format(**secrets), data=form, headers={"Origin": "https://evil.example"})
+    forged = http.post(path.format(**secrets), data=filled(form, secrets), headers={"Origin": "https://evil.example"})
     assert forged.status_code == 403
     embedded = http.post(
-        path.format(**secrets), data=form, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+        path.format(**secrets),
+        data=filled(form, secrets),
+        headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
     )
     assert embedded.status_code == 403
 

@@ -54,6 +54,14 @@ def find_removal(session: Session, root: UUID, project: UUID) -> Removal | None:
     ).first()
 
 
+def list_standing(session: Session, root: UUID, projects: Collection[UUID]) -> list[tuple[UUID, str]]:
+    """Return (project, kind) of a line's removals in these projects."""
+    rows = session.execute(
+        select(Removal.project_id, Removal.kind).where(Removal.root_id == root, Removal.project_id.in_(projects))
+    )
+    return [(project, kind) for project, kind in rows]
+
+
 def delete_removal(session: Session, root: UUID, project: UUID) -> None:
     """Take a removal back."""
     session.execute(delete(Removal).where(Removal.root_id == root, Removal.project_id == project))
