@@ -14,6 +14,7 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.workflows.editor.expanding import Placed, expand
 from memoryd.workflows.editor.facts import Converted, Kind, WidgetOrder
+from memoryd.workflows.editor.file_names import resolve_prefixes
 from memoryd.workflows.editor.naming import Named, Orders, name_values
 from memoryd.workflows.editor.wiring import Literal, Own, Wiring, is_real, sockets
 from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
@@ -55,6 +56,7 @@ def convert(raw: bytes, *, specs: NodeSpecs | None = None, orders: Orders | None
         if named.tells and all(widget.kind is not Kind.ANY for widget in named.tells):
             learned[placed.drawn.type] = WidgetOrder(class_type=placed.drawn.type, widgets=named.tells)
         prompt[placed.id] = _node(placed, named, wiring)
+    resolve_prefixes(expanded.nodes.values(), prompt)
     if guessed:
         findings.append(_not_named(guessed))
     if not prompt:

@@ -228,7 +228,10 @@ def _place_group(found: Expanded, canvas: _Canvas, drawn: Drawn, group: Group) -
                 origin = (scope + slot.origin[0], slot.origin[1])
             elif (index, at) in group.takes:
                 name, place = group.takes[index, at]
-                origin = by_name[name] if name in by_name else (sockets[place] if place < len(sockets) else None)
+                if name in by_name:
+                    origin = by_name[name]
+                elif slot.widget is None and place < len(sockets):
+                    origin = sockets[place]
             slots.append(dataclasses.replace(slot, origin=origin))
         id_ = f"{scope}{index}"
         node = dataclasses.replace(inner, values=outside.get(index, inner.values))

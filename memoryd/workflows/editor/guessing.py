@@ -11,17 +11,9 @@ import re
 from memoryd.foundation.canonical_json import Json
 from memoryd.workflows.editor.drawing import Drawn
 from memoryd.workflows.editor.expanding import CONTROL_WORDS
+from memoryd.workflows.editor.usual_values import is_model_file, is_sampler, is_scheduler
 
-_MODEL_FILE = re.compile(r"\.(?:safetensors|ckpt|pth?|bin|gguf|sft|onnx)$", re.IGNORECASE)
 _PICTURE_FILE = re.compile(r"\.(?:png|jpe?g|webp|gif|bmp)(?: \[\w+\])?$", re.IGNORECASE)
-
-_SAMPLERS = re.compile(
-    r"^(?:euler|heun|dpm|ddim|ddpm|lms|lcm|uni_pc|res_|deis|ipndm|er_sde|seeds_|sa_solver|gradient_estimation|k_|unipc)"
-)
-_SCHEDULERS = frozenset(
-    """normal karras exponential sgm_uniform simple ddim_uniform beta linear_quadratic kl_optimal uniform
-    polyexponential align_your_steps gits bong_tangent beta57""".split()
-)
 
 _ROLES = (
     ("LORA", "lora_name"),
@@ -101,20 +93,20 @@ def _name_of_number(
         if "width" not in used:
             return "width" if isinstance(after, int) and after in _MEASURE else None
         return "height" if "height" not in used and before is not None else None
-    if isinstance(before, str) and _MODEL_FILE.search(before) and -10 <= value <= 10 and "lora_name" in used:
+    if isinstance(before, str) and is_model_file(before) and -10 <= value <= 10 and "lora_name" in used:
         return "strength_model"
     return None
 
 
 def _name_of_text(drawn: Drawn, value: str, samples: bool, gives: set[str]) -> str | None:
-    if _MODEL_FILE.search(value):
+    if is_model_file(value):
         told = drawn.type.upper().replace(" ", "")
         return next((name for word, name in _ROLES if word in told), "model_name")
     if _PICTURE_FILE.search(value):
         return "image"
-    if samples and _SAMPLERS.match(value):
+    if samples and is_sampler(value):
         return "sampler_name"
-    if samples and value in _SCHEDULERS:
+    if samples and is_scheduler(value):
         return "scheduler"
     if gives & {"CONDITIONING", "STRING"} and (len(value) > 20 or " " in value or len(gives) == 1):
         return "text"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json
-from memoryd.workflows.editor.aligning import MISFIT_COST, VALUES_LIMIT, Aligned, align
+from memoryd.workflows.editor.aligning import MISFIT_COST, VALUES_LIMIT, Aligned, align, align_versions
 from memoryd.workflows.editor.drawing import Slot
 from memoryd.workflows.editor.expanding import CONTROL_WORDS, Placed
 from memoryd.workflows.editor.facts import Kind, Widget, WidgetOrder
@@ -26,6 +26,9 @@ _EDITORS_OWN = frozenset({"videopreview", "control_after_generate", "upload", "c
 
 GOOD_ENOUGH = 0.34
 """The share of misfitting values up to which an order is believed: files of other versions differ in a few."""
+
+VERSIONS_LIMIT = 8
+"""Orders of one class that are tried as other versions of it."""
 
 _LORA_ROW = frozenset({"on", "lora"})
 
@@ -98,12 +101,18 @@ def _specified(class_type: str, sockets: frozenset[str], specs: NodeSpecs) -> It
 
 def _best(candidates: Iterable[tuple[Widget, ...]], values: list[Json]) -> Aligned | None:
     best: Aligned | None = None
+    tried = []
     for widgets in candidates:
         aligned = align(widgets, values)
         if best is None or aligned.cost < best.cost:
             best = aligned
         if best.cost == 0:
-            break
+            return best
+        tried.append(widgets)
+    for widgets in tried[:VERSIONS_LIMIT] if best is not None and best.cost >= MISFIT_COST else ():
+        aligned = align_versions(widgets, values)
+        if best is None or aligned.cost < best.cost:
+            best = aligned
     return best
 
 
