@@ -23,7 +23,7 @@ ALL_TEXTS_LIMIT = 64 * 1024 * 1024
 TEXTS_LIMIT = 1_000
 """Texts of one file."""
 
-PARTS_LIMIT = 500_000
+PARTS_LIMIT = 200_000
 """Parts of one file that are looked at. An hour of video in clusters of half a second has 7,200."""
 
 FINDINGS_LIMIT = 50

@@ -12,6 +12,9 @@ SIGNATURES = (b"GIF87a", b"GIF89a")
 COMMENT_LIMIT = 2**20
 """Bytes of one comment or XMP packet, which lies in pieces of 255 bytes."""
 
+BLOCKS_LIMIT = 8_000_000
+"""Blocks of one file: two gigabytes of them at their usual 255 bytes."""
+
 _WINDOW = 2**18
 _XMP_APPLICATION = b"XMP DataXMP"
 _XMP_TRAILER = 257
@@ -22,6 +25,10 @@ class _CutOff(Exception):
     """The file ends where bytes must follow."""
 
 
+class _TooManyBlocks(Exception):
+    """More blocks than BLOCKS_LIMIT."""
+
+
 class _Bytes:
     """Single bytes and pieces of a file, by windows: a picture of 10 MB is 40,000 blocks."""
 
@@ -29,6 +36,7 @@ class _Bytes:
         self._walk = walk
         self._begin = 0
         self._window = b""
+        self._blocks = 0
 
     def at(self, offset: int, length: int) -> bytes:
         place = offset - self._begin
@@ -38,6 +46,22 @@ class _Bytes:
         if len(piece) < length:
             raise _CutOff
         return piece
+
+    def after_blocks(self, position: int) -> int:
+        """The place after a sequence of blocks, which an empty one ends."""
+        while True:
+            self.at(position, 1)
+            window, place, blocks = self._window, position - self._begin, self._blocks
+            while place < len(window):
+                size = window[place]
+                place += 1 + size
+                blocks += 1
+                if not size:
+                    self._blocks = blocks
+                    return self._begin + place
+            self._blocks, position = blocks, self._begin + place
+            if blocks > BLOCKS_LIMIT:
+                raise _TooManyBlocks
 
 
 def read_gif(stream: BinaryIO, *, texts: bool = True) -> Structure:
@@ -63,7 +87,7 @@ def read_gif(stream: BinaryIO, *, texts: bool = True) -> Structure:
             if kind == b"\x2c":
                 flags = source.at(position, 10)[9]
                 frames += 1
-                position = _skip(walk, source, position + 11 + _table(flags))
+                position = source.after_blocks(position + 11 + _table(flags))
             elif kind == b"\x21":
                 position = _extension(walk, source, position)
             elif kind == b"\x00":
@@ -72,7 +96,9 @@ def read_gif(stream: BinaryIO, *, texts: bool = True) -> Structure:
                 return walk.broken("bytes where a block must begin", f"byte {position}")
     except _CutOff:
         return walk.truncated()
-    return walk.broken("more blocks than are looked at")
+    except _TooManyBlocks:
+        return walk.broken(f"more than {BLOCKS_LIMIT} blocks (BLOCKS_LIMIT)")
+    return walk.broken("more parts than are looked at")
 
 
 def _table(flags: int) -> int:
@@ -83,28 +109,18 @@ def _extension(walk: Walk, source: _Bytes, position: int) -> int:
     label = source.at(position + 1, 1)[0]
     start = position + 2
     if label == 0xFE:
-        end = _skip(walk, source, start)
-        if end - start <= COMMENT_LIMIT and walk.with_texts:
+        end = source.after_blocks(start)
+        if 1 < end - start <= COMMENT_LIMIT and walk.with_texts:
             walk.carry("com", "comment", _joined(source, start))
         return end
     if label == 0xFF and source.at(start, 1) == b"\x0b" and source.at(start + 1, 11) == _XMP_APPLICATION:
         # The packet is no sequence of blocks, but its bytes lead over it as if it were.
-        end = _skip(walk, source, start)
+        end = source.after_blocks(start)
         length = end - (start + 12) - _XMP_TRAILER - 1
         if 0 < length <= COMMENT_LIMIT and walk.with_texts:
             walk.carry("xmp", "XML:com.adobe.xmp", source.at(start + 12, length))
         return end
-    return _skip(walk, source, start)
-
-
-def _skip(walk: Walk, source: _Bytes, position: int) -> int:
-    """The place after a sequence of blocks."""
-    while walk.step():
-        size = source.at(position, 1)[0]
-        position += 1 + size
-        if not size:
-            break
-    return position
+    return source.after_blocks(start)
 
 
 def _joined(source: _Bytes, position: int) -> bytes:

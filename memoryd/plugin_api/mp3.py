@@ -13,6 +13,9 @@ from memoryd.plugin_api.id3 import HEADER_SIZE, read_id3, tag_size
 PADDING_LIMIT = 65_536
 """Bytes between tag and sound that are searched for the first frame."""
 
+FRAMES_LIMIT = 400_000
+"""Frames that are walked to see whether the last one is whole: three hours. What is longer is taken for whole."""
+
 _BITRATES = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -91,7 +94,9 @@ def _said_end(walk: Walk, first: int) -> int | None:
 
 def _frames_end(walk: Walk, position: int) -> bool:
     """Walk the frames; tell whether the last one is whole (a tag of another kind may follow)."""
-    while position < walk.size and walk.step():
+    for _ in range(FRAMES_LIMIT):
+        if position >= walk.size:
+            break
         length = _frame_length(walk.at(position, 4))
         if length is None:
             return True
