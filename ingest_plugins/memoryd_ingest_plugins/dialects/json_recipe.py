@@ -44,6 +44,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 _MEANING = {name: meaning for meaning, names in _NAMES.items() for name in names}
 _LORA_NUMBERED = re.compile(r"lora(?:combined)?(\d+)")
+_TAG = re.compile(r"<(?:lora:)?([^<>:]+)(?::(-?\d+(?:\.\d+)?))?>")
 _WEIGHT_BEFORE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s+-\s+(.+)")
 _WEIGHT_BEHIND = re.compile(r"(.+?)\s*:\s*(-?\d+(?:\.\d+)?)\s*")
 _BUILT_IN = frozenset(("automatic", "auto", "default", "default (model)", "built-in", "false", "true"))
@@ -177,6 +178,8 @@ def _lora(item: Json) -> tuple[str, float | None, str | None] | None:
         written = values.word(item)
         if written is None:
             return None
+        if tag := _TAG.fullmatch(written):
+            return _named(tag[1], values.number(tag[2]), None)
         if before := _WEIGHT_BEFORE.fullmatch(written):
             return before[2].strip(), values.number(before[1]), None
         if behind := _WEIGHT_BEHIND.fullmatch(written):

@@ -78,6 +78,7 @@ class Midjourney:
             inputs=tuple(NamedInput(place="Description", name=url) for url in _URL.findall(text)),
             settings=tuple(settings),
             links=tuple(links),
+            made_at=next((values.when(written) for _, written in texts_under(file, "creation time")), None),
             claimed=claimed,
         )
 

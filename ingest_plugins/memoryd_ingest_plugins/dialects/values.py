@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import email.utils
 import json
 import math
 import re
@@ -56,8 +57,8 @@ def items(value: Json) -> list[Json]:
 
 
 def text(value: object) -> str | None:
-    """Return a text as written, None where it is none or has only blanks."""
-    return value if isinstance(value, str) and value.strip() else None
+    """Return a text as written, None where it is none or has only blanks and commas."""
+    return value if isinstance(value, str) and value.strip(" ,\t\r\n") else None
 
 
 def word(value: object) -> str | None:
@@ -126,7 +127,7 @@ def plain_settings(source: Mapping[str, Json], known: frozenset[str]) -> tuple[t
 
 
 def when(value: object) -> datetime.datetime | None:
-    """Return an instant: ISO text with or without zone (then UTC); None otherwise."""
+    """Return an instant: ISO text with or without zone (then UTC), or as letters are dated; None otherwise."""
     if not isinstance(value, str) or len(value) > 64:
         return None
     found = value.strip().replace("Z", "+00:00")
@@ -135,11 +136,8 @@ def when(value: object) -> datetime.datetime | None:
     try:
         moment = datetime.datetime.fromisoformat(found)
     except ValueError:
-        return None
+        try:
+            moment = email.utils.parsedate_to_datetime(value)
+        except (ValueError, IndexError):
+            return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
-
-
-def file_name(value: object) -> str | None:
-    """Return the last part of a path with slashes of either kind; None where it stands for nothing."""
-    found = word(value)
-    return word(re.split(r"[\\/]", found)[-1]) if found else None

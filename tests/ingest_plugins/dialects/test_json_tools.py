@@ -262,3 +262,10 @@ def test_draw_things_is_read_from_its_packet() -> None:
     assert (positive(recipe), negative(recipe)) == (["a cove"], ["crowd"])
     assert (recipe.passes[0].seed, recipe.width, recipe.height) == (4294967295, 512, 768)
     assert names(recipe, "loras") == ["waves.ckpt"]
+
+
+def test_slots_that_were_left_empty_are_no_models() -> None:
+    told = json.loads(RUINED) | {"loras": "<None:1>,<tails:0.5>", "Negative": ", "}
+    recipe = understood(fooocus.dialect, png(parameters=json.dumps(told)))
+    assert names(recipe, "loras") == ["tails"]
+    assert negative(recipe) == []

@@ -68,6 +68,7 @@ NOVEL_HIDDEN = FileTexts(
 JOB = "0a1b2c3d-1111-2222-3333-444455556666"
 JOURNEY = png(
     name=f"ann_a_red_boat_{JOB}_2.png",
+    Creation_S_Time="Sun, 21 Jan 2024 13:17:47 GMT",
     Description=f"https://a.example/b.png a red boat --no people, cars --ar 16:9 --seed 77 --v 6.1 --style raw Job ID: {JOB}",
 )
 PACKET = (
@@ -175,6 +176,8 @@ def test_midjourney_says_words_options_and_its_job() -> None:
     assert (positive(recipe), negative(recipe)) == (["a red boat"], ["people, cars"])
     assert (recipe.tool_version, recipe.passes[0].seed) == ("6.1", 77)
     assert recipe.links == (("grid", JOB),)
+    assert recipe.made_at is not None
+    assert recipe.made_at.isoformat() == "2024-01-21T13:17:47+00:00"
     assert recipe.inputs[0].name == "https://a.example/b.png"
     assert ("--ar", "16:9") in recipe.settings
 
