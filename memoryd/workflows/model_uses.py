@@ -58,20 +58,22 @@ def find_models(
         node = graph.nodes[id_]
         inputs = node.inputs
         shape = shape_of(node.class_type, tuple(inputs))
+        roles = shape.roles
         for name, value in inputs.items():
-            if isinstance(value, str):
+            kind = value.__class__
+            if kind is str:
                 # Most literals are neither: looked at here, so that a call is made only for those that may be.
-                if name in shape.roles or names_model_file(value) or (specs is not None and name not in shape.texts):
-                    use = _of_input(graph, node, shape, name, value, specs)
-                    if use is not None:
-                        found.setdefault((id_, name, use.name), use)
-            elif isinstance(value, Link):
-                if name in shape.roles:
-                    use = _of_input(graph, node, shape, name, value, specs)
-                    if use is not None:
-                        found.setdefault((id_, name, use.name), use)
-            elif isinstance(value, (dict, list)):
-                for use in _of_entries(node, name, value):
+                may_be = (
+                    name in roles or names_model_file(str(value)) or (specs is not None and name not in shape.texts)
+                )
+            else:
+                may_be = kind is Link and name in roles
+            if may_be:
+                use = _of_input(graph, node, shape, name, value, specs)
+                if use is not None:
+                    found.setdefault((id_, name, use.name), use)
+            elif kind is dict or kind is list:
+                for use in _of_entries(node, name, value):  # type: ignore[arg-type]
                     found.setdefault((id_, name, use.name), use)
         if len(found) >= MODELS_LIMIT:
             break
