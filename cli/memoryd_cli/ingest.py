@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from memoryd.catalog.facts import Custody
 from memoryd.foundation.errors import MemorydError
@@ -16,6 +16,8 @@ from memoryd_cli.output import as_json, console, fail, say, table
 
 POLL_S = 0.2
 RUNNING = ("looking", "reading")
+RESUMED = ("interrupted", "stopped")
+"""States of takings-in that did not come to their end, though nothing was wrong with them."""
 
 roots_app = typer.Typer(help="The watched folders.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Files that could not be read, and why.", no_args_is_help=True)
@@ -35,15 +37,25 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders on the server's machine.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders on the server's machine.")] = None,
     project: Annotated[str | None, typer.Option(help="Project they belong to.")] = None,
     custody: Annotated[
         Custody, typer.Option(help="`reference` remembers where they lie; `keep` copies them into the store.")
     ] = Custody.REFERENCE,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what it would mean, and the space it takes.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with those that were interrupted.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Show the newest ones and how far they are.")] = False,
     json: Json = False,
 ) -> None:
-    """Take in files and folders. Safe to stop with Ctrl-C: the same again goes on where it stopped."""
+    """Take in files and folders. Safe to stop with Ctrl-C: the same again, or `--resume`, goes on where it stopped."""
+    if runs:
+        _show_runs(json=json)
+        return
+    if resume:
+        _resume(json=json)
+        return
+    if not paths:
+        raise typer.BadParameter("name files or folders, or say --resume or --runs")
     request = {
         "paths": [str(path.expanduser().absolute()) for path in paths],
         "project": project,
@@ -56,7 +68,10 @@ def ingest(
         else:
             _say_plan(planned)
         return
-    run = server().post("/ingests", json=request)
+    _see_through(server().post("/ingests", json=request), json=json)
+
+
+def _see_through(run: dict[str, Any], *, json: bool) -> None:
     try:
         run = _follow(run, quiet=json)
     except KeyboardInterrupt:
@@ -71,11 +86,49 @@ def ingest(
         raise typer.Exit(130)
 
 
+def _resume(*, json: bool) -> None:
+    interrupted = [run for run in server().get("/ingests")["items"] if run["state"] in RESUMED]
+    if not interrupted:
+        say("nothing was interrupted")
+    for run in reversed(interrupted):
+        if not json:
+            say(f"going on with {', '.join(run['paths'])}")
+        _see_through(server().post(f"/ingests/{run['id']}/resume"), json=json)
+
+
+def _show_runs(*, json: bool) -> None:
+    answer = server().get("/ingests")
+    if json:
+        as_json(answer)
+        return
+    table(
+        ("id", "state", "done", "of", "files/s", "left", "new", "quarantined", "started", "paths"),
+        (
+            (
+                run["id"],
+                run["state"],
+                run["done"],
+                run["plan"]["to_read"] if run["plan"] else "",
+                run["rate"],
+                "" if run["seconds_left"] is None else f"{run['seconds_left']:.0f} s",
+                run["new"],
+                run["quarantined"],
+                run["started_at"],
+                ", ".join(run["paths"]),
+            )
+            for run in answer["items"]
+        ),
+    )
+
+
 def _follow(run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[rate]} files/s"), TextColumn("{task.fields[left]}")),
+    )
     told = False
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task("looking", total=None)
+        task = progress.add_task("looking", total=None, rate="-", left="")
         while run["state"] in RUNNING:
             time.sleep(POLL_S)
             run = server().get(f"/ingests/{run['id']}")
@@ -83,7 +136,15 @@ def _follow(run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
                 if not told and not quiet:
                     _say_plan(run["plan"])
                     told = True
-                progress.update(task, description="reading", total=run["plan"]["to_read"], completed=run["done"])
+                left = run["seconds_left"]
+                progress.update(
+                    task,
+                    description="reading",
+                    total=run["plan"]["to_read"],
+                    completed=run["done"],
+                    rate="-" if run["rate"] is None else f"{run['rate']:.0f}",
+                    left="" if left is None else f"{left:.0f} s left",
+                )
     return run
 
 
@@ -110,7 +171,7 @@ def _say_outcome(run: dict[str, Any]) -> None:
     if run["quarantined"]:
         say("Next: memoryd quarantine list")
     elif run["state"] == "stopped":
-        say("Next: the same command goes on from here")
+        say("Next: memoryd ingest --resume")
     elif run["new"]:
         say("Next: memoryd search")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -25,7 +26,7 @@ from memoryd.ingest.backlog import NothingThere, Wish, plan
 from memoryd.ingest.folder_rules import checked_rules
 from memoryd.ingest.guards import SENT_BODY, Sent
 from memoryd.ingest.retrying import try_again
-from memoryd.ingest.runs import Runs
+from memoryd.ingest.runs import Run, RunNotFound, Runs
 from memoryd.ingest.sent_assets import place_of, record_sent
 from memoryd.ingest.surveying import survey
 from memoryd.ingest.uploads import record_upload
@@ -41,6 +42,7 @@ from memoryd.ingest.wire import (
     RootChange,
     RootList,
     RootShape,
+    RunList,
     RunShape,
     UploadShape,
 )
@@ -73,18 +75,36 @@ def plan_ingest(request: IngestRequest, caller: IngesterCaller, office: Office) 
     return PlanShape.of(plan(office.database, caller.tenant, _store(office), wish))
 
 
+@router.get("/ingests")
+def list_ingests(caller: IngesterCaller, office: Office) -> RunList:
+    """The newest takings-in, newest first: all of them for an administrator, one's own for anybody else."""
+    by = None if _is_trusted(caller) else caller.person_id
+    if by is None and not _is_trusted(caller):
+        return RunList(items=[])
+    return RunList(items=[RunShape.of(run) for run in _runs.list_newest(office.database, caller.tenant, by=by)])
+
+
 @router.get("/ingests/{run_id}")
-def show_ingest(run_id: UUID, caller: IngesterCaller) -> RunShape:
+def show_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
     """How far a taking-in is."""
-    return RunShape.of(_runs.find(caller.tenant, run_id))
+    return RunShape.of(_run(run_id, caller, office))
 
 
 @router.delete("/ingests/{run_id}")
-def stop_ingest(run_id: UUID, caller: IngesterCaller) -> RunShape:
+def stop_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
     """Stop after the present batch. What is recorded stays; the same request goes on from there."""
-    run = _runs.find(caller.tenant, run_id)
+    run = _run(run_id, caller, office)
     run.stop.set()
     return RunShape.of(run)
+
+
+@router.post("/ingests/{run_id}/resume", status_code=202)
+def resume_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
+    """Go on with a taking-in that was interrupted, stopped or failed: what is recorded is passed by."""
+    run = _run(run_id, caller, office)
+    with office.database.tenant_work(caller.tenant) as session:
+        _check_paths(session, run.wish.paths, caller)
+    return RunShape.of(_runs.resume(office.database, caller.tenant, _store(office), run.id, caller))
 
 
 @router.post("/uploads", status_code=201)
@@ -222,15 +242,7 @@ def retry(quarantine_id: UUID, caller: IngesterCaller, office: Office) -> RetryS
 def _wish(request: IngestRequest, caller: Caller, office: Offices) -> Wish:
     paths = tuple(Path(path).expanduser().absolute() for path in request.paths)
     with office.database.tenant_work(caller.tenant) as session:
-        if not _is_trusted(caller):
-            # Any other caller reads only what the studio watches anyway: a path must not become a window into the server.
-            for path in paths:
-                real = Path(os.path.realpath(path))
-                if roots.root_containing(session, roots.this_host(), real) is None:
-                    raise PathNotAllowed(str(path), hint="name a path in a watched folder, or upload the file")
-        for path in paths:
-            if not os.path.lexists(path):
-                raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
+        _check_paths(session, paths, caller)
         return Wish(
             paths=paths,
             project_id=_project(session, request.project, caller),
@@ -238,6 +250,26 @@ def _wish(request: IngestRequest, caller: Caller, office: Offices) -> Wish:
             person_id=caller.person_id,
             custody=request.custody,
         )
+
+
+def _check_paths(session: Session, paths: Sequence[Path], caller: Caller) -> None:
+    if not _is_trusted(caller):
+        # Any other caller reads only what the studio watches anyway: a path must not become a window into the server.
+        for path in paths:
+            real = Path(os.path.realpath(path))
+            if roots.root_containing(session, roots.this_host(), real) is None:
+                raise PathNotAllowed(str(path), hint="name a path in a watched folder, or upload the file")
+    for path in paths:
+        if not os.path.lexists(path):
+            raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
+
+
+def _run(run_id: UUID, caller: Caller, office: Offices) -> Run:
+    run = _runs.find(office.database, caller.tenant, run_id)
+    # The paths of the server's machine that somebody else named are nobody's business.
+    if not _is_trusted(caller) and (run.by_person is None or run.by_person != caller.person_id):
+        raise RunNotFound(str(run_id), hint="`memoryd ingest --runs` shows yours")
+    return run
 
 
 def _is_trusted(caller: Caller) -> bool:

@@ -22,7 +22,7 @@ from memoryd.foundation.ids import WatchRootId
 from memoryd.ingest.changes import Known
 from memoryd.ingest.facts import Seen
 from memoryd.ingest.rewriting import Before
-from memoryd.ingest.tables import Quarantine
+from memoryd.ingest.tables import IngestRun, Quarantine
 from memoryd.storage.tables import Blob
 
 Item = TypeVar("Item")
@@ -282,6 +282,56 @@ def list_sent_contents(session: Session, digests: Collection[bytes], sees: Sees)
 def list_kept(session: Session, digests: Collection[bytes]) -> set[bytes]:
     """Return which of these contents have their bytes in the blob store."""
     return set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(digests))))
+
+
+def insert_run(session: Session, **values: Any) -> None:
+    """Insert a taking-in."""
+    session.execute(insert(IngestRun).values(**values))
+
+
+def update_run(session: Session, run_id: UUID, **values: Any) -> None:
+    """Write how far a taking-in is, and that its process lives."""
+    living = update(IngestRun).where(IngestRun.id == run_id)
+    if values["ended_at"] is None:
+        # A beat that was late must not call a run alive that has ended.
+        living = living.where(IngestRun.ended_at.is_(None))
+    session.execute(living.values(**values, beat_at=func.clock_timestamp()))
+
+
+_RUN = (IngestRun.__table__, (func.clock_timestamp() - IngestRun.beat_at).label("silent"))
+
+
+def find_run(session: Session, run_id: UUID) -> Any | None:
+    """Return a taking-in, and for how long its process has been silent."""
+    return session.execute(select(*_RUN).where(IngestRun.id == run_id)).one_or_none()
+
+
+def list_runs(session: Session, *, by: UUID | None, limit: int) -> list[Any]:
+    """Return the newest takings-in (`by`: only a person's), newest first."""
+    statement = select(*_RUN).order_by(IngestRun.id.desc()).limit(limit)
+    return list(session.execute(statement if by is None else statement.where(IngestRun.by_person == by)))
+
+
+def take_over_run(session: Session, run_id: UUID, *, running: Collection[str], silent_s: float, host: str) -> bool:
+    """Let this process go on with a taking-in that nobody works on; tell whether it is ours now."""
+    nobody = IngestRun.state.not_in(running) | (
+        IngestRun.beat_at < func.clock_timestamp() - datetime.timedelta(seconds=silent_s)
+    )
+    taken = (
+        update(IngestRun)
+        .where(IngestRun.id == run_id, nobody)
+        .values(
+            state="looking",
+            host=host,
+            beat_at=func.clock_timestamp(),
+            ended_at=None,
+            reading_since=None,
+            error=None,
+            hint=None,
+        )
+        .returning(IngestRun.id)
+    )
+    return session.scalar(taken) is not None
 
 
 def _portions(items: list[Item]) -> Iterator[list[Item]]:

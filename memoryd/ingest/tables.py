@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Uuid, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -61,3 +61,32 @@ class EnrichmentOrder(TenantTable):
     chores: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     asked_at: Mapped[RecordedNow]
+
+
+class IngestRun(TenantTable):
+    """A taking-in: what was wished, and how far it is. `state` is a RunState as its process last wrote it, at `beat_at`.
+
+    `counts` are files by what became of them; `found`, `known`, `size` are the plan's.
+    """
+
+    __tablename__ = "ingest_run"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    host: Mapped[str]
+    paths: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary))
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    otherwise: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    custody: Mapped[str]
+    by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    started_at: Mapped[RecordedNow]
+    reading_since: Mapped[Moment | None]
+    beat_at: Mapped[RecordedNow]
+    ended_at: Mapped[Moment | None]
+    found: Mapped[int | None] = mapped_column(BigInteger)
+    known: Mapped[int | None] = mapped_column(BigInteger)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    counts: Mapped[dict[str, object]] = mapped_column(server_default="{}")
+    error: Mapped[str | None]
+    hint: Mapped[str | None]

@@ -12,6 +12,7 @@ from memoryd.catalog.facts import Custody, FolderRule, RecordedAsset, RootState,
 from memoryd.ingest.attributing import Explained
 from memoryd.ingest.backlog import Plan
 from memoryd.ingest.facts import QuarantinedFile, Recorded
+from memoryd.ingest.opening import shown_path
 from memoryd.ingest.runs import Run, RunState
 
 PATHS_LIMIT = 1_000
@@ -57,10 +58,19 @@ class PlanShape(Shape):
 
 
 class RunShape(Shape):
-    """A taking-in and how far it is. Counts files; `size` is bytes recorded."""
+    """A taking-in and how far it is. Counts files; `size` is bytes recorded.
+
+    `rate` is files a second since reading began, `seconds_left` what is left at that rate.
+    """
 
     id: UUID
     state: RunState
+    paths: list[str]
+    by_person: UUID | None
+    started_at: datetime.datetime
+    ended_at: datetime.datetime | None
+    rate: float | None
+    seconds_left: float | None
     plan: PlanShape | None
     done: int
     new: int
@@ -80,6 +90,12 @@ class RunShape(Shape):
         return cls(
             id=run.id,
             state=run.state,
+            paths=[shown_path(path) for path in run.wish.paths],
+            by_person=run.by_person,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            rate=None if run.rate is None else round(run.rate, 1),
+            seconds_left=None if run.seconds_left is None else round(run.seconds_left, 1),
             plan=PlanShape.of(run.planned) if run.planned else None,
             done=progress.done,
             new=progress.new,
@@ -92,6 +108,13 @@ class RunShape(Shape):
             error=run.error,
             hint=run.hint,
         )
+
+
+class RunList(Shape):
+    """Takings-in."""
+
+    items: list[RunShape]
+    next_cursor: str | None = None
 
 
 class UploadShape(Shape):

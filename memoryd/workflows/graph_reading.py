@@ -209,10 +209,12 @@ def _node(reader: _Reader, id_: str, member: dict[str, Json], ids: set[str]) -> 
     node = reader.node(id_, member, ids)
     if node is not None and len(reader.findings) == findings:
         taken = tuple([value.node for value in node.inputs.values() if isinstance(value, Link)])
-        missed = tuple([value[0] for value in node.inputs.values() if _might_be_link(value)])
+        missed = tuple([found for value in node.inputs.values() if (found := _might_link_to(value)) is not None])
         _nodes.keep(key, (node, taken, missed))
     return node
 
 
-def _might_be_link(value: Value) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+def _might_link_to(value: Value) -> str | None:
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
+        return value[0]
+    return None
