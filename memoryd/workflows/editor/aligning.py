@@ -21,7 +21,7 @@ VALUES_LIMIT = 2_000
 CELLS_LIMIT = 10_000
 """Values times widgets up to which the cheapest alignment is looked for; real nodes stay below 3,000."""
 
-MISFIT_COST, LEFT_OVER_COST, MISSING_COST, GAP_COST = 3.0, 1.0, 0.5, 1.2
+MISFIT_COST, LEFT_OVER_COST, MISSING_COST, GAP_COST, LOSS_COST = 3.0, 1.0, 0.5, 1.2, 3.0
 
 _SEEDS = ("seed", "noise_seed")
 _NUMBERS = (Kind.INT, Kind.FLOAT, Kind.NUMBER)
@@ -69,8 +69,8 @@ def align_versions(widgets: Sequence[Widget], values: Sequence[Json]) -> Aligned
     for column in range(columns - 1, -1, -1):
         best[rows][column] = best[rows][column + 1] + MISSING_COST
     for row in range(rows - 1, -1, -1):
-        skipped = 0.0 if _says_nothing(values[row]) else GAP_COST
-        best[row][columns] = best[row + 1][columns] + (skipped and LEFT_OVER_COST)
+        skipped = _cost_of_losing(values[row])
+        best[row][columns] = best[row + 1][columns] + skipped
         for column in range(columns - 1, -1, -1):
             cost = min(best[row + 1][column] + skipped, best[row][column + 1] + GAP_COST)
             if fits(widgets[column], values[row]):
@@ -90,6 +90,14 @@ def align_versions(widgets: Sequence[Widget], values: Sequence[Json]) -> Aligned
     return Aligned(tuple(found), best[0][0], 0) if best[0][0] < plain.cost else plain
 
 
+def _cost_of_losing(value: Json) -> float:
+    if _says_nothing(value):
+        return 0.0
+    if isinstance(value, str):
+        return LOSS_COST if is_model_file(value) or is_sampler(value) or is_scheduler(value) else GAP_COST
+    return LOSS_COST if isinstance(value, (int, float)) and looks_like_seed(value) else GAP_COST
+
+
 def fits(widget: Widget, value: Json) -> bool:
     """Tell whether a widget can hold the value. No value fits everything."""
     kind = widget.kind
@@ -98,7 +106,7 @@ def fits(widget: Widget, value: Json) -> bool:
     if isinstance(value, bool):
         return kind is Kind.BOOL
     if isinstance(value, str):
-        return kind in (Kind.TEXT, Kind.COMBO) and _is_usual(widget.name, value)
+        return kind in (Kind.TEXT, Kind.PROSE, Kind.COMBO) and _is_usual(widget.name, value)
     if isinstance(value, (int, float)):
         if kind in (Kind.INT, Kind.FLOAT, Kind.NUMBER):
             whole = isinstance(value, int) or value.is_integer()

@@ -54,7 +54,7 @@ class Broadcasts:
             origin = drawing.broadcasts.get((placed.drawn.id, index))
             return None if origin is None else (placed.scope + origin[0], origin[1])
         slot = placed.inputs[index]
-        if placed.drawn.type in _SENDERS or (slot.widget is not None and slot.type not in ("INT",)):
+        if placed.drawn.type in _SENDERS or (slot.widget is not None and drawing.is_new):
             return None
         for sender in self._senders.get((placed.scope, slot.type), ())[:_TRIED_LIMIT]:
             if _reaches(sender, placed.drawn, slot.name):

@@ -16,6 +16,7 @@ from memoryd.workflows.editor.expanding import Placed, expand
 from memoryd.workflows.editor.facts import Converted, Kind, WidgetOrder
 from memoryd.workflows.editor.file_names import resolve_prefixes
 from memoryd.workflows.editor.naming import Named, Orders, name_values
+from memoryd.workflows.editor.prose import without_comments
 from memoryd.workflows.editor.wiring import Literal, Own, Wiring, is_real, sockets
 from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
 
@@ -98,10 +99,12 @@ def _not_named(guessed: dict[str, str]) -> Finding:
 
 def _node(placed: Placed, named: Named, wiring: Wiring) -> Json:
     """The node as a prompt has it: widgets in their order, then links of plain sockets."""
-    inputs: dict[str, Json] = {name: _literal(value) for name, value in named.values}
+    inputs: dict[str, Json] = {
+        name: _literal(without_comments(value) if name in named.prose else value) for name, value in named.values
+    }
     for name, value in placed.set_outside.items():
         if name in inputs or any(slot.widget == name for slot in placed.inputs):
-            inputs[name] = _literal(value)
+            inputs[name] = _literal(without_comments(value) if name in named.prose else value)
     for index, slot in sockets(placed):
         found = wiring.behind(placed, index)
         name = slot.widget or slot.name

@@ -69,6 +69,8 @@ class Drawing:
     broadcasts: Mapping[tuple[str, int], Origin] = dataclasses.field(default_factory=dict)
     """Links that are only implied: (node, input's index) to where they begin."""
     tells_broadcasts: bool = False
+    is_new: bool = False
+    """Drawn by a frontend that lists every widget among the inputs; older ones list only those made into inputs."""
     is_cut: bool = False
     """Some of the links are beyond LINKS_LIMIT."""
 
@@ -76,7 +78,8 @@ class Drawing:
 def read_drawing(raw: Mapping[str, Json]) -> Drawing:
     """Return the drawing of a workflow or of a subgraph's definition."""
     links, ends, is_cut = _links(raw.get("links"))
-    nodes = tuple(_node(node, links) for node in as_list(raw.get("nodes")) if isinstance(node, dict))
+    listed = [node for node in as_list(raw.get("nodes")) if isinstance(node, dict)]
+    nodes = tuple(_node(node, links) for node in sorted(listed, key=_place))
     takes = tuple(text_in(slot, "name") or "" for slot in as_list(raw.get("inputs")))
     gives = tuple(
         (text_in(slot, "name") or "", ends.get((OUTPUT_BOUNDARY, index)))
@@ -86,6 +89,7 @@ def read_drawing(raw: Mapping[str, Json]) -> Drawing:
     implied = extra.get("ue_links") if isinstance(extra, dict) else None
     return Drawing(
         nodes=tuple(node for node in nodes if node is not None),
+        is_new=isinstance(extra, dict) and "frontendVersion" in extra,
         takes=takes,
         gives=gives,
         broadcasts=_broadcasts(implied),
@@ -117,6 +121,12 @@ def text_in(holder: Json, name: str) -> str | None:
 def index_of(value: Json) -> int | None:
     """Return the value if it is a slot's number."""
     return value if type(value) is int and 0 <= value < SLOTS_LIMIT else None
+
+
+def _place(node: Mapping[str, Json]) -> int:
+    """The node's place in the frontend's order of execution, which is the order of a prompt."""
+    order = node.get("order")
+    return order if type(order) is int else 0
 
 
 def _links(raw: Json) -> tuple[dict[str, Origin], dict[tuple[str, int], Origin], bool]:

@@ -16,6 +16,8 @@ class Kind(enum.StrEnum):
     FLOAT = "f"
     NUMBER = "n"
     TEXT = "s"
+    PROSE = "d"
+    """A text from which the frontend takes comments before it sends it."""
     BOOL = "b"
     COMBO = "c"
     ANY = "a"

@@ -35,11 +35,15 @@ _LORA_ROW = frozenset({"on", "lora"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Named:
-    """A node's widget values by input. `is_guessed`: by usual names; `tells`: the node itself told the order."""
+    """A node's widget values by input. `is_guessed`: by usual names; `tells`: the node itself told the order.
+
+    `prose`: inputs from whose texts the frontend takes comments.
+    """
 
     values: tuple[tuple[str, Json], ...]
     is_guessed: bool = False
     tells: tuple[Widget, ...] = ()
+    prose: frozenset[str] = frozenset()
 
 
 Orders = Mapping[str, "WidgetOrder | Iterable[WidgetOrder]"]
@@ -55,17 +59,17 @@ def name_values(placed: Placed, specs: NodeSpecs | None, orders: Orders) -> Name
     told = tuple(
         Widget(name=slot.widget, kind=_KINDS.get(slot.type, Kind.ANY)) for slot in drawn.inputs if slot.widget is not None
     )
-    rows, values = _rows(values)
+    rows, values = _rows([_content(value) for value in values])
     if not values:
         return Named(tuple(rows))
     sockets = frozenset(slot.name for slot in drawn.inputs if slot.widget is None)
     best = _best(_candidates(drawn.type, drawn.inputs, told, sockets, specs, orders), values)
     if best is None or best.misfits > max(GOOD_ENOUGH * len(values), 0):
         if _tells_all(told, values):
-            return Named((*align(told, values).values, *rows), tells=told)
+            return Named((*align(told, values).values, *rows), tells=told, prose=_prose(drawn.type))
         return Named((*guess(drawn, values), *rows), is_guessed=True)
     tells = told if _tells_all(told, values) and not rows else ()
-    return Named((*best.values, *rows), tells=tells)
+    return Named((*best.values, *rows), tells=tells, prose=_prose(drawn.type))
 
 
 def _candidates(
@@ -99,6 +103,11 @@ def _specified(class_type: str, sockets: frozenset[str], specs: NodeSpecs) -> It
         yield widgets
 
 
+def _prose(class_type: str) -> frozenset[str]:
+    orders = shipped_orders().get(class_type, ())
+    return frozenset(widget.name for order in orders for widget in order if widget.kind is Kind.PROSE)
+
+
 def _best(candidates: Iterable[tuple[Widget, ...]], values: list[Json]) -> Aligned | None:
     best: Aligned | None = None
     tried = []
@@ -125,6 +134,13 @@ def _tells_all(told: tuple[Widget, ...], values: list[Json]) -> bool:
 
 
 _HEADER = re.compile(r"HeaderWidget$")
+
+
+def _content(value: Json) -> Json:
+    """A combo that shows pictures keeps its choice as `{"content": …, "image": …}` (Custom Scripts)."""
+    if isinstance(value, dict) and isinstance(value.get("content"), str) and value.keys() <= {"content", "image", "title"}:
+        return value["content"]
+    return value
 
 
 def _rows(values: list[Json]) -> tuple[list[tuple[str, Json]], list[Json]]:
