@@ -18,8 +18,8 @@ DEPTH_LIMIT = 16
 _SEGMENT, _CLUSTER, _TAGS, _TRACKS, _VOID, _SEEK = 0x18538067, 0x1F43B675, 0x1254C367, 0x1654AE6B, 0xEC, 0x114D9B74
 _TAG, _SIMPLE, _NAME, _STRING = 0x7373, 0x67C8, 0x45A3, 0x4487
 _TRACK, _TRACK_TYPE, _VIDEO, _WIDTH, _HEIGHT = 0xAE, 0x83, 0xE0, 0xB0, 0xBA
-_DOC_TYPE = 0x4282
-_IN_SEGMENT = frozenset((_CLUSTER, _TAGS, _TRACKS, _SEEK, 0x1549A966, 0x1C53BB6B, 0x1941A469, 0x1043A770))
+_INFO, _DURATION = 0x1549A966, 0x4489
+_IN_SEGMENT = frozenset((_CLUSTER, _TAGS, _TRACKS, _SEEK, _INFO, 0x1C53BB6B, 0x1941A469, 0x1043A770))
 _ENTERED = frozenset((_SEGMENT, _TAGS, _TAG, _TRACKS, _TRACK, _VIDEO))
 
 
@@ -35,8 +35,7 @@ class _Element:
 @dataclasses.dataclass(slots=True)
 class _Seen:
     clusters: int = 0
-    void_before: bool = False
-    index: bool = False
+    unfinished: bool = False
     tracks: int = 0
     video: bool = False
     unknown: bool = False
@@ -64,8 +63,8 @@ def read_matroska(stream: BinaryIO, *, texts: bool = True) -> Structure:
     whole = _segment(walk, segment.start, segment.end or walk.size, seen)
     if seen.tracks and not seen.video:
         walk.kind, walk.media_type = "audio", walk.media_type.replace("video/", "audio/")
-    if not whole or not seen.tracks or (seen.unknown and (not seen.clusters or (seen.void_before and not seen.index))):
-        # A writer that leaves room for an index comes back to fill it in: until then it is still writing.
+    if not whole or not seen.tracks or (seen.unknown and (not seen.clusters or seen.unfinished)):
+        # A writer that leaves room for the duration comes back to fill it in: until then it is still writing.
         return walk.truncated()
     return walk.complete()
 
@@ -78,10 +77,6 @@ def _segment(walk: Walk, position: int, end: int, seen: _Seen) -> bool:
             return False
         if element.id == _CLUSTER:
             seen.clusters += 1
-        elif element.id == _VOID and not seen.clusters:
-            seen.void_before = True
-        elif element.id == _SEEK:
-            seen.index = True
         if element.end is None:
             if element.id not in _IN_SEGMENT:
                 return False
@@ -93,8 +88,22 @@ def _segment(walk: Walk, position: int, end: int, seen: _Seen) -> bool:
             _tags(walk, element.start, element.end, 0)
         elif element.id == _TRACKS:
             _tracks(walk, element.start, element.end, seen)
+        elif element.id == _INFO:
+            seen.unfinished = _has_room(walk, element.start, element.end)
         position = element.end
     return True
+
+
+def _has_room(walk: Walk, position: int, end: int) -> bool:
+    """Tell whether a segment's facts have a gap where their duration will stand."""
+    while position < end and walk.step():
+        element = _element(walk, position)
+        if element is None or element.end is None:
+            return False
+        if element.id in (_VOID, _DURATION):
+            return element.id == _VOID
+        position = element.end
+    return False
 
 
 def _tags(walk: Walk, position: int, end: int, depth: int) -> None:

@@ -46,7 +46,7 @@ def seeds() -> list[bytes]:
 
     real = [path for path in sorted(FILES.rglob("*")) if path.is_file() and path.stat().st_size <= SEED_SIZE_LIMIT]
     contents = [path.read_bytes() for path in (*real, *kept_seeds())]
-    return [content for content in (*contents, *every_kind().values()) if len(content) >= 16]
+    return [content for content in (*contents, *every_kind().values()) if _plugin(content) is not None]
 
 
 def outcome_of(content: bytes, seed: bytes, folder: Path | None = None) -> Outcome:

@@ -1,0 +1,26 @@
+"""Files that were once read wrongly, and a handful of damaged ones: the fuzzer's property, in every run of the tests."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.mutating import mutated
+from tests.fuzz.reading import kept_seeds, outcome_of, seeds
+
+FEW = 150
+
+
+@pytest.mark.parametrize("path", kept_seeds(), ids=lambda path: path.stem)
+def test_a_file_that_once_failed_is_read(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
+    assert outcome_of(content, content, tmp_path).fault is None
+
+
+def test_damaged_files_of_every_kind_are_facts_or_findings(tmp_path: Path) -> None:
+    contents = seeds()
+    for number in range(FEW):
+        seed, content = mutated(contents, random.Random(number))
+        assert outcome_of(content, contents[seed], tmp_path).fault is None, number
