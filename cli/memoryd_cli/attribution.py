@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("link")(link)
     app.command("unlink")(unlink)
     app.command("proposals")(proposals)
+    app.command("attribute", context_settings={"ignore_unknown_options": True})(attribute)
 
 
 def attest(
@@ -148,3 +151,59 @@ def proposals(
     table(["id", "state", "picture", "may be", "from", "seen by"], rows)
     if page["next_cursor"]:
         say(f"More: add --cursor {page['next_cursor']}")
+
+
+def attribute(
+    which: Annotated[list[str] | None, typer.Argument(help="Pictures, or a search: project:inbox after:30d.")] = None,
+    project: Annotated[str | None, typer.Option("--project", "-p", help="Whose they are to be.")] = None,
+    person: Annotated[str | None, typer.Option(help="Who made them: a login.")] = None,
+    out_of: Annotated[str | None, typer.Option("--from", help="The project that they are taken from.")] = None,
+    with_annotations: Annotated[
+        bool, typer.Option("--with-annotations", help="Copy tags, ratings, remarks and collections.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask after counting.")] = False,
+    undo: Annotated[str | None, typer.Option(help="Take this re-attribution (its id) back.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Say for many pictures at once whose they are; counted first, audited, and taken back with --undo."""
+    if undo is not None:
+        assets = server().delete(f"/attributions/{undo}")["assets"]
+        say(f"Taken back: {assets} assets are as they were.")
+        return
+    if not which:
+        raise typer.BadParameter('name pictures, or a search; "" is everything', param_hint="which")
+    body: dict[str, Any] = {"project": project, "person": person, "out_of": out_of}
+    body |= {"with_annotations": with_annotations, **_named(which)}
+    counted = server().post("/attributions", {**body, "dry_run": True})
+    if dry_run or not counted["pictures"]:
+        as_json(counted) if json else _say_counts(counted, "Would be changed")
+        return
+    if not yes:
+        _say_counts(counted, "Would be changed")
+        typer.confirm("Do it?", abort=True, err=True)
+    done = server().post("/attributions", {**body, "dry_run": False})
+    if json:
+        as_json(done)
+        return
+    _say_counts(done, "Changed")
+    say(f"`memoryd attribute --undo {done['id']}` takes it back.")
+
+
+_PICTURE = re.compile(r"[0-9a-fA-F]{8,64}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def _named(which: list[str]) -> dict[str, Any]:
+    """Return what words name: pictures where all of them are ids, digests or files; else a search."""
+    if all(_PICTURE.fullmatch(word) or Path(word).is_file() for word in which):
+        return {"refs": [asset_of(word) for word in which]}
+    return {"query": " ".join(which)}
+
+
+def _say_counts(counted: dict[str, Any], verb: str) -> None:
+    sources = ", ".join(f"{count} from {slug or 'no project'}" for slug, count in sorted(counted["out_of"].items()))
+    say(
+        f"{verb}: {counted['pictures']} pictures ({sources or 'none'}), {counted['assets']} assets,"
+        f" {counted['places']} places, {counted['runs']} runs; {counted['copied']} annotations copied;"
+        f" {counted['unchanged']} are so already."
+    )

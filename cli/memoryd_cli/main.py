@@ -23,7 +23,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "enrichment": ("enrich",),
         "search": ("search", "show", "lineage"),
         "annotations": ("tag", "rate", "note", "collect", "approve"),
-        "attribution": ("attest", "link", "unlink", "proposals"),
+        "attribution": ("attribute", "attest", "link", "unlink", "proposals"),
         "removal": ("reject", "hide", "trash", "bring-back"),
         "importing": ("import",),
         "graphs": ("extract", "diff"),

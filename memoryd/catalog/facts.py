@@ -125,6 +125,14 @@ class SuccessionRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OwnClaim:
+    """What our own `memoryd` text in a file claims: the job or asset that it says it is of. Both None: it says nothing."""
+
+    job_id: JobId | None = None
+    asset_id: AssetId | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AssetRecord:
     """One asset with all that is known of it at the moment of recording."""
 
@@ -147,6 +155,8 @@ class AssetRecord:
     locations: tuple[LocationRecord, ...] = ()
     words: str = ""
     """Text of a tsvector (`'fox':1,4 'm:tiny':2`) for asset_text, made by `catalog.search_document` in prepare."""
+    claim: OwnClaim | None = None
+    """What the file's own `memoryd` text claims; believed or not where it is recorded."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -261,6 +261,6 @@ def _note(session: Session, caller: Caller, source: PeerSource, done: _Attaching
         **{what: done.count[what] for what in ("tags", "ratings", "collections", "rejected")},
         "lines": len(done.touched),
         "merkle_root": root.hex() if root else None,
-        "projects": sorted(str(project) for project in done.projects),
+        "projects": [str(project) for project in sorted(done.projects)],
     }
     audit.note(session, caller, "asset.import", f"import:{source.value}", facts)

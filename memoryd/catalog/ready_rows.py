@@ -89,9 +89,10 @@ class ReadyAsset(NamedTuple):
 
 
 def ready_asset(record: AssetRecord) -> ReadyAsset | None:
-    """Return a record as rows, or None where it is no file on its own: it succeeds another, or a job told of it."""
+    """Return a record as rows, or None where it is no file on its own: it succeeds another, a job told of it, or it says
+    that it is one of ours."""
     run = record.generation
-    if record.succeeds is not None or (run is not None and not _is_plain_file(record)):
+    if record.claim is not None or record.succeeds is not None or (run is not None and not _is_plain_file(record)):
         return None
     asset, run_id = new_id(), None if run is None else new_id()
     findings = record.findings if run is None else (*record.findings, *run_facts.limit_findings(run.parameters))

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
-from memoryd.catalog import lineage, run_facts
+from memoryd.catalog import attribution, lineage, run_facts
 from memoryd.catalog.asset_rows import asset_row, extraction_row, findings_json, location_row, project_row, words_row
 from memoryd.catalog.facts import AssetRecord, RecordedAsset, Succession
 from memoryd.catalog.marks import FLAG_FINDING, set_marks
@@ -49,6 +49,7 @@ def record_assets(session: Session, batch: Sequence[AssetRecord]) -> list[Record
     if not batch:
         return []
     known, new, lost = _record_content(session, batch)
+    batch = attribution.decided(session, batch, known, new)
     locations = _record_places(session, batch, known)
     runs, told = record_runs(session, batch, known)
     _record_projects_and_words(session, batch, known, new, told)

@@ -8,6 +8,7 @@ import datetime
 import time
 from collections.abc import Iterator, Mapping
 
+from memoryd.catalog.attribution import read_claim
 from memoryd.catalog.facts import (
     AssetKind,
     AssetRecord,
@@ -123,6 +124,7 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
         person_id=folder.person_id,
         locations=() if content.location is None else (content.location,),
         words=words,
+        claim=read_claim(reading.carriers),
     )
     return Assembled(asset=asset, documents=documents if generation else (), graph=graph)
 

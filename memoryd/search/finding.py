@@ -18,9 +18,9 @@ from memoryd.access.facts import Sees
 from memoryd.catalog.column_limits import seed_from
 from memoryd.catalog.faces import list_faces
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.database import DBAPIError, Session
+from memoryd.foundation.database import STATEMENT_TIMEOUT_S, DBAPIError, Session
 from memoryd.foundation.errors import NotFound, TooLarge
-from memoryd.foundation.ids import parse_id
+from memoryd.foundation.ids import AssetId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.search.facts import All, Any, Filter, Hit, Not, Part, Query
 from memoryd.search.queries import conditions, hits
@@ -59,6 +59,23 @@ def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, 
     """
     size = page_size(limit)
     after = None if cursor is None else _read_cursor(cursor)
+    keys = _keys(session, query, sees, lambda where: _newest(session, where, after, size + 1))
+    shown = keys[:size]
+    return Page(
+        rows=_hits(session, [asset for _, asset in shown], sees),
+        next_cursor=encode_cursor(shown[-1][0].isoformat(), str(shown[-1][1])) if len(keys) > size else None,
+    )
+
+
+def find_all(session: Session, query: Query, sees: Sees, limit: int) -> list[AssetId]:
+    """Return all assets that a query finds, newest first, at most `limit`. Raises: SearchTooBroad."""
+    keys = _keys(session, query, sees, lambda where: hits.list_matches(session, where, None, limit))
+    # What is done with them in this transaction is no search.
+    hits.set_time_limit(session, STATEMENT_TIMEOUT_S * 1_000)
+    return [AssetId(asset) for _, asset in keys]
+
+
+def _keys(session: Session, query: Query, sees: Sees, ask: Callable[[conditions.Condition], list[Key]]) -> list[Key]:
     asked = conditions.Asked(
         sees=sees,
         now=datetime.datetime.now(datetime.UTC),
@@ -70,16 +87,11 @@ def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, 
         where &= hits.is_head() & conditions.in_sight(query.part, asked)
     hits.set_time_limit(session, TIME_LIMIT_MS)
     try:
-        keys = _newest(session, where, after, size + 1)
+        return ask(where)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
             raise SearchTooBroad("it was stopped", hint="add a word, a project or a date such as after:30d") from None
         raise
-    shown = keys[:size]
-    return Page(
-        rows=_hits(session, [asset for _, asset in shown], sees),
-        next_cursor=encode_cursor(shown[-1][0].isoformat(), str(shown[-1][1])) if len(keys) > size else None,
-    )
 
 
 def _newest(session: Session, where: conditions.Condition, after: Key | None, wanted: int) -> list[Key]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from memoryd.catalog.reattributing import ASSETS_LIMIT, Wish
 from memoryd.catalog.wire import BigInteger, FaceShape, Shape
 from memoryd.search.facts import Hit
 
@@ -47,3 +53,40 @@ class FieldList(Shape):
 
     items: list[FieldShape]
     next_cursor: str | None = None
+
+
+class AttributionRequest(Shape):
+    """Whose pictures are to be: those that `query` finds, or those that `refs` name."""
+
+    query: str | None = Field(default=None, max_length=4_000, description="As in a search; an empty one finds all.")
+    refs: list[Annotated[str, Field(max_length=5_000)]] | None = Field(default=None, max_length=ASSETS_LIMIT)
+    project: str | None = Field(default=None, max_length=80)
+    person: str | None = Field(default=None, max_length=200, description="A login.")
+    out_of: str | None = Field(default=None, max_length=80, description="The project that they are taken from.")
+    with_annotations: bool = Field(default=False, description="Copy tags, rating, remarks and collections.")
+    dry_run: bool = False
+
+    def wish(self) -> Wish:
+        """The same as a value."""
+        return Wish(
+            project=self.project, person=self.person, out_of=self.out_of, with_annotations=self.with_annotations
+        )
+
+
+class AttributionShape(Shape):
+    """What became, or would become, of it; DELETE /attributions/{id} takes it back."""
+
+    id: UUID | None
+    pictures: int
+    assets: int
+    places: int
+    runs: int
+    unchanged: int
+    copied: int
+    out_of: dict[str, int]
+
+
+class Undone(Shape):
+    """Of how many assets it was taken back."""
+
+    assets: int

@@ -151,6 +151,40 @@ def test_a_project_s_people_decide(stranger: TestClient, studio: Studio, key_of:
     assert stranger.delete(f"{at}/attestations/{listed['id']}", headers=headers).status_code == 204
 
 
+def test_pictures_change_hands_only_by_who_has_the_right_in_both_projects(
+    stranger: TestClient, studio: Studio, key_of: Knock, tenant: TenantScope, other_tenant: TenantScope
+) -> None:
+    body = {"refs": [str(studio.picture)], "project": "owl"}
+    undo = "/v1/attributions/018f0000-0000-7000-8000-000000000000"
+    assert stranger.post("/v1/attributions", json=body).status_code == 401
+    assert stranger.delete(undo).status_code == 401
+    fox, owl = key_of(tenant, Role.PRODUCER, "fox"), key_of(tenant, Role.PRODUCER, "owl")
+    artist, admin = key_of(tenant, Role.ARTIST, "fox"), key_of(tenant, Role.ADMIN, None)
+    kinds = []
+    for headers in (key_of(other_tenant, Role.ADMIN, None), owl, fox, artist):
+        answer = stranger.post("/v1/attributions", json=body, headers=headers)
+        kinds.append((answer.status_code, answer.json()["kind"]))
+        assert stranger.delete(undo, headers=headers).status_code == (403 if headers is artist else 404)
+    # The other tenant has no such picture; each of ours lacks one side.
+    assert kinds == [
+        (404, "asset-not-found"),
+        (404, "asset-not-found"),
+        (404, "project-not-found"),
+        (403, "scope-missing"),
+    ]
+    by_query = {"query": "file:a.png", "project": "owl"}
+    found = stranger.post("/v1/attributions", json=by_query, headers=owl).json()
+    assert (found["pictures"], found["unchanged"]) == (0, 0)
+    assert stranger.post("/v1/attributions", json={**body, **by_query}, headers=admin).status_code == 422
+    tried = stranger.post("/v1/attributions", json={**by_query, "dry_run": True}, headers=admin).json()
+    assert (tried["pictures"], tried["id"], tried["out_of"]) == (1, None, {"fox": 1})
+    done = stranger.post("/v1/attributions", json=by_query, headers=admin).json()
+    assert len(stranger.get("/v1/assets?q=file:a.png", headers=owl).json()["items"]) == 1
+    assert stranger.delete(f"/v1/attributions/{done['id']}", headers=fox).status_code == 404
+    assert stranger.delete(f"/v1/attributions/{done['id']}", headers=admin).json() == {"assets": 1}
+    assert stranger.get("/v1/assets?q=file:a.png", headers=owl).json()["items"] == []
+
+
 @pytest.fixture
 def spoken_to(stranger: TestClient, tenant: TenantScope, key_of: Knock, monkeypatch: pytest.MonkeyPatch) -> None:
     token = key_of(tenant, Role.ADMIN, None)["Authorization"].removeprefix("Bearer ")
@@ -180,6 +214,18 @@ def test_commands_declare_link_and_decide(studio: Studio) -> None:
     assert "1 refused" in run("proposals", "refuse", studio.proposal)
     assert studio.proposal not in run("proposals", "list")
     run("attest", picture, code=2)
+
+
+@pytest.mark.usefixtures("spoken_to")
+def test_commands_say_whose_pictures_are(studio: Studio, database: Database, tenant: TenantScope) -> None:
+    with database.tenant_work(tenant) as session:
+        ensure_project(session, "owl")
+    assert "1 pictures (1 from fox)" in run("attribute", "file:a.png", "--project", "owl", "--dry-run")
+    done = json.loads(run("attribute", studio.picture, "--project", "owl", "--yes", "--json"))
+    assert "a.png" in run("search", "project:owl")
+    assert "Taken back: 1" in run("attribute", "--undo", done["id"])
+    assert "Nothing found" in run("search", "project:owl")
+    run("attribute", "--project", "owl", code=2)
 
 
 @pytest.mark.usefixtures("spoken_to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,24 @@ def delete_rating(session: Session, project: UUID, root: UUID) -> bool:
 def insert_note(session: Session, **values: object) -> None:
     """Add a remark to a line."""
     session.execute(insert(Note).values(**values))
+
+
+def copy_notes(session: Session, root: UUID, project: UUID, target: UUID, ids: Sequence[UUID]) -> int:
+    """Copy a project's remarks on a line to another, with who wrote them and when; return how many. Again is no change."""
+    copied = 0
+    notes = session.execute(
+        select(Note.asset_id, Note.text, Note.by_person, Note.at)
+        .where(Note.root_id == root, Note.project_id == project)
+        .order_by(Note.id)
+    ).all()
+    held = session.execute(select(Note.text, Note.at).where(Note.root_id == root, Note.project_id == target))
+    there = {(text, at) for text, at in held}
+    for own_id, note in zip(ids, notes, strict=False):
+        if (note.text, note.at) not in there:
+            values = {"asset_id": note.asset_id, "text": note.text, "by_person": note.by_person, "at": note.at}
+            session.execute(insert(Note).values(id=own_id, project_id=target, root_id=root, **values))
+            copied += 1
+    return copied
 
 
 def insert_item(session: Session, own_id: UUID, project: UUID, name: str, root: UUID, person: UUID | None) -> bool:
