@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from uuid import UUID
 
 from memoryd.catalog.facts import AssetKind, GenerationOrigin, LocationState, MadeSource, Succession
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId, JobId, PersonId, ProjectId
+from memoryd.imaging.derived import Traits
 from memoryd.plugin_api.facts import Confidence
 from memoryd.workflows.facts import Polarity, Source
 
@@ -245,6 +247,23 @@ class ExtractionView:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceView:
+    """Frames that are one item. `first` and `last` are numbers, `first_id` is the frame of the lowest one may see."""
+
+    id: UUID
+    name: str
+    frames: int
+    first: int
+    last: int
+    first_id: AssetId
+
+    @property
+    def missing(self) -> int:
+        """How many numbers between the first and the last have no frame."""
+        return max(0, self.last - self.first + 1 - self.frames)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AssetView:
     """One asset, whole. Sizes in bytes and pixels; digests are 32 bytes.
 
@@ -278,6 +297,10 @@ class AssetView:
     line: tuple[LineMember, ...]
     parents: tuple[Relative, ...]
     children: tuple[Relative, ...]
+    traits: Traits | None = None
+    """What its content is like: duration, rates, colour profile, layers. None where it was not looked at."""
+    sequence: SequenceView | None = None
+    """The numbered frames that it is one of."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

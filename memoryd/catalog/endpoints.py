@@ -151,11 +151,18 @@ def get_content(ref: str, caller: ReaderCaller, office: Office, download: bool =
 
 @router.get("/assets/{ref}/thumbnail")
 def get_thumbnail(
-    ref: str, caller: ReaderCaller, office: Office, size: Annotated[int, Query(ge=1, le=4_096)] = thumbnails.GRID_SIZE
+    ref: str,
+    caller: ReaderCaller,
+    office: Office,
+    size: Annotated[int, Query(ge=1, le=4_096)] = thumbnails.GRID_SIZE,
+    shows: thumbnails.Shows = thumbnails.Shows.STILL,
 ) -> Response:
-    """A small picture of the asset, of at least `size` pixels on its longest edge where there is one."""
+    """A small picture of the asset, of at least `size` pixels on its longest edge where there is one.
+
+    Of what moves, `shows` asks for its first frame, the one in its middle, or a moving preview.
+    """
     with office.database.tenant_work(caller.tenant) as session:
-        found = thumbnails.find(session, find_asset(session, ref, caller.sees), caller.sees, size)
+        found = thumbnails.find(session, find_asset(session, ref, caller.sees), caller.sees, size, shows)
     return Response(
         _read(office.store, caller, found.sha256),
         media_type=found.media_type,

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from memoryd.access.facts import Sees
+from memoryd.catalog.asset_view import SequenceView
 from memoryd.catalog.queries import sequences as queries
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId, new_id
@@ -41,23 +42,6 @@ _BY_NAME = re.compile(rb"(?P<stem>.+?)(?P<by>[._])(?P<digits>\d{3,9})(?P<suffix>
 _ANY_NUMBER = re.compile(rb"(?P<stem>.*?)(?P<digits>\d{2,9})(?P<rest>_?\.[A-Za-z0-9]{2,5})", re.DOTALL)
 _FILM_ONLY = (b".exr", b".dpx")
 """Formats in which nothing but frames is numbered."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceView:
-    """Frames that are one item. `missing` counts the numbers between first and last that are not there."""
-
-    id: UUID
-    name: str
-    frames: int
-    first: int
-    last: int
-    first_id: AssetId
-
-    @property
-    def missing(self) -> int:
-        """How many numbers between the first and the last have no frame."""
-        return max(0, self.last - self.first + 1 - self.frames)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

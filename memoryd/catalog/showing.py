@@ -25,11 +25,13 @@ from memoryd.catalog.asset_view import (
 )
 from memoryd.catalog.attached import annotations_of
 from memoryd.catalog.column_limits import seed_from
+from memoryd.catalog.enrichment import find_traits
 from memoryd.catalog.facts import AssetKind, GenerationOrigin, LocationState, MadeSource, Succession
 from memoryd.catalog.looking_up import AssetNotFound
 from memoryd.catalog.marks import FLAG_DISCLOSED
 from memoryd.catalog.queries import showing as queries
 from memoryd.catalog.root_paths import spelled_paths
+from memoryd.catalog.sequences import find_sequence
 from memoryd.foundation.database import Session
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId
@@ -84,6 +86,8 @@ def show_asset(session: Session, asset_id: AssetId, sees: Sees) -> AssetView:
         line=line,
         parents=tuple(lineage.ancestors(session, asset_id, sees)),
         children=tuple(lineage.descendants(session, asset_id, sees)),
+        traits=find_traits(session, asset_id, sees),
+        sequence=find_sequence(session, asset_id, sees),
     )
 
 

@@ -6,28 +6,13 @@ import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from memoryd.catalog.annotations import NOTE_LIMIT, STARS_LIMIT, TAG_LIMIT, TAGS_LIMIT, ApprovalState
 from memoryd.catalog.asset_view import AssetView, Relative
-
-
-def _hex(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int) else value
-
-
-Hex = Annotated[str, BeforeValidator(_hex)]
-BigInteger = Annotated[str, BeforeValidator(_text)]
-
-
-class Shape(BaseModel):
-    """What all shapes share: made from the room's values by attribute, unknown members refused."""
-
-    model_config = ConfigDict(from_attributes=True, extra="forbid")
+from memoryd.catalog.media_wire import BigInteger as BigInteger
+from memoryd.catalog.media_wire import Hex, SequenceShape, TraitsShape
+from memoryd.catalog.media_wire import Shape as Shape
 
 
 class FaceShape(Shape):
@@ -279,6 +264,8 @@ class AssetShape(Shape):
     line: list[LineMemberShape]
     parents: list[RelativeShape]
     children: list[RelativeShape]
+    traits: TraitsShape | None
+    sequence: SequenceShape | None
 
     @classmethod
     def of(cls, view: AssetView) -> AssetShape:
