@@ -16,6 +16,7 @@ from memoryd.ingest.merging import believed, merged, parameters_of
 from memoryd.plugin_api.dialects import understand_texts
 from memoryd.plugin_api.facts import FileTexts, Reading, Recipe
 from memoryd.plugin_api.texts import graph_text
+from memoryd.workflows.editor.converting import convert
 from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedGraph, Source
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.parameters import read_parameters
@@ -129,10 +130,6 @@ def _of_graph(
 
 
 def _of_editor(raw: bytes, specs: NodeSpecs | None) -> tuple[Graph | None, tuple[Finding, ...]]:
-    try:
-        from memoryd.workflows.editor.converting import convert
-    except ImportError:
-        return None, ()
     try:
         converted = convert(raw, specs=specs)
     except MemorydError as error:

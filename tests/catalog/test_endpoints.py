@@ -67,6 +67,7 @@ def requests(asset: AssetId) -> list[tuple[str, str, dict[str, Any] | None]]:
         ("GET", f"/v1/lookup?ref={asset}", None),
         ("GET", at, None),
         ("GET", f"{at}/lineage", None),
+        ("GET", f"{at}/paste", None),
         ("GET", f"{at}/content", None),
         ("GET", f"{at}/thumbnail", None),
         ("GET", f"{at}/documents/{hashlib.sha256(PROMPT).hexdigest()}", None),
