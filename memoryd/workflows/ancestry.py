@@ -56,7 +56,9 @@ def executed_outputs(graph: Graph, specs: NodeSpecs | None = None) -> tuple[str,
     return tuple(
         id_
         for id_, node in graph.nodes.items()
-        if _ends_a_run(node.class_type) or (specs is not None and specs.is_output(node.class_type))
+        if _ends_a_run(node.class_type)
+        or "image_output" in node.inputs
+        or (specs is not None and specs.is_output(node.class_type))
     )
 
 

@@ -37,6 +37,23 @@ _CONDITIONING_WORDS = frozenset(
         "conditionings",
     )
 )  # fmt: skip
+_NO_CONDITIONING_WORDS = frozenset(
+    (
+        "image",
+        "images",
+        "latent",
+        "latents",
+        "vision",
+        "video",
+        "audio",
+        "model",
+        "clip",
+        "options",
+        "mask",
+        "net",
+        "hook",
+    )
+)
 _BUNDLE_WORDS = frozenset(("pipe", "ctx", "context", "tuple", "bus"))
 _ELSEWHERE = re.compile(
     r"^(?:\w*models?\w*|(?:\w+_)?clip|vae|\w*images?\w*|\w*latents?\w*|\w*masks?\w*|pixels|samples\w*|noise\w*|sigmas\w*"
@@ -85,7 +102,7 @@ _FED = frozenset(
         "detailer_pipe", "model_opt", "SUPIR_model", "prompt", "context",
     )
 )  # fmt: skip
-_SERVICE_PROMPT = re.compile(r"^(?:\w*prompt\w*|text\w*|image\d?|start_frame|first_frame)$", re.IGNORECASE)
+_SERVICE_PROMPT = re.compile(r"^(?:\w*prompt\w*|text\w*)$", re.IGNORECASE)
 _SIZE_PRESET = re.compile(r"dimension|resolution|size|aspect|ratio|preset", re.IGNORECASE)
 
 
@@ -150,7 +167,9 @@ def shape_of(class_type: str, names: tuple[str, ...]) -> NodeShape:
     conditioning = tuple(
         name
         for name in names
-        if not _CONDITIONING_WORDS.isdisjoint(words[name]) and not _ELSEWHERE.match(name) and sided[name] is None
+        if sided[name] is None
+        and not _CONDITIONING_WORDS.isdisjoint(words[name])
+        and _NO_CONDITIONING_WORDS.isdisjoint(words[name])
     )
     class_lower = class_type.lower()
     class_set = class_words(class_type)
@@ -160,7 +179,7 @@ def shape_of(class_type: str, names: tuple[str, ...]) -> NodeShape:
         texts=texts,
         conditioning=conditioning,
         bundles=tuple(name for name in conditioning if not _BUNDLE_WORDS.isdisjoint(words[name])),
-        onward=tuple(name for name in names if not _ELSEWHERE.match(name)),
+        onward=tuple(name for name in names if name in conditioning or not _ELSEWHERE.match(name)),
         settings=tuple(
             name
             for name in names

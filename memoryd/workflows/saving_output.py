@@ -7,7 +7,7 @@ import re
 
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.workflows.ancestry import ancestors
-from memoryd.workflows.facts import Graph
+from memoryd.workflows.facts import Graph, Node
 from memoryd.workflows.literals import word_behind
 from memoryd.workflows.recipe_v1 import class_words, is_preview
 from memoryd.workflows.samplers import find_samplers
@@ -91,7 +91,8 @@ def _candidates(graph: Graph, base: str, specs: NodeSpecs | None) -> tuple[str, 
         previews = tuple(id_ for id_, node in graph.nodes.items() if is_preview(node.class_type))
         if previews:
             return previews
-    saving = _of_kind(graph, saving_outputs(graph), base)
+    told = {id_: says for id_, node in graph.nodes.items() if (says := _says_to_save(node)) is not None}
+    saving = _of_kind(graph, (*saving_outputs(graph), *(id_ for id_, saves in told.items() if saves)), base)
     if not saving:
         taken = {link.node for node in graph.nodes.values() for _, link in links_of(node)}
         # A saver of a pack that nobody knows: it takes pictures, nothing takes from it, and it does not only show them.
@@ -103,7 +104,13 @@ def _candidates(graph: Graph, base: str, specs: NodeSpecs | None) -> tuple[str, 
             and (specs is None or node.class_type not in specs or specs.is_output(node.class_type))
             and any(_PICTURES.match(name) for name, _ in links_of(node))
         )
-    return saving or root_outputs(graph)
+    return saving or tuple(dict.fromkeys((*root_outputs(graph), *told)))
+
+
+def _says_to_save(node: Node) -> bool | None:
+    """Whether a node that also saves (Easy-Use's and tinyterra's samplers) was told to; None where it does no such thing."""
+    told = node.inputs.get("image_output")
+    return "save" in told.lower() if isinstance(told, str) else None
 
 
 def _of_kind(graph: Graph, candidates: tuple[str, ...], base: str) -> tuple[str, ...]:
