@@ -113,6 +113,8 @@ def _extension(walk: Walk, source: _Bytes, position: int) -> int:
         if 1 < end - start <= COMMENT_LIMIT and walk.with_texts:
             walk.carry("com", "comment", _joined(source, start))
         return end
+    if label == 0xFF and source.at(start + 1, 8) == b"C2PA_GIF":
+        walk.has_manifest = True
     if label == 0xFF and source.at(start, 1) == b"\x0b" and source.at(start + 1, 11) == _XMP_APPLICATION:
         # The packet is no sequence of blocks, but its bytes lead over it as if it were.
         end = source.after_blocks(start)

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import struct
 import zlib
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.container import ALL_TEXTS_LIMIT, TEXT_LIMIT, TEXTS_LIMIT
@@ -39,8 +39,7 @@ class PngHeader:
     interlaced: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PngChunk:
+class PngChunk(NamedTuple):
     """One chunk: its type, where its data begin in the file, and how many bytes they are."""
 
     type: str
@@ -117,36 +116,41 @@ def _walk_chunks(walk: _Walk) -> Completeness:
     if not SIGNATURE.startswith(signature):
         return walk.broken("the file does not begin as a PNG does")
     position = len(SIGNATURE)
+    chunks, read, seek, unpack = walk.chunks, stream.read, stream.seek, _FRAME.unpack
     while True:
-        frame = stream.read(8)
+        frame = read(8)
         if len(frame) < 8:
             walk.find("truncated", f"the file ends after {size} bytes, before IEND")
             return Completeness.PARTIAL
-        length, type_ = _FRAME.unpack(frame)
+        length, type_ = unpack(frame)
         start, position = position + 8, position + 12 + length
+        if type_ == b"IDAT" and position <= size and 0 < len(chunks) < CHUNKS_LIMIT:
+            # Image data are most of a file's chunks: libpng cuts them into pieces of 8 KB.
+            walk.has_pixels = True
+            chunks.append(PngChunk("IDAT", start, length))
+            seek(position)
+            continue
         if length > _CHUNK_LENGTH_LIMIT or not type_.isalpha():
             return walk.broken("not a chunk", f"byte {start - 8}")
-        if not walk.chunks and type_ != b"IHDR":
+        if not chunks and type_ != b"IHDR":
             return walk.broken("the first chunk is not IHDR", type_.decode())
-        if len(walk.chunks) >= CHUNKS_LIMIT:
+        if len(chunks) >= CHUNKS_LIMIT:
             return walk.broken(f"more than {CHUNKS_LIMIT} chunks (CHUNKS_LIMIT)")
         if position > size:
             walk.find("truncated", f"the file ends after {size} bytes, inside a chunk", type_.decode())
             return Completeness.PARTIAL
-        walk.chunks.append(PngChunk(type=type_.decode(), offset=start, length=length))
+        chunks.append(PngChunk(type_.decode(), start, length))
         if type_ == b"IEND":
             walk.trailing = size - position
             return _at_the_end(walk)
         if not _take(walk, type_, start, length):
             return Completeness.BROKEN
-        stream.seek(position)
+        seek(position)
 
 
 def _take(walk: _Walk, type_: bytes, start: int, length: int) -> bool:
     """Take in one chunk whose data are there. False where the file is no PNG because of it."""
-    if type_ == b"IDAT":
-        walk.has_pixels = True
-    elif type_ in _TEXT_TYPES:
+    if type_ in _TEXT_TYPES:
         if walk.with_texts:
             _take_text(walk, type_, start, length)
     elif type_ == b"IHDR":

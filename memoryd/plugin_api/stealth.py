@@ -60,7 +60,7 @@ def hidden_in_png(walk: Walk, pieces: list[tuple[int, int]], *, channels: int) -
 def hidden_in_webp(walk: Walk) -> None:
     """Carry what the alpha of a lossless WebP hides."""
     width, height = walk.width or 0, walk.height or 0
-    if not width or not height or width * height > PIXELS_LIMIT // 4 or walk.size > TEXT_LIMIT:
+    if not width or not height or width * height > PIXELS_LIMIT // 16 or walk.size > TEXT_LIMIT:
         return
     from PIL import Image
 
