@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from memoryd.plugin_api.facts import FileTexts, Recipe
-from memoryd.plugin_api.texts import text_of
 from memoryd_ingest_plugins.dialects.json_recipe import meanings_of, recipe_from, speaks
+from memoryd_ingest_plugins.dialects.spoken import words_of
 from memoryd_ingest_plugins.dialects.values import Json
 
 _SIGNS = frozenset(("usestablediffusionmodel", "stablediffusionmodel", "numinferencesteps", "numberofinferencesteps"))
@@ -27,10 +27,10 @@ class EasyDiffusion:
         claimed: list[int] = []
         for index, carrier in enumerate(file.carriers):
             if carrier.place.startswith("png:") and len(carrier.raw) <= _FIELD_LIMIT:
-                fields.setdefault(carrier.key, text_of(carrier))
+                fields.setdefault(carrier.key, words_of(carrier))
                 claimed.append(index)
             elif carrier.place == "sidecar:text" and len(carrier.raw) <= _FIELD_LIMIT:
-                labels: dict[str, Json] = dict(_LABEL.findall(text_of(carrier)))
+                labels: dict[str, Json] = dict(_LABEL.findall(words_of(carrier)))
                 if _is_its_own(labels):
                     fields, claimed = labels, [index]
                     break

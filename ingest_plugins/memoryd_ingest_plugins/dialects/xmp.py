@@ -6,7 +6,7 @@ import html
 import re
 
 from memoryd.plugin_api.facts import FileTexts
-from memoryd.plugin_api.texts import text_of
+from memoryd_ingest_plugins.dialects.spoken import words_of
 
 PACKET_LIMIT = 2_000_000
 """Characters of a packet that are read."""
@@ -18,7 +18,7 @@ _ITEM = re.compile(r"<rdf:li\b[^>]*>(.*?)</rdf:li>", re.DOTALL)
 def packets_of(file: FileTexts) -> list[tuple[int, str]]:
     """Return index and text of the file's XMP packets."""
     return [
-        (index, text_of(carrier)[:PACKET_LIMIT])
+        (index, words_of(carrier)[:PACKET_LIMIT])
         for index, carrier in enumerate(file.carriers)
         if carrier.place.endswith(":xmp") or carrier.key == "XML:com.adobe.xmp"
     ]
