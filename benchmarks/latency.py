@@ -3,7 +3,7 @@
     python benchmarks/latency.py [--rate 20] [--seconds 30] [--json FILE]
 
 The watcher is the real one, over the operating system's events. For each picture the time runs from the close() of its
-writer to the first answer of a search query (a word that only its prompt has, through the query language and its index)
+writer to the first answer of a search query (its seed, through the query language and its index)
 that names it. A second process writes, so that neither the writing nor its pictures cost the watcher anything but load.
 """
 
@@ -15,11 +15,13 @@ import os
 import platform
 import random
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +38,54 @@ from memoryd.storage.blob_store import BlobStore
 P50_TARGET_MS = 150.0
 P95_TARGET_MS = 500.0
 PATIENCE_S = 30.0
+FIRST_SEED = 7_000_000
 WARM_UP = 20
 """Pictures that are written first and not counted: connections, caches and plans are made with them."""
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+PIXELS = 256
+"""256 x 256 pixels of noise are 197 KB as a PNG."""
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return one PNG chunk."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def picture(seed: int) -> bytes:
+    """Return a PNG as ComfyUI writes it, with a graph of 20 nodes that has its own seed and words."""
+    chance = random.Random(seed)
+    nodes: dict[str, Any] = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": f"model-{seed % 7}.safetensors"}},
+        "2": {"class_type": "EmptyLatentImage", "inputs": {"width": 1024, "height": 1024, "batch_size": 1}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"text": f"a fox by the river, no. {seed}", "clip": ["1", 1]}},
+        "4": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry", "clip": ["1", 1]}},
+    }
+    model: list[Any] = ["1", 0]
+    for n in range(10, 22):
+        inputs = {"lora_name": f"style-{n}.safetensors", "strength_model": 0.5, "model": model}
+        nodes[str(n)] = {"class_type": "LoraLoaderModelOnly", "inputs": inputs}
+        model = [str(n), 0]
+    sampler = {"seed": seed, "steps": 20, "cfg": 6.5, "sampler_name": "dpmpp_2m", "scheduler": "karras", "denoise": 1.0}
+    links = {"model": model, "positive": ["3", 0], "negative": ["4", 0], "latent_image": ["2", 0]}
+    nodes["30"] = {"class_type": "KSampler", "inputs": sampler | links}
+    nodes["31"] = {"class_type": "VAEDecode", "inputs": {"samples": ["30", 0], "vae": ["1", 2]}}
+    nodes["32"] = {"class_type": "ImageSharpen", "inputs": {"image": ["31", 0], "alpha": 0.3}}
+    nodes["9"] = {"class_type": "SaveImage", "inputs": {"images": ["32", 0], "filename_prefix": "ComfyUI"}}
+    workflow = {"nodes": [{"id": int(id_), "pos": [0, 0], "type": n["class_type"]} for id_, n in nodes.items()]}
+    rows = b"".join(b"\0" + chance.randbytes(3 * PIXELS) for _ in range(PIXELS))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", PIXELS, PIXELS, 8, 2, 0, 0, 0))
+        + chunk(b"tEXt", b"prompt\0" + json.dumps(nodes).encode("ascii"))
+        + chunk(b"tEXt", b"workflow\0" + json.dumps(workflow).encode("ascii"))
+        + chunk(b"IDAT", zlib.compress(rows, 1))
+        + chunk(b"IEND", b"")
+    )
 
 
 def write_steadily(folder: Path, count: int, rate: float) -> None:
     """Write pictures one by one, each closed before its time is printed: `number time` a line, by the wall clock."""
-    from ingest import write_picture
-
-    spare = folder.parent / "ready"
-    spare.mkdir()
-    for n in range(count):
-        write_picture(spare / f"{n}.png", 7_000_000 + n, 256)
-    contents = [(spare / f"{n}.png").read_bytes() for n in range(count)]
+    contents = [picture(FIRST_SEED + n) for n in range(count)]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
@@ -92,7 +127,7 @@ def follow(
         for n in open_:
             began = time.time()
             with database.tenant_work(scope) as session:
-                hits = find(session, parse(f"seed:{(7_000_000 + n) * 10 + 20}"), None, limit=1).rows
+                hits = find(session, parse(f"seed:{FIRST_SEED + n}"), None, limit=1).rows
             asked.append((time.time() - began) * 1000)
             if hits:
                 found[n] = time.time()

@@ -7,7 +7,6 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -40,7 +39,7 @@ class NoSuchRoot(NotFound):
 class _FolderOrCommand(TyperGroup):
     """`watch add …` is a command; `watch DIR …` watches a folder of this machine for a server elsewhere."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             args = ["folder", *args]
         return super().parse_args(ctx, args)
@@ -235,7 +234,7 @@ def explain(
 ) -> None:
     """Say how a file would be attributed, and why."""
     found, inside = (_find(root), path) if root is not None else _containing(path)
-    told = server().get(f"/roots/{found['id']}/attribution", path=inside)
+    told = server().get(f"/roots/{found['id']}/attribution", place=inside)
     if json:
         as_json(told)
         return
@@ -281,7 +280,7 @@ def read_rule(text: str) -> dict[str, Any]:
 
 def _spelled(rule: dict[str, Any]) -> str:
     names = [f"{name}={rule[name]}" for name in ("project", "person") if rule[name]]
-    return rule["pattern"] + (f" => {', '.join(names)}" if names else "")
+    return str(rule["pattern"]) + (f" => {', '.join(names)}" if names else "")
 
 
 def _find(ref: str) -> dict[str, Any]:

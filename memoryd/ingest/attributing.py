@@ -57,7 +57,7 @@ def folder_for(session: Session, root: WatchRoot, places: Iterable[bytes], calle
         if id_ is not None:
             resolved[name] = id_
     known = _known_people(session) if named else {}
-    persons = {name: id_ for name in named if (id_ := known.get(name.casefold())) is not None}
+    persons = {name: known[name.casefold()] for name in named if name.casefold() in known}
     return dataclasses.replace(folder, rules=root.rules, projects=resolved, people=persons)
 
 

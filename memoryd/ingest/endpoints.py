@@ -156,11 +156,11 @@ def show_root(root_id: UUID, work: Reader) -> RootShape:
 
 @router.get("/roots/{root_id}/attribution")
 def explain_attribution(
-    root_id: UUID, work: Reader, path: Annotated[str, Query(min_length=1, max_length=PATH_LIMIT)]
+    root_id: UUID, work: Reader, place: Annotated[str, Query(min_length=1, max_length=PATH_LIMIT)]
 ) -> AttributionShape:
-    """How a file at a path below the folder would be attributed, and why. It need not be there."""
+    """How a file at a place (its path below the folder) would be attributed, and why. It need not be there."""
     root = _seen_root(work.session, root_id, work.caller)
-    return AttributionShape.of(path, explain(work.session, root, place_of(path)))
+    return AttributionShape.of(place, explain(work.session, root, place_of(place)))
 
 
 @router.post("/roots", status_code=201)

@@ -46,8 +46,6 @@ class WatchedRoot:
     heard_inode: tuple[int, int] | None = None
     """(device, inode) of the folder that is listened to: events stay with a folder that is moved away."""
     trial_until: float | None = None
-    deaf: bool = False
-    """It was tried, and no event came."""
     listen_at: float = 0.0
     why: str | None = None
     told: tuple[Watching, str | None] | None = None
@@ -68,6 +66,8 @@ class WatchedRoot:
     @property
     def how(self) -> tuple[Watching, str | None]:
         """How it is watched now, and why so where it is looked through."""
+        if self.trial_until is not None and self.told is not None:
+            return self.told  # nothing is known yet
         polled = self.watch is None or self.why is not None
         return (Watching.POLLING if polled else Watching.EVENTS, self.why)
 
@@ -89,7 +89,7 @@ class WatchedRoot:
 
     def listen(self, observer: BaseObserver, events: Events, now: float) -> None:
         """Begin to listen where that is possible and not done yet; say why not where it is not."""
-        if self.watch is not None or self.deaf or self.health is not RootHealth.WELL or now < self.listen_at:
+        if self.watch is not None or self.health is not RootHealth.WELL or now < self.listen_at:
             return
         if self.remote:
             self.why = listening.NETWORK
@@ -106,10 +106,11 @@ class WatchedRoot:
         except OSError as error:
             self.why = listening.why_not(error)
             return
-        self.why = None
-        self.check_limit()
         if listening.write_trial(self.folder):
+            # What was wrong before is only over when the trial's event comes.
             self.trial_until = now + listening.TRIAL_S
+        else:
+            self.prove()
 
     def check_limit(self) -> None:
         """Notice that the kernel's watches are used up: what is listened to goes on, and the rest is looked through."""
@@ -117,18 +118,20 @@ class WatchedRoot:
             self.why = listening.watch_limit_hint()
 
     def prove(self) -> None:
-        """Note that the trial's event came."""
-        self.trial_until = None
+        """Note that events come."""
+        self.trial_until, self.why = None, None
+        self.check_limit()
 
     def judge_trial(self, observer: BaseObserver, now: float) -> None:
-        """Stop listening where the trial's event did not come in time: looking takes its place."""
+        """Stop listening where the trial's event did not come in time: looking takes its place, until it is tried again."""
         if self.trial_until is not None and now >= self.trial_until:
+            again = self.listen_at
             self.deafen(observer)
-            self.deaf, self.why, self.scan_at = True, listening.NO_EVENTS, now
+            self.listen_at, self.why, self.scan_at = again, listening.NO_EVENTS, now
 
     def deafen(self, observer: BaseObserver) -> None:
         """Listen no more."""
-        self.trial_until, self.listen_at, self.deaf = None, 0.0, False
+        self.trial_until, self.listen_at = None, 0.0
         if self.watch is not None:
             observer.unschedule(self.watch)
             self.watch = None

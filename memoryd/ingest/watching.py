@@ -162,6 +162,8 @@ class Watcher:
             self._look_soon()
         self._hear(now)
         for watched in self._watched.values():
+            # After hearing: whatever was told until now is known.
+            watched.judge_trial(self._observer, now)
             self._end_look(watched, now)
             self._begin_look(watched, now)
         if now >= self._retry_at and (self._retrying is None or self._retrying.done()):
@@ -201,7 +203,6 @@ class Watcher:
 
     def _check(self, watched: WatchedRoot, now: float) -> None:
         """Notice that a root's folder is another, or well again; both are looked into at once."""
-        watched.judge_trial(self._observer, now)
         if watched.remote:
             return  # its next look asks; a share that does not answer must not hold up the others
         health = roots.health(watched.root)

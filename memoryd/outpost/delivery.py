@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from memoryd.foundation.logging import log_for
 from memoryd.ingest.asset_wire import AssetAnswer
 from memoryd.outpost.local_file import face_of, spelled
 from memoryd.outpost.server_link import FolderUnknown, KeyRefused, Refused, ServerAway, ServerLink, TooMuch
-from memoryd.outpost.spool import Letter, Spool, Step
+from memoryd.outpost.spool import Face, Letter, Spool, Step
 
 LETTERS_AT_ONCE = 50
 FACTS_AT_ONCE = 16 * 2**20
@@ -158,9 +159,10 @@ class Delivery:
     def _send_bytes(self, root: str) -> bool:
         letters = self._spool.waiting(Step.BYTES, 1)
         for letter in letters:
+            before: Face | None = None
             try:
                 with (self._folder / spelled(letter.path)).open("rb") as stream:
-                    before = face_of((self._folder / spelled(letter.path)).stat())
+                    before = face_of(os.fstat(stream.fileno()))
                     self._link.send_bytes(root, letter.facts, letter.sha256, stream)
             except FileNotFoundError:
                 _log.warning("%s is gone: its facts were sent, its bytes cannot be", letter.path)
@@ -178,7 +180,7 @@ class Delivery:
                 self._spool.delivered([letter])
         return bool(letters)
 
-    def _changed(self, letter: Letter, before: object) -> bool:
+    def _changed(self, letter: Letter, before: Face | None) -> bool:
         known = self._spool.faces().get(letter.path)
         return known is None or known != before
 

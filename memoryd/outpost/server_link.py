@@ -114,22 +114,22 @@ class ServerLink:
             return answer
         body = _json(answer)
         told = f"{body.get('title', '')} {body.get('detail', '')}".strip() or f"HTTP {answer.status_code}"
-        hint = str(body.get("hint") or "") or None
+        next_step = str(body.get("hint") or "") or None
         match answer.status_code:
             case 401:
-                raise KeyRefused(told, hint=hint or "`memoryd keys add` makes one")
+                raise KeyRefused(told, hint=next_step or "`memoryd keys add` makes one")
             case 403:
-                raise NotAllowed(told, hint=hint)
+                raise NotAllowed(told, hint=next_step)
             case 404:
-                raise FolderUnknown(told, hint=hint)
+                raise FolderUnknown(told, hint=next_step)
             case 409:
-                raise FolderTaken(told, hint=hint)
+                raise FolderTaken(told, hint=next_step)
             case 413:
-                raise TooMuch(told, hint=hint)
+                raise TooMuch(told, hint=next_step)
             case code if 400 <= code < 500 and code not in (408, 425, 429):
-                raise Refused(told, hint=hint)
+                raise Refused(told, hint=next_step)
             case _:
-                raise ServerAway(f"{self.url}: {told}", hint=hint)
+                raise ServerAway(f"{self.url}: {told}", hint=next_step)
 
 
 def _document(root: str, facts: Sequence[bytes], gone: Sequence[str]) -> bytes:

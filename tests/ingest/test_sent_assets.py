@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from memoryd.access import keys, people, projects
 from memoryd.access.facts import Role, Scope
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.storage.blob_store import BlobStore
-from tests.ingest.conftest import Rows, TestClient
+from tests.ingest.conftest import Rows
 from tests.ingest.pictures import picture, png, prompt
 
 WHEN = "2026-03-01T10:00:00Z"
@@ -116,7 +117,12 @@ def test_facts_alone_are_recorded_for_the_keys_person_understood_here_and_only_o
 
 
 def test_bytes_beat_what_was_claimed(
-    remote: TestClient, bea: dict[str, str], register: Callable[..., Any], rows: Rows, store: BlobStore, tenant: TenantScope
+    remote: TestClient,
+    bea: dict[str, str],
+    register: Callable[..., Any],
+    rows: Rows,
+    store: BlobStore,
+    tenant: TenantScope,
 ) -> None:
     content = picture(5, "a blue whale")
     root = register(bea, custody="keep").json()["id"]
@@ -124,16 +130,18 @@ def test_bytes_beat_what_was_claimed(
     (told,) = remote.post("/assets", json=claim, headers=bea).json()["assets"]
     assert told["bytes_wanted"]
     sha256 = told["sha256"]
-    sent = remote.post(
-        "/assets", data={"facts": json.dumps(claim)}, files={"file": (sha256, content)}, headers=bea
-    )
+    sent = remote.post("/assets", data={"facts": json.dumps(claim)}, files={"file": (sha256, content)}, headers=bea)
     assert sent.status_code == 200, sent.text
     assert sent.json()["assets"][0]["bytes_wanted"] is False
     assert store.read_verified(tenant.slug, bytes.fromhex(sha256)) == content
-    assert [row.text for row in rows("select text from generation_prompt where polarity = 'positive'")] == ["a blue whale"]
+    assert [row.text for row in rows("select text from generation_prompt where polarity = 'positive'")] == [
+        "a blue whale"
+    ]
     # What is known from bytes takes nothing from a claim any more.
     remote.post("/assets", json=claim, headers=bea)
-    assert [row.text for row in rows("select text from generation_prompt where polarity = 'positive'")] == ["a blue whale"]
+    assert [row.text for row in rows("select text from generation_prompt where polarity = 'positive'")] == [
+        "a blue whale"
+    ]
 
 
 def test_bytes_that_are_not_those_announced_are_refused_and_nothing_is_recorded(

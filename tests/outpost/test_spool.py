@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from memoryd.outpost import spool as spooling
-from memoryd.outpost.spool import Face, FileState, OutpostRunsAlready, Spool, SpoolUnusable, Step
+from memoryd.outpost.spool import Face, OutpostRunsAlready, Spool, SpoolUnusable, Step
 
 FACE = Face(size=3, mtime_ns=5)
 
@@ -139,4 +139,3 @@ def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path: Path) 
     assert len(waiting) + spool.counts().sent == len(known)
     assert sorted(known) == sorted(f"{n}.png" for n in range(len(known)))
     assert spool.counts().refused == 0
-    assert FileState.SENT == "sent"
