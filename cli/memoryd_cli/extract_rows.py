@@ -90,14 +90,17 @@ def _shape(
     # The final pass first: it is the one that the picture shows.
     passes = sorted(parameters.samplers, key=lambda use: not use.final)
     models = parameters.models
+    prompts = parameters.prompts
     if parameters.rest_of_run is not None:
         # Of the same run, although not of this picture; `facts` tells them apart.
         passes += parameters.rest_of_run.samplers
         models += parameters.rest_of_run.models
+        if not parameters.certain and not any(use.polarity is Polarity.POSITIVE for use in prompts):
+            prompts = parameters.rest_of_run.prompts
     return {
         "path": storable(os.fsencode(path).decode("utf-8", "replace"))[0],
-        "prompt": [use.text for use in parameters.prompts if use.polarity is Polarity.POSITIVE],
-        "negative": [use.text for use in parameters.prompts if use.polarity is Polarity.NEGATIVE],
+        "prompt": [use.text for use in prompts if use.polarity is Polarity.POSITIVE],
+        "negative": [use.text for use in prompts if use.polarity is Polarity.NEGATIVE],
         "models": _distinct(use.name for use in models if use.role in BASE_ROLES),
         "loras": _distinct(use.name for use in models if use.role in LORA_ROLES),
         "aux_models": [

@@ -128,6 +128,8 @@ def _of_input(
     if shape.is_saving or node.class_type.startswith("Save"):
         confidence = Confidence.LOW  # what a saver is told to write down was not necessarily used
         role = role if shape.roles.get(name) else "unknown"
+    if ", " in file and not names_model_file(file):
+        return None  # prose
     if file.strip().lower() in _NONE or role == "configs" or (file[:1] == "." and "." not in file[1:]):
         return None  # RES4LYF spells what is none of its files with a dot in front: `.use_ckpt_vae`
     if _is_off(graph, node, name):
