@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import TypeAlias
 
-from memoryd.catalog.asset_view import Face
+from memoryd.catalog.asset_view import Face, SequenceView
 
 
 class Compare(enum.StrEnum):
@@ -88,6 +88,8 @@ class Hit:
     approval: str | None
     flags: tuple[str, ...]
     head: bool
+    sequence: SequenceView | None = None
+    """The numbered frames that it stands for, or is one of."""
 
     @property
     def disclosed(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 from uuid import UUID
@@ -17,12 +18,13 @@ from memoryd.access import people, projects
 from memoryd.access.facts import Sees
 from memoryd.catalog.column_limits import seed_from
 from memoryd.catalog.faces import list_faces
+from memoryd.catalog.sequences import find_sequences
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import STATEMENT_TIMEOUT_S, DBAPIError, Session
 from memoryd.foundation.errors import NotFound, TooLarge
 from memoryd.foundation.ids import AssetId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
-from memoryd.search.facts import All, Any, Filter, Hit, Not, Part, Query
+from memoryd.search.facts import All, Any, Filter, Hit, Not, Part, Query, Term
 from memoryd.search.queries import conditions, hits
 
 WINDOW = 2_000
@@ -43,6 +45,14 @@ TIME_LIMIT_MS = 10_000
 _QUERY_CANCELED = "57014"
 """Source: Postgres 18, appendix A."""
 
+_ALIKE = frozenset(
+    {"project", "person", "kind", "type", "model", "lora", "vae", "tool", "workflow", "node", "job", "negative"}
+    | {"sampler", "steps", "cfg", "size", "after", "before", "made"}
+)
+"""Fields in which the frames of a sequence are alike; any other may mean a single one."""
+
+_FRAME_NUMBER = re.compile(r"\d{2}")
+
 Key: TypeAlias = tuple[datetime.datetime, UUID]
 
 
@@ -53,13 +63,20 @@ class SearchTooBroad(TooLarge):
 def find(session: Session, query: Query, sees: Sees, cursor: str | None = None, limit: int | None = None) -> Page[Hit]:
     """Return a page of what a query finds, newest first.
 
-    Without `is:all` what was overwritten, copies, and what was removed stay out.
+    Without `is:all` what was overwritten, copies, and what was removed stay out, and the numbered frames of one sequence
+    are one hit: its first.
 
     Raises: BadCursor, BadPageSize, SearchTooBroad.
     """
     size = page_size(limit)
     after = None if cursor is None else _read_cursor(cursor)
-    keys = _keys(session, query, sees, lambda where: _newest(session, where, after, size + 1))
+    frame_by_frame = query.everything or _asks_for_frames(query.part)
+
+    def ask(where: conditions.Condition) -> list[Key]:
+        wanted = where if frame_by_frame else where & hits.is_alone_or_first(sees)
+        return _newest(session, wanted, after, size + 1)
+
+    keys = _keys(session, query, sees, ask)
     shown = keys[:size]
     return Page(
         rows=_hits(session, [asset for _, asset in shown], sees),
@@ -117,6 +134,7 @@ def _hits(session: Session, assets: list[UUID], sees: Sees) -> list[Hit]:
     if not assets:
         return []
     faces, details = list_faces(session, assets, sees), hits.list_details(session, assets, sees)
+    frames = find_sequences(session, [AssetId(asset) for asset in assets], sees)
     found = []
     for asset in assets:
         if asset in faces and asset in details:
@@ -134,9 +152,18 @@ def _hits(session: Session, assets: list[UUID], sees: Sees) -> list[Hit]:
                     approval=row.approval,
                     flags=tuple(row.flags or ()),
                     head=row.head,
+                    sequence=frames.get(AssetId(asset)),
                 )
             )
     return found
+
+
+def _asks_for_frames(part: Part | None) -> bool:
+    """Whether a query is met by single frames of a sequence: by what hangs on one, or by its number."""
+    return any(
+        one.field not in _ALIKE if isinstance(one, Filter) else _FRAME_NUMBER.search(one.text) is not None
+        for one in _leaves(part)
+    )
 
 
 def _read_cursor(cursor: str) -> Key:
@@ -169,13 +196,17 @@ def _meant(query: Query, field: str, find_one: Callable[[str], UUID]) -> dict[st
 
 
 def _filters(part: Part | None) -> Iterator[Filter]:
+    return (one for one in _leaves(part) if isinstance(one, Filter))
+
+
+def _leaves(part: Part | None) -> Iterator[Filter | Term]:
     match part:
-        case Filter():
+        case Filter() | Term():
             yield part
         case Not(part=inner):
-            yield from _filters(inner)
+            yield from _leaves(inner)
         case All(parts=parts) | Any(parts=parts):
             for one in parts:
-                yield from _filters(one)
+                yield from _leaves(one)
         case _:
             return

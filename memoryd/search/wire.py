@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from memoryd.catalog.media_wire import SequenceShape
 from memoryd.catalog.reattributing import ASSETS_LIMIT, Wish
 from memoryd.catalog.wire import BigInteger, FaceShape, Shape
 from memoryd.search.facts import Hit
@@ -26,6 +27,7 @@ class HitShape(Shape):
     flags: list[str]
     head: bool
     disclosed: bool
+    sequence: SequenceShape | None
 
     @classmethod
     def of(cls, hit: Hit) -> HitShape:

@@ -255,3 +255,22 @@ def test_frames_of_one_run_are_one_item_where_they_move_little(
         )
     work(means)
     assert [row.frames for row in rows("select frames from sequence where frames >= 3")] == ([10] if one_item else [])
+
+
+def test_a_search_shows_a_sequence_once_and_each_frame_where_it_is_meant(means: Means, folder: Path) -> None:
+    from memoryd.search.finding import find, find_all
+    from memoryd.search.query_language import parse
+
+    wide = painted(12, (400, 240))
+    for number in range(1, 6):
+        (folder / f"shot.{number:04}.png").write_bytes(saved(wide.crop((number, 0, number + 320, 240))))
+    (folder / "alone.png").write_bytes(saved(painted(13)))
+    take_in(means, folder)
+    work(means)
+    with means.database.tenant_work(means.tenant) as session:
+        hits = find(session, parse(""), None).rows
+        found = {hit.face.name: None if hit.sequence is None else hit.sequence.frames for hit in hits}
+        assert found == {"shot.0001.png": 5, "alone.png": None}
+        assert [hit.face.name for hit in find(session, parse("file:shot.0003.png"), None).rows] == ["shot.0003.png"]
+        assert len(find(session, parse("is:all"), None).rows) == 6
+        assert len(find_all(session, parse(""), None, 100)) == 6

@@ -15,11 +15,10 @@ from memoryd.dispatch import chores
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.ids import AssetId, new_id
-from memoryd.foundation.paging import PAGE_LIMIT
 from memoryd.imaging.recipes import Part, spelled_all
 from memoryd.ingest.enriching import queries
 from memoryd.ingest.enriching.work import ENRICH, ENRICH_AGAIN
-from memoryd.search.finding import find
+from memoryd.search.finding import find_all
 from memoryd.search.query_language import parse
 
 LISTED_AT_ONCE = 10_000
@@ -134,15 +133,9 @@ def _subjects(
 
 
 def _found(session: Session, caller: Caller, query: str) -> list[AssetId]:
-    parsed, cursor = parse(query), None
-    found: list[AssetId] = []
-    while True:
-        page = find(session, parsed, caller.sees, cursor, PAGE_LIMIT)
-        found += [hit.face.id for hit in page.rows]
-        _check(len(found))
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
+    found = find_all(session, parse(query), caller.sees, ORDER_LIMIT + 1)
+    _check(len(found))
+    return found
 
 
 def _check(count: int) -> None:

@@ -9,12 +9,15 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import aliased
 
 from memoryd.access.facts import Sees
 from memoryd.access.tables import Project
 from memoryd.catalog.facts import GenerationOrigin
+from memoryd.catalog.sequences import SHOWN_FROM
 from memoryd.catalog.tables.attached import Approval, AssetTag, Rating, Tag
 from memoryd.catalog.tables.content import AssetMark, AssetProject, AssetText
+from memoryd.catalog.tables.enriched import Sequence, SequenceMember
 from memoryd.catalog.tables.runs import (
     Generation,
     GenerationModel,
@@ -28,6 +31,21 @@ from memoryd.foundation.database import Session
 def is_head() -> ColumnElement[bool]:
     """The condition that people mean this asset by its line now."""
     return AssetText.head.is_(True)
+
+
+def is_alone_or_first(sees: Sees) -> ColumnElement[bool]:
+    """The condition that the asset is no later frame of a sequence, of which the caller sees an earlier one."""
+    member, earlier = aliased(SequenceMember), aliased(SequenceMember)
+    return ~exists().where(
+        member.asset_id == AssetText.asset_id,
+        Sequence.id == member.sequence_id,
+        Sequence.frames >= SHOWN_FROM,
+        earlier.sequence_id == member.sequence_id,
+        earlier.number < member.number,
+        true()
+        if sees is None
+        else exists().where(AssetProject.asset_id == earlier.asset_id, AssetProject.project_id.in_(sees)),
+    )
 
 
 def _before(after: tuple[datetime.datetime, UUID] | None) -> ColumnElement[bool]:
