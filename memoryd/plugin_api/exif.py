@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-import re
 import struct
 from collections.abc import Callable
 
@@ -63,7 +62,7 @@ STRIPS_LIMIT = 1_000_000
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 
-_GRAPH_WORD = re.compile(rb"(?:prompt|workflow):\s*\{", re.IGNORECASE)
+_GRAPH_WORDS = (b"prompt:{", b"workflow:{")
 
 Bytes = Callable[[int, int], bytes]
 """Gives the bytes from an offset, fewer where they end."""
@@ -104,7 +103,23 @@ def read_exif(walk: Walk, blob: bytes) -> None:
         if walk.with_texts and blob.strip(b"\x00"):
             walk.find("exif-malformed", "the EXIF block does not begin as one", "exif")
         return
+    before = len(walk.carriers)
     read_directories(walk, lambda offset, length: blob[offset : offset + length] if offset >= 0 else b"")
+    for word in _GRAPH_WORDS:
+        place = blob.find(b"\x00" + word) + 1
+        if place and not any(carrier.raw.startswith(word) for carrier in walk.carriers[before:]):
+            _restore(walk, before, blob[place:].partition(b"\x00")[0])
+
+
+def _restore(walk: Walk, before: int, raw: bytes) -> None:
+    """Keep a graph in place of the bytes that its tag points to: some programs change the length of one value and leave
+    the places of those behind it.
+    """
+    for index, carrier in enumerate(walk.carriers[before:], before):
+        if carrier.key in ("Make", "Model") and not carrier.raw.startswith(_GRAPH_WORDS):
+            walk.carriers[index] = dataclasses.replace(carrier, raw=raw)
+            walk.find("tag-misplaced", "a tag's value does not lie where the tag says", carrier.key)
+            return
 
 
 def read_directories(walk: Walk, at: Bytes) -> Directories | None:
@@ -190,12 +205,6 @@ def _take(walk: Walk, layout: _Layout, tag: int, kind: int, total: int, inline: 
         return
     raw = layout.at(place, total) if inline is None else inline
     if len(raw) < total:
-        # Programs that shorten one value and leave the places of those behind it: the last one still ends the block.
-        moved = layout.at(place + len(raw) - total, total)
-        if _GRAPH_WORD.match(moved):
-            walk.find("tag-misplaced", "a tag's value was found before the place that is said", name)
-            walk.carry("exif", name, moved)
-            return
         walk.find("text-cut-off", f"a tag of {total} bytes reaches beyond the end: its beginning is kept", name)
     if not raw:
         return

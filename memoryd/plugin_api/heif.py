@@ -81,7 +81,7 @@ def read_heif(stream: BinaryIO, *, texts: bool = True) -> Structure:
         _take_exif(walk, _content(walk, items, number))
     for number in items.xmp:
         if packet := _content(walk, items, number):
-            walk.carry("xmp", "XML:com.adobe.xmp", packet)
+            walk.carry("xmp", "XML:com.adobe.xmp", packet.removeprefix(b"http://ns.adobe.com/xap/1.0/\x00"))
     return walk.complete()
 
 

@@ -147,14 +147,16 @@ def test_pixels_are_left_alone_where_a_tool_wrote_words() -> None:
     assert len(reading.carriers) == 1
 
 
-def test_a_value_behind_a_shortened_one_is_found_at_the_blocks_end() -> None:
-    block = exif([(0x010F, 2, f"workflow:{WORKFLOW}".encode()), (0x0110, 2, f"prompt:{PROMPT}".encode() + b"\x00" * 3)])
-    start, length = block.index(b"workflow:"), len(f"workflow:{WORKFLOW}")
-    shortened = block[: start + 10] + block[start + length - length % 2 :]
+@pytest.mark.parametrize("change", [-20, 20])
+def test_a_value_behind_one_of_changed_length_is_found(change: int) -> None:
+    first = f"workflow:{WORKFLOW}{' ' * 40}".encode() + b"\x00"
+    block = exif([(0x010F, 2, first), (0x0110, 2, f"prompt:{PROMPT}".encode() + b"\x00")])
+    end = block.index(b"prompt:") - 4
+    shifted = block[: end + change] + block[end:] if change < 0 else block[:end] + b" " * change + block[end:]
     walk = Walk(io.BytesIO(b""), "webp", "image/webp")
-    read_exif(walk, shortened.rstrip(b"\x00") + b"\x00" * 3)
-    assert [finding.code for finding in walk.findings] == ["tag-misplaced"]
-    assert text_of(walk.carriers[-1]) == f"prompt:{PROMPT}"
+    read_exif(walk, shifted.replace(struct.pack(">I", len(first)), struct.pack(">I", len(first) + change)))
+    assert "tag-misplaced" in [finding.code for finding in walk.findings]
+    assert [text_of(carrier).strip() for carrier in walk.carriers] == [f"workflow:{WORKFLOW}", f"prompt:{PROMPT}"]
 
 
 def test_directories_that_lead_in_a_circle_end() -> None:
