@@ -14,7 +14,7 @@ from sqlalchemy import select, text, update
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import WorkflowId
 from memoryd.workflows.facts import Level
-from memoryd.workflows.tables import Document, GraphIdentity, StoredGraph, Workflow
+from memoryd.workflows.tables import Document, GraphIdentity, LearnedOrder, StoredGraph, Workflow
 
 Columns = Mapping[str, Sequence[object]]
 """A column's values by its name, all of one length."""
@@ -58,6 +58,13 @@ _INSERT_VALUES = text(
 )
 _KNOWN_DOCUMENTS = text("select sha256 from document where sha256 = any(cast(:asked as bytea[]))")
 _KNOWN_GRAPHS = text("select exact from graph where exact = any(cast(:asked as bytea[]))")
+_KEEP_ORDERS = text(
+    """
+    insert into widget_order (class_type, shape, widgets, seen)
+    select * from unnest(cast(:class_type as text[]), cast(:shape as bytea[]), cast(:widgets as text[]), cast(:seen as int[]))
+    on conflict (class_type, shape) do update set seen = least(widget_order.seen + excluded.seen, 1000000000)
+    """
+)
 
 
 def insert_documents(session: Session, rows: Columns) -> None:
@@ -132,3 +139,18 @@ def list_graphs(session: Session, level: Level, digest: bytes, recipe: str) -> l
         .order_by(GraphIdentity.exact)
     )
     return [bytes(exact) for exact in session.scalars(statement)]
+
+
+def upsert_orders(session: Session, rows: Columns) -> None:
+    """Insert learned orders (class_type, shape, widgets, seen), or count them again where they are known."""
+    session.execute(_KEEP_ORDERS, rows)
+
+
+def list_orders(session: Session, limit: int) -> list[tuple[str, str, int]]:
+    """Return (class, widgets, seen) of the learned orders that were taught most often, at most `limit`."""
+    statement = (
+        select(LearnedOrder.class_type, LearnedOrder.widgets, LearnedOrder.seen)
+        .order_by(LearnedOrder.seen.desc(), LearnedOrder.class_type, LearnedOrder.shape)
+        .limit(limit)
+    )
+    return [(class_type, widgets, seen) for class_type, widgets, seen in session.execute(statement)]

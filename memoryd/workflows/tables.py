@@ -93,3 +93,19 @@ Index(
     StoredNodeValue.text,
     postgresql_where=StoredNodeValue.text.is_not(None),
 )
+
+
+class LearnedOrder(TenantTable):
+    """A class's order of widgets, as files proved it that carry the editor's graph and the prompt.
+
+    Versions of a class have orders of their own, told apart by `shape` (SHA-256 of `widgets`).
+    """
+
+    __tablename__ = "widget_order"
+    class_type: Mapped[str] = mapped_column(primary_key=True)
+    shape: Mapped[Sha256] = mapped_column(primary_key=True)
+    widgets: Mapped[str]
+    """`kind name` per line, in order."""
+    seen: Mapped[int]
+    """How often it was taught; processes teach what they have not met, so this counts occasions, not files."""
+    first_seen: Mapped[RecordedNow]

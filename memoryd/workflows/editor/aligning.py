@@ -140,4 +140,6 @@ def _is_editors_own(widget: Widget, values: Sequence[Json], at: int, after: Sequ
 
 
 def _says_nothing(value: Json) -> bool:
-    return value is None or value in ("", "image", "video", "audio") or (isinstance(value, str) and value in CONTROL_WORDS)
+    return (
+        value is None or value in ("", "image", "video", "audio") or (isinstance(value, str) and value in CONTROL_WORDS)
+    )

@@ -151,7 +151,7 @@ def _links(raw: Json) -> tuple[dict[str, Origin], dict[tuple[str, int], Origin],
     return by_id, by_end, len(listed) > LINKS_LIMIT
 
 
-def _node(raw: Mapping[str, Json], links: Mapping[str, Origin]) -> Drawn | None:
+def _node(raw: dict[str, Json], links: Mapping[str, Origin]) -> Drawn | None:
     id_, type_ = id_of(raw.get("id")), text_in(raw, "type")
     if id_ is None or type_ is None:
         return None

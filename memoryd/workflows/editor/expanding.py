@@ -107,7 +107,7 @@ def expand(document: Mapping[str, Json]) -> Expanded:
     return found
 
 
-def _definitions(document: Mapping[str, Json]) -> dict[str, Mapping[str, Json]]:
+def _definitions(document: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
     holder = document.get("definitions")
     listed = as_list(holder.get("subgraphs")) if isinstance(holder, dict) else []
     found = {}
@@ -152,7 +152,9 @@ def _place_subgraph(found: Expanded, canvas: _Canvas, drawn: Drawn, inner: Drawi
         by_name[name] = value
         outside.update({key: value for key in outside if key[1] == name})
     placed.set_outside = by_name
-    placed.gives = tuple(_given(drawn, inner, index, scope) for index in range(max(len(drawn.outputs), len(inner.gives))))
+    placed.gives = tuple(
+        _given(drawn, inner, index, scope) for index in range(max(len(drawn.outputs), len(inner.gives)))
+    )
     placed.takes = inner.takes
     boundary = scope + INPUT_BOUNDARY
     found.nodes[boundary] = Placed(

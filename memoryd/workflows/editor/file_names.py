@@ -34,11 +34,10 @@ def resolve_prefixes(placed: Iterable[Placed], prompt: Mapping[str, Json]) -> No
     if not pointing:
         return
     by_name: dict[str, Json] = {}
-    for node in placed:
-        name = node.drawn.properties.get("Node name for S&R")
-        for known in (name, node.drawn.title):
+    for drawn in placed:
+        for known in (drawn.drawn.properties.get("Node name for S&R"), drawn.drawn.title):
             if isinstance(known, str):
-                by_name.setdefault(known, _widgets(node, prompt))
+                by_name.setdefault(known, _widgets(drawn, prompt))
     for inputs in pointing:
         inputs[_PREFIX] = _POINTER.sub(lambda match: _value(match, by_name), str(inputs[_PREFIX]))
 

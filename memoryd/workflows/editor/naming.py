@@ -57,7 +57,9 @@ def name_values(placed: Placed, specs: NodeSpecs | None, orders: Orders) -> Name
         return Named(tuple(kept[:VALUES_LIMIT]))
     values = drawn.values[:VALUES_LIMIT]
     told = tuple(
-        Widget(name=slot.widget, kind=_KINDS.get(slot.type, Kind.ANY)) for slot in drawn.inputs if slot.widget is not None
+        Widget(name=slot.widget, kind=_KINDS.get(slot.type, Kind.ANY))
+        for slot in drawn.inputs
+        if slot.widget is not None
     )
     rows, values = _rows([_content(value) for value in values])
     if not values:
@@ -138,7 +140,11 @@ _HEADER = re.compile(r"HeaderWidget$")
 
 def _content(value: Json) -> Json:
     """A combo that shows pictures keeps its choice as `{"content": …, "image": …}` (Custom Scripts)."""
-    if isinstance(value, dict) and isinstance(value.get("content"), str) and value.keys() <= {"content", "image", "title"}:
+    if (
+        isinstance(value, dict)
+        and isinstance(value.get("content"), str)
+        and value.keys() <= {"content", "image", "title"}
+    ):
         return value["content"]
     return value
 

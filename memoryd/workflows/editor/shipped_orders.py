@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 
 from memoryd.workflows.editor.facts import Widget, from_spelling
@@ -28,7 +28,7 @@ class _Orders(Mapping[str, "tuple[tuple[Widget, ...], ...]"]):
             known = self._read[class_type] = tuple(from_spelling(text) for text in self._spelled[class_type])
         return known
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._spelled)
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ _SAMPLER = re.compile(
 )
 _SCHEDULERS = frozenset(
     """normal karras exponential sgm_uniform simple ddim_uniform beta linear_quadratic kl_optimal polyexponential
-    align_your_steps gits bong_tangent beta57""".split()
+    align_your_steps gits bong_tangent beta57""".split()  # noqa: SIM905
 )
 
 _SEED_FROM = 2**31

@@ -26,8 +26,9 @@ _GETTERS = frozenset({"GetNode", "easy getNode"})
 _EDITOR_ONLY = re.compile(
     r"""^(?: Note | MarkdownNote | Note\ Plus.* | .*\bNote\ \(mtb\) | Sticky\ ?Note.* | Text\ Note.* | workflowNote
       | Label | Label\ \(rgthree\) | Bookmark\ \(rgthree\) | Node\ Collector\ \(rgthree\)
-      | (?:Fast|Random|Mute|Bypass|Repeat).*\(rgthree\) | .*\b(?:Fast\ Muter|Fast\ Bypasser|Fast\ Groups\ (?:Muter|Bypasser))\b.*
-      | ProjectNote | GroupNode.* | NoteNode | StickyNote | GoogleNote | LabelNode | Fast\ Actions\ Button.* )$""",
+      | (?:Fast|Random|Mute|Bypass|Repeat)\b.*\(rgthree\)
+      | .*\bFast\ (?:Muter|Bypasser|Groups\ Muter|Groups\ Bypasser|Actions\ Button)\b.*
+      | ProjectNote | NoteNode | StickyNote | LabelNode | easy\ bookmark )$""",
     re.VERBOSE,
 )
 
