@@ -142,7 +142,7 @@ def _walk_chunks(walk: _Walk) -> Completeness:
         chunks.append(PngChunk(type_.decode(), start, length))
         if type_ == b"IEND":
             walk.trailing = size - position
-            return _at_the_end(walk)
+            return _at_the_end(walk, position)
         if not _take(walk, type_, start, length):
             return Completeness.BROKEN
         seek(position)
@@ -178,12 +178,29 @@ def _take_header(walk: _Walk, length: int) -> bool:
     return True
 
 
-def _at_the_end(walk: _Walk) -> Completeness:
+def _at_the_end(walk: _Walk, position: int) -> Completeness:
     if not walk.has_pixels:
         return walk.broken("IEND comes without any IDAT", "IEND")
     if walk.trailing:
+        if walk.with_texts:
+            _take_appended(walk, position)
         walk.find("bytes-after-end", f"{walk.trailing} bytes follow IEND", "IEND")
     return Completeness.COMPLETE
+
+
+def _take_appended(walk: _Walk, position: int) -> None:
+    """Take in texts that a program appended behind the end, where ComfyUI's editor finds them all the same."""
+    for _ in range(TEXTS_LIMIT):
+        walk.stream.seek(position)
+        frame = walk.stream.read(8)
+        if len(frame) < 8:
+            return
+        length, type_ = _FRAME.unpack(frame)
+        if position + 12 + length > walk.size or not type_.isalpha():
+            return
+        if type_ in _TEXT_TYPES:
+            _take_text(walk, type_, position + 8, length)
+        position += 12 + length
 
 
 def _checksum_holds(walk: _Walk, type_: bytes, data: bytes) -> bool:

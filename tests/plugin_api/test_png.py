@@ -150,6 +150,13 @@ def test_bytes_after_the_end_are_counted_and_told() -> None:
     assert structure.completeness is Completeness.COMPLETE
 
 
+def test_texts_appended_behind_the_end_are_read() -> None:
+    structure = read(file_of(end=chunk(b"tEXt", b"workflow\0{}") + b"and more"))
+    assert [(text.place, text.key, text.raw) for text in structure.texts] == [("png:tEXt", "workflow", b"{}")]
+    assert codes(structure) == ["bytes-after-end"]
+    assert structure.completeness is Completeness.COMPLETE
+
+
 def test_every_cut_of_a_file_is_partial(files: Path) -> None:
     content = (files / "comfyui" / "images" / "modelfree_extra_chunks.png").read_bytes()
     for cut in range(len(content)):
