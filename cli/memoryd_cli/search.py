@@ -216,7 +216,13 @@ def lineage(
     table(
         ["", "steps", "asset", "via", "file"],
         [
-            [kind, relative["distance"], relative["face"]["sha256"][:_SHORT], relative["via"], relative["face"]["name"]]
+            [
+                kind,
+                relative["distance"],
+                relative["face"]["sha256"][:_SHORT],
+                relative["via"] + ("" if relative["source"] == "read" else f" ({relative['source']})"),
+                relative["face"]["name"],
+            ]
             for kind, relative in rows
         ],
     )

@@ -18,7 +18,7 @@ from memoryd.catalog.declaring import project_of, remark, root_of
 from memoryd.catalog.facts import GenerationOrigin
 from memoryd.catalog.queries import attesting as queries
 from memoryd.catalog.queries import recording
-from memoryd.catalog.search_document import search_words
+from memoryd.catalog.search_document import person_mark, quoted, search_words
 from memoryd.events.outbox import announce
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
@@ -97,10 +97,11 @@ def attest(session: Session, caller: Caller, asset_id: AssetId, said: Declaratio
     parameters = _parameters(clean)
     _insert_run(session, run, own_id, asset_id, owner, maker, parameters)
     # Words are the asset's, whoever looks: where another project owns the same bytes, it must not find it by ours (INV-6).
+    marks = [] if maker is None else [quoted(person_mark(maker))]
     alone = not queries.is_owned_elsewhere(session, asset_id, owner)
     queries.insert_attestation(
         session,
-        search_words(parameters) if alone else "",
+        " ".join([search_words(parameters), *marks]) if alone else "",
         id=own_id,
         asset_id=asset_id,
         project_id=owner,

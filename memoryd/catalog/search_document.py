@@ -70,8 +70,14 @@ def name_marks(kind: str, name: str) -> tuple[str, ...]:
 
 @functools.lru_cache(NAMES_CACHED)
 def _name_marks(kind: str, name: str) -> tuple[str, ...]:
+    whole, bare, parts = name_forms(kind, name)
+    return tuple(dict.fromkeys([whole, bare, *parts]))
+
+
+def name_forms(kind: str, name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the marks of a name whole, bare (without folder and ending), and of the bare name's parts."""
     bare = _FOLDER_OR_ENDING.sub("", _FOLDER_OR_ENDING.sub("", name))
-    return tuple(dict.fromkeys([mark(kind, name), mark(kind, bare), *(mark(kind, p) for p in _PARTS.findall(bare))]))
+    return mark(kind, name), mark(kind, bare), tuple(mark(kind, part) for part in _PARTS.findall(bare))
 
 
 def document_marks(parameters: Parameters, class_types: Iterable[str] = ()) -> tuple[str, ...]:

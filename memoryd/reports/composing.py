@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Sequence
 
 from memoryd import __version__
-from memoryd.catalog.asset_view import Face, GenerationView, ModelView
+from memoryd.catalog.asset_view import Face, GenerationView, ModelView, Relative
 from memoryd.disclosure.facts import Disclosed
 from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.reports.facts import Gap, Occasion, Report, Severity, Subject, Verification
@@ -92,8 +92,8 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
             {"succession": member.succession.value if member.succession else None, **_face(member.face)}
             for member in view.line
         ],
-        "parents": [{"via": near.via, "distance": near.distance, **_face(near.face)} for near in view.parents],
-        "children": [{"via": near.via, "distance": near.distance, **_face(near.face)} for near in view.children],
+        "parents": [_relative(near) for near in view.parents],
+        "children": [_relative(near) for near in view.children],
         "approvals": [
             {"project": noted.project, "state": noted.approval.state, "of_this": noted.approval.of_this}
             for noted in view.annotations
@@ -103,6 +103,10 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
         "verification": _verification(own),
         "findings": [dict(finding.as_json()) for finding in view.findings],
     }
+
+
+def _relative(near: Relative) -> dict[str, Json]:
+    return {"via": near.via, "source": near.source, "distance": near.distance, **_face(near.face)}
 
 
 def _run(run: GenerationView, subject: Subject, occasion: Occasion) -> dict[str, Json]:

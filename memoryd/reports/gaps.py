@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memoryd.catalog.asset_view import GenerationView
+from memoryd.catalog.facts import GenerationOrigin
 from memoryd.disclosure.facts import State
 from memoryd.reports.facts import Gap, Severity, Subject
 
@@ -27,6 +28,10 @@ def _making(subject: Subject) -> Iterator[Gap]:
         yield _gap(subject, "bytes-missing", "its bytes cannot be had now")
     if not view.generations:
         yield _gap(subject, "making-unknown", "no run is known that made it: how it came to be is unknown")
+    if view.generations and all(run.origin is GenerationOrigin.DECLARED for run in view.generations):
+        yield _gap(
+            subject, "making-declared", "how it was made is a person's declaration alone: no file or job says so"
+        )
     for run in view.generations:
         if run.project_id is None:
             yield _gap(subject, "project-unknown", "the run that made it belongs to no known project")

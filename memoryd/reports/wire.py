@@ -142,6 +142,7 @@ class RelativePart(_Part):
     """An asset it was made from, or that was made from it."""
 
     via: str
+    source: str = "read"
     distance: int
     asset_id: UUID
     sha256: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from memoryd.catalog.search_document import mark, name_marks, quoted
+from memoryd.catalog.search_document import mark, name_forms, quoted
 from memoryd.search.facts import Term
 from memoryd.words.tokens import CJK, tokens
 
@@ -56,7 +56,7 @@ def name_query(kinds: Iterable[str], name: str) -> str | None:
         if name.endswith("*"):
             options.append(quoted(mark(kind, name[:-1])) + ":*")
             continue
-        whole, bare, *parts = name_marks(kind, name)
+        whole, bare, parts = name_forms(kind, name)
         options += [quoted(whole), quoted(bare)]
         if parts:
             options.append(all_of(map(quoted, parts)) or "")

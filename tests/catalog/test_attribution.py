@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from memoryd.access.people import ensure_person
 from memoryd.access.projects import ensure_project
-from memoryd.catalog import annotations, reattributing, removal, showing
+from memoryd.catalog import annotations as attaching
+from memoryd.catalog import reattributing, removal, showing
 from memoryd.catalog.annotations import BadAnnotation, ProjectUnclear
 from memoryd.catalog.attribution import (
     TRUST,
@@ -147,7 +148,7 @@ def test_pictures_move_to_another_project_with_their_places_and_come_back(
         )
     ]
     heron, crane = assets
-    annotations.tag(session, ada, heron, ["hero"])
+    attaching.tag(session, ada, heron, ["hero"])
     tried = reattribute(session, ada, [heron], Wish(project="owl"), dry_run=True)
     assert (tried.id, tried.pictures, tried.places, tried.runs, tried.out_of) == (None, 1, 1, 1, {"fox": 1})
     assert found(session, "project:owl", ada) == set()
@@ -192,10 +193,10 @@ def test_what_people_attached_stays_and_is_copied_where_it_is_asked_for(
 ) -> None:
     ada = caller(tenant, fox, owl)
     [one] = record_assets(session, [record("a", project=fox)])
-    annotations.tag(session, ada, one.asset_id, ["hero"])
-    annotations.rate(session, ada, one.asset_id, 4)
-    annotations.note(session, ada, one.asset_id, "more fur")
-    annotations.approve(session, ada, one.asset_id)
+    attaching.tag(session, ada, one.asset_id, ["hero"])
+    attaching.rate(session, ada, one.asset_id, 4)
+    attaching.note(session, ada, one.asset_id, "more fur")
+    attaching.approve(session, ada, one.asset_id)
     done = reattribute(session, ada, [one.asset_id], Wish(project="owl", with_annotations=True))
     assert done.copied == 3
     [attached] = showing.show_asset(session, one.asset_id, frozenset({owl})).annotations
