@@ -92,7 +92,8 @@ class OutputRecord:
 class GenerationRecord:
     """One execution of a graph, as it will be stored.
 
-    `run_key` names the run once and for ever: `job:<id>`, `prompt:<comfyui prompt id>`, or `file:<hex sha256>`.
+    `run_key` names the run once and for ever: `job:<id>`, `prompt:<comfyui prompt id>`, `told:<tool>:<its job>`, or
+    `file:<hex sha256>`.
     Digests are 32 bytes. `parameters` are those of this output.
     """
 

@@ -22,13 +22,18 @@ from memoryd.catalog.search_document import search_words
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder
 from memoryd.ingest.manifests import STORE_PLACE
-from memoryd.ingest.understanding import ReadGraph, understand
+from memoryd.ingest.understanding import ReadGraph, Understood, understand
 from memoryd.plugin_api.facts import DocumentKind, Reading
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
 
 UNKNOWN_NODE = ""
 """The node of an output whose file does not let it be told."""
+
+_GRID = "grid"
+"""The link of files that one job made at once."""
+
+_JOB_LIMIT = 100
 
 _FIRST_YEAR = 2020
 """Before it no tool whose texts are read here existed."""
@@ -104,7 +109,7 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
         with watch.stage("words"):
             words = search_words(parameters)
         graph = understood.read.prepared
-        generation = _generation(content, reading, folder, documents, understood.read, parameters)
+        generation = _generation(content, reading, folder, documents, understood, parameters)
     made_at, made_source = _made(content, understood.made_at)
     asset = AssetRecord(
         sha256=content.sha256,
@@ -177,19 +182,33 @@ def _generation(
     reading: Reading,
     folder: Folder,
     documents: tuple[PreparedDocument, ...],
-    read: ReadGraph,
+    understood: Understood,
     parameters: Parameters,
 ) -> GenerationRecord:
+    read = understood.read
     prompt = reading.prompt
     return GenerationRecord(
-        run_key=f"file:{content.sha256.hex()}",
+        run_key=_run_key(content, understood, parameters),
         origin=GenerationOrigin.FILE,
         exact=read.identities.exact if read.identities else None,
         prompt_document=documents[prompt].sha256 if prompt is not None else None,
         extra_documents=tuple((d.key, d.sha256) for index, d in enumerate(documents) if index != prompt),
-        output=output_of(read, parameters),
+        output=dataclasses.replace(output_of(read, parameters), batch_index=_place_in_grid(parameters)),
         parameters=parameters,
         project_id=folder.project_id,
         person_id=folder.person_id,
         attribution_source=folder.attribution_source,
     )
+
+
+def _run_key(content: Content, understood: Understood, parameters: Parameters) -> str:
+    """What names the run: a tool's own job where it tells one (its grid and the pictures cut from it), else the file."""
+    job = next((name for kind, name in understood.links if kind == _GRID), None)
+    if job is not None and parameters.tool and understood.read.graph is None and len(job) <= _JOB_LIMIT:
+        return f"told:{parameters.tool}:{job}"
+    return f"file:{content.sha256.hex()}"
+
+
+def _place_in_grid(parameters: Parameters) -> int | None:
+    place = dict(parameters.settings).get("place in grid", "")
+    return int(place) if place.isascii() and place.isdigit() and len(place) <= 3 else None

@@ -92,3 +92,20 @@ def test_a_time_of_making_that_cannot_be_is_not_believed(
     with database.tenant_work(tenant) as session:
         record(session, prepared, scope=tenant)
     assert {row.made_source for row in rows("select made_source from asset")} == {"file_time"}
+
+
+def test_the_pictures_of_one_job_of_midjourney_are_of_one_run(
+    database: Database, tenant: TenantScope, folder: Path, rows: Rows
+) -> None:
+    job = "0a1b2c3d-1111-2222-3333-444455556666"
+    names = [f"ann_a_red_boat_{job}.png", f"ann_a_red_boat_{job}_0.png", f"ann_a_red_boat_{job}_3.png"]
+    for colour, name in enumerate(names):
+        told = {"Description": f"a red boat --v 6 Job ID: {job}"} if colour < 2 else {}
+        (folder / name).write_bytes(png(told, colour=colour))
+    prepared = prepare_here(Folder(path=folder), [folder / name for name in names], named=True)
+    with database.tenant_work(tenant) as session:
+        assert record(session, prepared, scope=tenant).new == 3
+    (run,) = rows("select run_key, tool from generation where adopted_by is null")
+    assert (run.run_key, run.tool) == (f"told:midjourney:{job}", "midjourney")
+    assert {row.batch_index for row in rows("select batch_index from generation_output")} == {None, 0, 3}
+    assert rows("select count(*) from asset_text where words @@ 'boat'::tsquery")[0][0] == 2

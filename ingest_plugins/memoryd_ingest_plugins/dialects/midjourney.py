@@ -10,6 +10,8 @@ from memoryd_ingest_plugins.dialects import values
 from memoryd_ingest_plugins.dialects.spoken import free_texts, texts_under
 from memoryd_ingest_plugins.dialects.xmp import packets_of, property_of
 
+PLACE_IN_GRID = "place in grid"
+
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _JOB = re.compile(rf"\s*\bJob ID: ({_UUID})\s*$", re.IGNORECASE)
 _NAME = re.compile(rf"(?:(?P<who>[^_]+)_)?(?P<words>.*_)?(?P<job>{_UUID})(?:_(?P<index>[0-3]))?", re.IGNORECASE)
@@ -54,9 +56,10 @@ class Midjourney:
         links = []
         if job is not None:
             settings.append(("job", job))
-        if place is not None and job is not None:
-            settings.append(("place in grid", place))
+            # The grid and the pictures cut from it are of one job.
             links.append(("grid", job))
+        if place is not None:
+            settings.append((PLACE_IN_GRID, place))
         given = dict(reversed(options))
         version = values.word(given.get("v") or given.get("version"))
         if version is None and (niji := values.word(given.get("niji"))):
