@@ -29,6 +29,7 @@ from memoryd.ingest.preparing import refuse
 from memoryd.ingest.recording import NotAlone, record
 from memoryd.ingest.settling import STABLE_FOR_S
 from memoryd.ingest.surveying import survey
+from memoryd.ingest.unchanged import Unchanged
 from memoryd.ingest.walking import look_at, walk
 from memoryd.storage.blob_store import BlobStore
 
@@ -238,15 +239,19 @@ def _wished(folder: Folder, wish: Wish) -> Folder:
 
 
 def _unknown_in(database: Database, scope: TenantScope, folder: Folder) -> tuple[int, Portion]:
-    sight = walk(folder.path)
     top = os.fsencode(folder.path).rstrip(b"/") + b"/"
-    absolute = {top + path: face for path, face in sight.there.items()}
     with database.tenant_work(scope) as session:
-        known = queries.list_known(session, None, top)
-    changes = compare(absolute, known)
-    moved = {path for _, path in changes.renamed}
-    read = {path[len(top) :]: absolute[path] for path in (*changes.read, *moved)}
-    return len(absolute), _as_portion(folder, read)
+        unchanged = Unchanged(queries.iterate_faces(session, None, top))
+    sight = walk(folder.path, unchanged=unchanged, at=top)
+    read = sight.there
+    with database.tenant_work(scope) as session:
+        # Nobody watches this folder: what is gone from it stays as it was, and a place that holds the same is passed by.
+        known = queries.list_known_at(session, None, [top + path for path in read])
+    if known:
+        same = {path for path, place in known.items() if place.face is not None and place.present}
+        changes = compare({top + path: face for path, face in read.items()}, {path: known[path] for path in same})
+        read = {path[len(top) :]: read[path[len(top) :]] for path in changes.read}
+    return len(sight.there) + sight.passed, _as_portion(folder, read)
 
 
 def _as_portion(folder: Folder, read: dict[bytes, Seen], *, named: bool = False) -> Portion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +24,7 @@ from memoryd.ingest.changes import Known
 from memoryd.ingest.facts import Seen
 from memoryd.ingest.rewriting import Before
 from memoryd.ingest.tables import IngestRun, Quarantine
+from memoryd.ingest.unchanged import Face, Unchanged
 from memoryd.storage.tables import Blob
 
 Item = TypeVar("Item")
@@ -189,6 +191,40 @@ def list_known(session: Session, root_id: WatchRootId | None, below: bytes) -> d
         prefix = below.rstrip(b"/") + b"/"
         statement = statement.where(func.substring(Location.path, 1, len(prefix)) == prefix)
     return _known(session.execute(statement))
+
+
+def _faces(root_id: WatchRootId | None, below: bytes, *conditions: Any) -> Any:
+    statement = select(Location.path, Location.size, Location.mtime_ns, Location.inode).where(
+        Location.watch_root_id.is_not_distinct_from(root_id), *conditions
+    )
+    if below:
+        prefix = below.rstrip(b"/") + b"/"
+        statement = statement.where(func.substring(Location.path, 1, len(prefix)) == prefix)
+    return statement
+
+
+def _streamed(session: Session, statement: Any) -> Iterator[Face]:
+    rows = session.execute(statement, execution_options={"yield_per": PLACES_AT_ONCE * 5})
+    for path, size, mtime_ns, inode in rows:
+        yield path, size, mtime_ns, inode or 0
+
+
+def iterate_faces(session: Session, root_id: WatchRootId | None, below: bytes) -> Iterator[Face]:
+    """Yield the faces of the places of a root (of none: absolute paths), or of its part `below`, that hold a file now."""
+    holds = (Location.state == LocationState.RECORDED.value, Location.asset_id.is_not(None))
+    return _streamed(session, _faces(root_id, below, *holds))
+
+
+def list_unseen(session: Session, root_id: WatchRootId | None, below: bytes, unchanged: Unchanged) -> list[bytes]:
+    """Return the paths of the places that are not missing, and where no file was seen as it was."""
+    conditions = [Location.state != LocationState.MISSING.value]
+    if unchanged.all_seen:
+        conditions.append(Location.state != LocationState.RECORDED.value)
+    faces = _streamed(session, _faces(root_id, below, *conditions))
+    unseen: list[bytes] = []
+    while some := list(itertools.islice(faces, PLACES_AT_ONCE * 5)):
+        unseen += [face[0] for face, seen in zip(some, unchanged.was_seen(some), strict=True) if not seen]
+    return unseen
 
 
 def list_known_at(session: Session, root_id: WatchRootId | None, paths: Collection[bytes]) -> dict[bytes, Known]:

@@ -23,6 +23,7 @@ from memoryd.ingest import changes as changing
 from memoryd.ingest import quarantine, queries, roots
 from memoryd.ingest.changes import Changes, Known, compare, is_mass_vanishing
 from memoryd.ingest.facts import RootHealth, Seen
+from memoryd.ingest.unchanged import Unchanged
 from memoryd.ingest.walking import Sight, look, walk
 
 _log = log_for(__name__)
@@ -61,7 +62,11 @@ def survey(
     if health is not RootHealth.WELL:
         _offline(database, scope, root, health)
         return Survey(health=health)
-    sight = _named(root, paths) if paths is not None else _walked(root, below, stop)
+    unchanged: Unchanged | None = None
+    if paths is None:
+        with database.tenant_work(scope) as session:
+            unchanged = Unchanged(queries.iterate_faces(session, root.id, below))
+    sight = _named(root, paths) if paths is not None else _walked(root, below, stop, unchanged)
     # The folder may have been lost during the walk: then what was not seen says nothing.
     health = roots.health(root)
     if health is not RootHealth.WELL:
@@ -70,15 +75,38 @@ def survey(
     with turn or contextlib.nullcontext(), database.tenant_work(scope) as session:
         # Its state may have changed since the caller last read it.
         root = catalog_roots.show_root(session, root.id)
-        return _bring_up_to_date(session, root, sight, below, paths, accept_vanished=accept_vanished, again=again)
+        known = _known(session, root, sight, below, paths, unchanged)
+        whole = paths is None and not below
+        return _bring_up_to_date(session, root, sight, known, whole, accept_vanished=accept_vanished, again=again)
 
 
-def _walked(root: WatchRoot, below: bytes, stop: Callable[[], bool]) -> Sight:
+def _known(
+    session: Session,
+    root: WatchRoot,
+    sight: Sight,
+    below: bytes,
+    paths: Collection[bytes] | None,
+    unchanged: Unchanged | None,
+) -> dict[bytes, Known]:
+    """Return the known places that this look may say something new of."""
+    if unchanged is None:
+        known = queries.list_known_at(session, root.id, paths or ())
+    else:
+        known = queries.list_known_at(session, root.id, list(sight.there))
+        unseen = queries.list_unseen(session, root.id, below, unchanged)
+        known |= queries.list_known_at(session, root.id, [path for path in unseen if sight.can_tell(path)])
+    if unchanged is None or below:
+        # Where only a part is looked at, what is new in it may have come from elsewhere in the root.
+        known |= _might_be_renamed(session, root, sight, known)
+    return known
+
+
+def _walked(root: WatchRoot, below: bytes, stop: Callable[[], bool], unchanged: Unchanged | None) -> Sight:
     folder = roots.folder_path(root)
     if below and not os.path.lexists(os.path.join(os.fsencode(folder), below)):  # noqa: PTH118 - names are bytes
         # Of a folder that is not there every file is gone; that the root itself is the right one is checked around this.
         return Sight(there={})
-    return walk(folder, below=below, stop=stop)
+    return walk(folder, below=below, stop=stop, unchanged=unchanged)
 
 
 def _named(root: WatchRoot, paths: Collection[bytes]) -> Sight:
@@ -91,22 +119,13 @@ def _bring_up_to_date(
     session: Session,
     root: WatchRoot,
     sight: Sight,
-    below: bytes,
-    paths: Collection[bytes] | None,
+    known: dict[bytes, Known],
+    whole: bool,
     *,
     accept_vanished: bool,
     again: bool,
 ) -> Survey:
     folder = roots.folder_path(root)
-    if paths is None:
-        known = {
-            path: place for path, place in queries.list_known(session, root.id, below).items() if sight.can_tell(path)
-        }
-    else:
-        known = queries.list_known_at(session, root.id, paths)
-    if paths is not None or below:
-        # Where only a part is looked at, what is new in it may have come from elsewhere in the root.
-        known |= _might_be_renamed(session, root, sight, known)
     # Looked for once more: a worker may have written and recorded it since the walk.
     late = {path: face for path in known.keys() - sight.there.keys() if (face := look(folder, path)) is not None}
     changes = compare({**sight.there, **late}, known)
@@ -118,22 +137,26 @@ def _bring_up_to_date(
         roots.go(session, root, RootState.OFFLINE, f"{RootHealth.MASS_VANISHING.value}: {reason}")
         _log.warning("%s is offline: %s", root.shown_path, reason)
         return Survey(
-            health=RootHealth.MASS_VANISHING, read=_to_read(session, root, sight, changes, again), seen=len(sight.there)
+            health=RootHealth.MASS_VANISHING, read=_to_read(session, root, sight, changes, again), seen=_seen(sight)
         )
     if root.state is RootState.OFFLINE:
-        _heal(session, root, whole=paths is None and not below, accept_vanished=accept_vanished)
+        _heal(session, root, whole=whole, accept_vanished=accept_vanished)
     _move(session, root, sight.there, changes)
-    if paths is None and not below:
+    if whole:
         _forget_lost_quarantine(session, root, sight)
         catalog_roots.note_scan(session, root.id)
     return Survey(
         health=RootHealth.WELL,
         read=_to_read(session, root, sight, changes, again),
-        seen=len(sight.there),
+        seen=_seen(sight),
         renamed=len(changes.renamed),
         back=len(changes.back),
         gone=len(changes.gone),
     )
+
+
+def _seen(sight: Sight) -> int:
+    return len(sight.there) + sight.passed
 
 
 def _might_be_renamed(session: Session, root: WatchRoot, sight: Sight, known: dict[bytes, Known]) -> dict[bytes, Known]:
