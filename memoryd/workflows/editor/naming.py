@@ -161,9 +161,9 @@ def _rows(values: list[Json]) -> tuple[list[tuple[str, Json]], list[Json]]:
                 count += 1
                 rows.append((f"lora_{count}", value))
                 continue
-            if not value or (isinstance(kind, str) and _HEADER.search(kind)):
+            if not value or "textWidgetName" in value or (isinstance(kind, str) and _HEADER.search(kind)):
                 continue
         rest.append(value)
-    if count or len(rest) != len(values):
+    if count:
         rest = [value for value in rest if value not in (None, "")]
     return rows, rest
