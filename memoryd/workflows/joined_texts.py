@@ -35,7 +35,6 @@ _OPTION_WORDS = frozenset(
         "search", "key", "token", "system", "url", "path", "file", "category", "preset", "select", "position", "joiner",
     )
 )  # fmt: skip
-_SWITCHED = ("true", "false", "enable", "disable")
 _NO_TEXTS = frozenset(
     ("true", "false", "enable", "disable", "enabled", "disabled", "on", "off", "none", "auto", "yes", "no")
 )
@@ -82,7 +81,7 @@ def holds_text(graph: Graph, value: Value | None, polarity: Polarity = Polarity.
             branches = shape.switch.branches.values()
             value = inputs.get(chosen_branch(graph, node) or next((n for n in branches if n in inputs), ""))
             continue
-        if shape.gives_conditioning or shape.sampling > 0:
+        if shape.gives_conditioning or shape.sampling > 0 or len(shape.conditioning) > len(shape.bundles):
             return False
         if len(inputs) == 1 and isinstance(onward := next(iter(inputs.values())), Link):
             value = onward
@@ -122,6 +121,10 @@ def _gather(graph: Graph, value: Value, joining: Joining, depth: int) -> str:
     return joined
 
 
+def _is_option(value: Value) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _NO_TEXTS
+
+
 def _separator(node: Node) -> str:
     inputs = node.inputs
     separator = next((s for name in _SEPARATORS if isinstance(s := inputs.get(name), str)), None)
@@ -140,9 +143,9 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         branches = [name for name in shape.switch.branches.values() if isinstance(inputs.get(name), (str, Link))]
         joining.is_sure = joining.is_sure and len(branches) < 2
         return branches
-    named = [
-        name for name in shape.texts if isinstance(inputs[name], (str, Link, list)) and inputs[name] not in _SWITCHED
-    ]
+    named = [name for name in shape.texts if isinstance(inputs[name], (str, Link, list))]
+    if len(named) > 1:
+        named = [name for name in named if not _is_option(inputs[name])]
     own = shape.negative if joining.polarity is Polarity.NEGATIVE else shape.positive
     sided = [name for name in own if inputs[name] and isinstance(inputs[name], (str, Link))]
     if sided:
@@ -165,7 +168,7 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         name
         for name, value in inputs.items()
         if isinstance(value, str)
-        and value.lower() not in _NO_TEXTS
+        and not _is_option(value)
         and _OPTION_WORDS.isdisjoint(words_of(name))
         and not names_model_file(value)
         and not names_media_file(value)
@@ -177,7 +180,7 @@ def _parts(graph: Graph, node: Node, shape: NodeShape, joining: Joining) -> list
         ):
             joining.is_template = True
             return []
-        return literals if len(literals) == 1 else [name for name in literals if len(str(inputs[name])) > _PROSE_LENGTH]
+        return [name for name in literals if len(str(inputs[name])) > _PROSE_LENGTH or " " in str(inputs[name]).strip()]
     return [name for name in shape.onward if isinstance(inputs[name], Link)]
 
 

@@ -25,6 +25,21 @@ _SAMPLER = ("sampler_preset", "sampler_name", "sampler", "sampler_type", "sampli
 _SCHEDULER = ("scheduler", "scheduler_name", "schedule", "sigma_schedule")
 _DENOISE = ("denoise", "denoise_strength", "denoise_amount", "denoising_strength")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SCHEDULERS = frozenset(
+    (
+        "normal",
+        "karras",
+        "exponential",
+        "sgm_uniform",
+        "simple",
+        "ddim_uniform",
+        "beta",
+        "linear_quadratic",
+        "kl_optimal",
+    )
+)
+"""Schedulers of ComfyUI's own: never also the name of an algorithm. Source: ComfyUI 0.29, comfy/samplers.py."""
+
 _NO_NAME = frozenset(("none", "custom", "default", "disable", "use same", "-", "null"))
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PRESET_NUMBER = re.compile(r"^\d+\s*-\s*")
@@ -74,15 +89,18 @@ def read_sampler(graph: Graph, id_: str, *, final: bool, specs: NodeSpecs | None
     places = _settings_of(graph, node)
     seed = None
     if literal_behind(graph, node.inputs.get("add_noise")) not in ("disable", False):
-        seed = _seed(graph, places, specs)
+        noise = node.inputs.get("noise")
+        source = graph.nodes.get(noise.node) if isinstance(noise, Link) else None
+        # Where noise is handed in, the seed is that noise's: an algorithm's own does not make the picture's start.
+        seed = _seed(graph, places if source is None else _settings_of(graph, source), specs)
     steps = integer_behind(graph, _first(places, _STEPS), _STEPS) or _listed_steps(places)
     cfg = number_behind(graph, _first(places, _CFG), _CFG)
     denoise = number_behind(graph, _first(places, _DENOISE), _DENOISE)
     scheduler = _named(graph, places, _SCHEDULER)
     # Where one list names both, as in samplers of video models, it is called the scheduler.
-    sampler = (
-        _named(graph, places, _SAMPLER) or _algorithm(places) or (scheduler if "scheduler" in node.inputs else None)
-    )
+    sampler = _named(graph, places, _SAMPLER) or _algorithm(places)
+    if sampler is None and "scheduler" in node.inputs and scheduler not in _SCHEDULERS:
+        sampler = scheduler
     sampling = shape_of(node.class_type, tuple(node.inputs)).sampling
     is_known = sampling is Sampling.TABLE or (specs is not None and node.class_type in specs)
     return SamplerUse(
