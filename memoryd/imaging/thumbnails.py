@@ -24,8 +24,8 @@ THUMBNAIL_SIZE_LIMIT = 2_048
 _QUALITY = 80
 _EFFORT = 0
 """WebP's method. 4 makes a file 8 % smaller in four times the time: 80 instead of 20 ms at 1024 x 1024."""
-_GAP = 2.0
-"""Reduced by a box first, to twice the size that Lanczos then makes: a third of the time, no difference to be seen."""
+_GAP = 1.0
+"""Reduced by a box first, by the whole factor, then by Lanczos: a fifth of the time, no difference to be seen in a grid."""
 
 
 class BadThumbnailSize(NotAcceptable):
