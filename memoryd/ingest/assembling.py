@@ -23,7 +23,8 @@ from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder
 from memoryd.ingest.manifests import STORE_PLACE
 from memoryd.ingest.understanding import ReadGraph, Understood, understand
-from memoryd.plugin_api.facts import DocumentKind, Reading
+from memoryd.plugin_api.facts import Carrier, DocumentKind, Reading
+from memoryd.plugin_api.texts import graph_text
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
 
@@ -170,11 +171,19 @@ def _documents(reading: Reading) -> tuple[PreparedDocument, ...]:
         reading.prompt: DocumentKind.PROMPT,
     }
     return tuple(
-        prepare_document(kinds.get(index, DocumentKind.EXTRA), carrier.key, carrier.raw)
+        _document(kinds.get(index, DocumentKind.EXTRA), carrier)
         for index, carrier in enumerate(reading.carriers)
         # What a library made of the credentials stands nowhere in the file; it comes last.
         if carrier.place != STORE_PLACE
     )
+
+
+def _document(kind: DocumentKind, carrier: Carrier) -> PreparedDocument:
+    if kind is DocumentKind.EXTRA:
+        return prepare_document(kind, carrier.key, carrier.raw)
+    # A graph is kept as one, wherever it came from: `WORKFLOW` of a film, `workflow:{...}` of a picture's EXIF.
+    raw = carrier.raw if carrier.raw[:1] == b"{" else graph_text(carrier)
+    return prepare_document(kind, kind.value, raw)
 
 
 def _generation(
