@@ -58,6 +58,9 @@ POLL_SHARE = 4
 
 LOOKS_AT_A_TIME = 4
 
+OWN_HANDS_FILES = 64
+"""Fewer files than this are read in this process: a few new ones must not wait until another has been started."""
+
 FOLDER_SETTLES_S = 0.5
 """How soon a folder that came, went or moved is looked through: its files' own events may still come."""
 
@@ -315,7 +318,8 @@ class Watcher:
             watched.large.add(path)
             self._large.put((watched, folder, path))
         common = sorted((face.mtime_ns, path) for path, face in files.items() if path not in watched.large)
-        prepared = self._lanes.prepare(folder, [folder.path / os.fsdecode(path) for _, path in common])
+        paths = [folder.path / os.fsdecode(path) for _, path in common]
+        prepared = prepare_here(folder, paths) if len(paths) < OWN_HANDS_FILES else self._lanes.prepare(folder, paths)
         return self._record(prepared)
 
     def _arrive(self, watched: WatchedRoot, folder: Folder, files: dict[bytes, Seen]) -> None:
