@@ -95,7 +95,10 @@ def _lora_texts(graph: Graph, order: Iterable[str]) -> Iterator[tuple[str, str, 
         node = graph.nodes[id_]
         shape = shape_of(node.class_type, tuple(node.inputs))
         if shape.reads_loras:
-            for name, value in node.inputs.items():
+            # Of a text with wildcards only what it became counts.
+            names = ("populated_text",) if "populated_text" in node.inputs else tuple(node.inputs)
+            for name in names:
+                value = node.inputs[name]
                 if isinstance(value, str) and "<lora:" in value:
                     yield id_, name, value
 

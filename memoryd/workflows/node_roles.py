@@ -69,11 +69,14 @@ _HEURISTIC_ROLES = (
     ("motion", "animatediff_models"), ("animatediff", "animatediff_models"), ("instantid", "instantid"), ("pulid", "pulid"),
     ("detector", "ultralytics"), ("ultralytics", "ultralytics"), ("yolo", "ultralytics"), ("bbox", "ultralytics"),
     ("clip", "text_encoders"), ("t5xxl", "text_encoders"), ("umt5", "text_encoders"), ("text_encoder", "text_encoders"),
-    ("textencoder", "text_encoders"), ("text encoder", "text_encoders"), ("style", "style_models"), ("gligen", "gligen"),
+    ("textencoder", "text_encoders"), ("text encoder", "text_encoders"), ("gligen", "gligen"),
     ("embedding", "embeddings"), ("photomaker", "photomaker"), ("inpaint", "inpaint"), ("segment", "sams"),
     ("interpol", "frame_interpolation"), ("rife", "frame_interpolation"), ("face", "facerestore_models"),
-    ("rembg", "background_removal"), ("depth", "annotators"), ("patch", "model_patches"),
+    ("rembg", "background_removal"), ("birefnet", "background_removal"), ("brushnet", "inpaint"), ("powerpaint", "inpaint"),
+    ("preprocessor", "annotators"), ("pose", "annotators"), ("llava", "LLM"), ("llm", "LLM"), ("florence", "LLM"),
+    ("chatglm", "text_encoders"), ("gimm", "frame_interpolation"),
 )  # fmt: skip
+_WEAK_ROLES = (("depth", "annotators"), ("patch", "model_patches"), ("style", "style_models"))
 _HEURISTIC_WORDS = {
     "sam": "sams",
     "sam2": "sams",
@@ -83,8 +86,9 @@ _HEURISTIC_WORDS = {
 }
 _BASE_ROLES = (
     ("ckpt", "checkpoints"), ("checkpoint", "checkpoints"), ("unet", "diffusion_models"), ("diffusion", "diffusion_models"),
-    ("transformer", "diffusion_models"), ("gguf", "diffusion_models"), ("model", "diffusion_models"),
+    ("transformer", "diffusion_models"), ("gguf", "diffusion_models"),
 )  # fmt: skip
+_WEIGHTS_OF_MODELS = (".safetensors", ".ckpt", ".gguf", ".sft")
 _PATH = re.compile(r"[\\/]")
 _WORDS = re.compile(r"[a-z]+\d*")
 _NUMBER = re.compile(r"[ _]?\d+(?=_|$)|_opt$|_[abc](?=_name$)")
@@ -160,11 +164,15 @@ def guessed_model_role(class_type: str, name: str, file: str = "") -> str:
         found = _special_role(text)
         if found is not None:
             return found
-    for text in texts[:2]:
-        for word, role in _BASE_ROLES[:-1]:
-            if word in text:
-                return role
-    return _special_role(texts[2]) or ("diffusion_models" if "model" in texts[0] + texts[1] else "unknown")
+    for table in (_BASE_ROLES, _WEAK_ROLES):
+        for text in texts[:2]:
+            for word, role in table:
+                if word in text:
+                    return role
+    found = _special_role(texts[2])
+    if found is None and "model" in texts[0] + texts[1] and texts[2].endswith(_WEIGHTS_OF_MODELS):
+        return "diffusion_models"
+    return found or "unknown"
 
 
 def _special_role(text: str) -> str | None:
