@@ -63,14 +63,14 @@ def _read(path: Path) -> tuple[Reading | None, tuple[Finding, ...]]:
                 return whole_reading(read_stream(plugin, stream), stream, path.absolute()), ()
             if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 stream.seek(0)
-                return _json_reading(path, stream.read(DOCUMENT_LIMIT + 1)), ()
+                return json_reading(stream.read(DOCUMENT_LIMIT + 1)), ()
     except OSError as error:
         return None, (Finding(code="file-not-readable", detail=str(error.strerror or error)),)
     return None, (Finding(code="no-plugin", detail="no installed format plugin reads this content"),)
 
 
-def _json_reading(path: Path, raw: bytes) -> Reading:
-    """A JSON file by itself counts as a graph: the editor's where it has a list of nodes, else an executed one."""
+def json_reading(raw: bytes) -> Reading:
+    """Return a JSON file as a reading: the editor's graph where it has nodes and links, else an executed one."""
     is_editor = b'"nodes"' in raw and b'"links"' in raw
     return Reading(
         plugin="json",

@@ -14,16 +14,16 @@ import typer
 from memoryd.foundation.canonical_json import canonical_bytes
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.findings import Finding
+from memoryd.ingest.beside import whole_reading
+from memoryd.ingest.understanding import understand
 from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, read_stream
 from memoryd.plugin_api.facts import Completeness, Reading
 from memoryd.workflows.difference import diff_graphs
 from memoryd.workflows.facts import Graph, Identities, Parameters
-from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
-from memoryd.workflows.identity import identify
-from memoryd.workflows.parameters import read_parameters
+from memoryd.workflows.graph_reading import DOCUMENT_LIMIT
 from memoryd.workflows.wire import show_difference, show_finding, show_identities, show_parameters
 from memoryd_cli.client import server
-from memoryd_cli.extract_rows import rows_of
+from memoryd_cli.extract_rows import json_reading, rows_of
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -80,34 +80,24 @@ def _extract(path: Path) -> _Extract:
                 if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                     raise FormatNotKnown(str(path), hint="see which formats are read: `memoryd extract --help`")
                 stream.seek(0)
-                return _understood(None, None, stream.read(DOCUMENT_LIMIT + 1), path, ())
-            reading = read_stream(plugin, stream)
+                return _understood(json_reading(stream.read(DOCUMENT_LIMIT + 1)), None, path)
+            reading = whole_reading(read_stream(plugin, stream), stream, path.absolute())
             stream.seek(0)
             completeness = plugin.completeness(stream)
     except OSError as error:
         raise FileNotReadable(f"{path}: {error.strerror or error}") from error
-    raw = reading.carriers[reading.prompt].raw if reading.prompt is not None else None
-    return _understood(reading, completeness, raw, path, reading.findings)
+    return _understood(reading, completeness, path)
 
 
-def _understood(
-    reading: Reading | None,
-    completeness: Completeness | None,
-    raw: bytes | None,
-    path: Path,
-    found: tuple[Finding, ...],
-) -> _Extract:
-    graph, findings = parse_graph(raw) if raw is not None else (None, ())
-    identities = identify(graph) if graph else None
-    parameters = read_parameters(graph, filename=path.name) if graph else None
-    more = (*(identities.findings if identities else ()), *(parameters.findings if parameters else ()))
+def _understood(reading: Reading, completeness: Completeness | None, path: Path) -> _Extract:
+    understood = understand(reading, path.name)
     return _Extract(
-        reading=reading,
+        reading=None if completeness is None else reading,
         completeness=completeness,
-        graph=graph,
-        identities=identities,
-        parameters=parameters,
-        findings=(*found, *findings, *more),
+        graph=understood.read.graph,
+        identities=understood.read.identities,
+        parameters=understood.parameters,
+        findings=tuple(dict.fromkeys((*reading.findings, *understood.findings))),
     )
 
 
@@ -194,6 +184,8 @@ def _show(read: _Extract) -> None:
 
 
 def _show_parameters(parameters: Parameters) -> None:
+    if parameters.tool:
+        say(f"made by   {' '.join(filter(None, (parameters.tool, parameters.tool_version)))}")
     for use in parameters.prompts:
         say(f"{use.polarity.value:9} {_short(use.text)}{'  (template)' if use.is_template else ''}")
     for sampler in parameters.samplers:
@@ -214,7 +206,7 @@ def _show_parameters(parameters: Parameters) -> None:
         say(f"input     {given.name}{f'  sha256 {given.sha256.hex()}' if given.sha256 else ''}")
     if not parameters.generates:
         say("nothing in this graph generates: no sampler among what the picture came from")
-    if not parameters.certain:
+    if not parameters.certain and parameters.node is not None:
         say(f"uncertain: several nodes save; this is what node {parameters.node} saved")
 
 

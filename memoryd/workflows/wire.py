@@ -36,6 +36,7 @@ class SamplerShape(BaseModel):
     denoise: float | None
     final: bool
     source: str
+    confidence: str
 
 
 class PromptShape(BaseModel):
@@ -47,6 +48,7 @@ class PromptShape(BaseModel):
     text: str
     is_template: bool
     source: str
+    confidence: str
 
 
 class ModelShape(BaseModel):
@@ -61,6 +63,9 @@ class ModelShape(BaseModel):
     strength_clip: float | None
     evidence: str
     source: str
+    confidence: str
+    claimed_hash: str | None
+    air: str | None
 
 
 class InputShape(BaseModel):
@@ -72,6 +77,7 @@ class InputShape(BaseModel):
     name: str
     sha256: str | None
     source: str
+    confidence: str
 
 
 class ParametersShape(BaseModel):
@@ -86,6 +92,9 @@ class ParametersShape(BaseModel):
     inputs: list[InputShape]
     width: int | None
     height: int | None
+    tool: str | None
+    tool_version: str | None
+    settings: list[tuple[str, str]]
 
 
 class IdentitiesShape(BaseModel):
@@ -171,6 +180,7 @@ def show_parameters(parameters: Parameters) -> ParametersShape:
                 denoise=use.denoise,
                 final=use.final,
                 source=use.source.value,
+                confidence=use.confidence.value,
             )
             for use in parameters.samplers
         ],
@@ -182,6 +192,7 @@ def show_parameters(parameters: Parameters) -> ParametersShape:
                 text=use.text,
                 is_template=use.is_template,
                 source=use.source.value,
+                confidence=use.confidence.value,
             )
             for use in parameters.prompts
         ],
@@ -195,7 +206,10 @@ def show_parameters(parameters: Parameters) -> ParametersShape:
                 strength_model=use.strength_model,
                 strength_clip=use.strength_clip,
                 evidence=use.evidence,
+                claimed_hash=use.claimed_hash,
+                air=use.air,
                 source=use.source.value,
+                confidence=use.confidence.value,
             )
             for use in parameters.models
         ],
@@ -207,11 +221,15 @@ def show_parameters(parameters: Parameters) -> ParametersShape:
                 name=use.name,
                 sha256=use.sha256.hex() if use.sha256 else None,
                 source=use.source.value,
+                confidence=use.confidence.value,
             )
             for use in parameters.inputs
         ],
         width=parameters.width,
         height=parameters.height,
+        tool=parameters.tool,
+        tool_version=parameters.tool_version,
+        settings=list(parameters.settings),
     )
 
 

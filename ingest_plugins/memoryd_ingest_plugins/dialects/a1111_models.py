@@ -15,9 +15,19 @@ TAGS_LIMIT = 500
 
 _TAG = re.compile(r"<(lora|lyco|hypernet):([^:<>\n]{1,200})((?::[^:<>\n]{0,60}){0,8})>", re.IGNORECASE)
 _WITH_HASH = re.compile(r"(.+?)\s*\[([0-9a-fA-F]{6,64})\]")
+_BARE_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 _SUFFIX = re.compile(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft)$", re.IGNORECASE)
 _ROLES = {"lora": "loras", "lyco": "loras", "hypernet": "hypernetworks"}
 _BUILT_IN_VAE = frozenset(("automatic", "auto", "default", "built-in", "built in", "baked vae", "baked", "unknown"))
+_SDNEXT_FILES = (
+    ("unet", "diffusion_models"),
+    ("te", "text_encoders"),
+    ("embeddings", "embeddings"),
+    ("control model", "controlnet"),
+    ("detailer", "ultralytics"),
+)
+"""Settings that name files, in SD.Next's words."""
+
 _BUILT_IN_UPSCALERS = ("latent", "lanczos", "nearest", "bicubic", "bilinear", "area", "pixelart", "resize")
 _ENCODER_WORDS = re.compile(r"clip|t5|qwen|llama|gemma|mistral|text_enc|textenc|llm|byt5|bert", re.IGNORECASE)
 _CONTROL_UNIT = re.compile(r"controlnet[ -](\d+)")
@@ -118,6 +128,10 @@ def _vae_and_encoders(read: SettingsText, hashes: dict[str, str]) -> Iterator[Na
     if name and name.lower() not in _BUILT_IN_VAE:
         claimed = values.word(read.value("vae hash")) or hashes.get("vae")
         yield NamedModel(place="VAE", role="vae", name=name, claimed_hash=claimed)
+    for key, role in _SDNEXT_FILES:
+        for name in re.split(r"[,;]", read.value(key) or ""):
+            if (plain := values.word(name)) and plain.lower() not in _BUILT_IN_VAE:
+                yield NamedModel(place=key, role=role, name=plain)
     for key, value in read.settings:
         # Forge names the files it loads beside the model, without saying what they are.
         if key.lower().startswith("module ") and key[7:].isdigit() and (name := values.word(value)):
@@ -137,10 +151,10 @@ def _networks(read: SettingsText, prompts: Iterable[str], hashes: dict[str, str]
         if plain_name(written) not in named:
             named.add(plain_name(written))
             yield NamedModel(place="Lora hashes", role="loras", name=written, claimed_hash=hashed)
-    for name, weight in _sdnext_networks(read):
+    for name, bare_hash in _sdnext_networks(read):
         if plain_name(name) not in named:
             named.add(plain_name(name))
-            yield NamedModel(place="LoRA networks", role="loras", name=name, strength_model=weight)
+            yield NamedModel(place="LoRA networks", role="loras", name=name, claimed_hash=bare_hash)
     if not named:
         yield from _resources(read, ("lora", "locon", "dora", "lycoris"), "loras")
 
@@ -157,11 +171,14 @@ def _as_written(read: SettingsText) -> Iterator[tuple[str, str]]:
             yield plain.strip(), text
 
 
-def _sdnext_networks(read: SettingsText) -> Iterator[tuple[str, float | None]]:
-    for written in (read.value("lora networks") or "").split(";"):
-        name, _, weight = written.strip().partition(":")
-        if plain := values.word(name):
-            yield plain, values.number(weight.partition(":")[0])
+def _sdnext_networks(read: SettingsText) -> Iterator[tuple[str, str | None]]:
+    """Names and hashes of SD.Next, which stand in two lists of the same order."""
+    hashes = [hashed.strip() for hashed in (read.value("lora hashes") or "").split(",")]
+    names = re.split(r"[,;]", read.value("lora networks") or "")
+    for index, written in enumerate(names):
+        if plain := values.word(written.partition(":")[0]):
+            hashed = hashes[index] if len(hashes) == len(names) and _BARE_HASH.fullmatch(hashes[index]) else None
+            yield plain, hashed
 
 
 def _embeddings(read: SettingsText, hashes: dict[str, str]) -> Iterator[NamedModel]:

@@ -58,7 +58,7 @@ def passes_of(read: SettingsText, place: str, confidence: Confidence = Confidenc
         cfg=_or(values.number(read.value("hires cfg scale")), cfg),
         sampler=own or sampler,
         scheduler=_other(read.value("hires schedule type")) or (_scheduler_in(own) if own else scheduler),
-        denoise=denoise,
+        denoise=_or(values.number(read.value("hires strength")), denoise),
         final=True,
         confidence=confidence,
     )
@@ -77,6 +77,10 @@ def texts_of(read: SettingsText, place: str, confidence: Confidence = Confidence
     say(place, Polarity.NEGATIVE, read.negative)
     say("hires", Polarity.POSITIVE, read.value("hires prompt"))
     say("hires", Polarity.NEGATIVE, read.value("hires negative prompt"))
+    say("refiner", Polarity.POSITIVE, read.value("refiner prompt"))
+    say("refiner", Polarity.NEGATIVE, read.value("refiner negative"))
+    say("detailer", Polarity.POSITIVE, read.value("detailer prompt"))
+    say("detailer", Polarity.NEGATIVE, read.value("detailer negative"))
     for unit in _units(read):
         ordinal = _ordinal(unit)
         say(f"adetailer {unit}", Polarity.POSITIVE, read.value(f"adetailer prompt{ordinal}"))
@@ -101,6 +105,12 @@ def _ordinal(unit: int) -> str:
 
 
 def _details(read: SettingsText) -> Iterator[Pass]:
+    if values.word(read.value("detailer")) is not None:
+        yield Pass(
+            place="detailer",
+            steps=values.count(read.value("detailer steps")),
+            denoise=values.number(read.value("detailer strength")),
+        )
     for unit in _units(read):
         ordinal = _ordinal(unit)
         if values.word(read.value(f"adetailer model{ordinal}")) is None:

@@ -146,3 +146,21 @@ def test_the_version_tells_the_tool(version: str, tool: str) -> None:
 def test_a_saver_that_was_told_nothing_says_nothing() -> None:
     text = "unknown\nNegative prompt: unknown\nSteps: 20, Sampler: euler_simple, Seed: 0, Version: ComfyUI"
     assert understood(dialect, png(parameters=text)).texts == ()
+
+
+def test_sdnext_names_networks_and_hashes_in_two_lists() -> None:
+    text = (
+        "a fox\nNegative prompt: \nTemplate: a __animal__\nNegative template: __bad__\nSteps: 4, Seed: 1, App: SD.Next, "
+        'LoRA networks: "tails, storm", LoRA hashes: "0123456789, abcdef0123", TE: t5_fp8, Detailer: face-yolo8n, '
+        "Detailer steps: 5, Detailer strength: 0.3, Operations: txt2img; detailer, Model: m"
+    )
+    recipe = understood(dialect, png(parameters=text))
+    assert [(m.name, m.claimed_hash) for m in recipe.models if m.role == "loras"] == [
+        ("tails", "0123456789"),
+        ("storm", "abcdef0123"),
+    ]
+    assert (negative(recipe), names(recipe, "text_encoders")) == ([], ["t5_fp8"])
+    assert [(one.place, one.steps, one.final) for one in recipe.passes] == [
+        ("detailer", 5, False),
+        ("parameters", 4, True),
+    ]
