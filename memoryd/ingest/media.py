@@ -85,6 +85,11 @@ def is_walked(name: bytes) -> bool:
     return not name.startswith((b".", b"@eaDir", b"__MACOSX"))
 
 
+def is_reached(path: bytes) -> bool:
+    """Tell whether a walk comes to a path below a folder: none of the folders on the way is passed by (a trash, a cache)."""
+    return all(is_walked(folder) for folder in path.split(b"/")[:-1])
+
+
 def promised(name: bytes) -> tuple[AssetKind, str]:
     """Return the kind and media type that a file's name promises; OTHER and octets where it promises nothing."""
     return _BY_SUFFIX.get(_suffix(name), (AssetKind.OTHER, "application/octet-stream"))

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.facts import Carrier
 from memoryd.plugin_api.json_parts import JSON_LIMIT, members, string_of
-from memoryd.plugin_api.texts import graph_text, text_of
+from memoryd.plugin_api.texts import text_of
 
 MEMBERS_TRIED = 64
 """Members of an object by which it is told whether it is a graph."""
 
-_WORD = re.compile(rb"[\x00\s]*(prompt|workflow)\s*:\s*[{\"]", re.IGNORECASE)
+_WORD = re.compile(r"(prompt|workflow)\s*:\s*[{\"]", re.IGNORECASE)
 _GRAPHS = ("prompt", "workflow")
 _BEFORE_JSON = b'\xef\xbb\xbf \t\r\n"'
 _NO_GRAPHS = frozenset(("XML:com.adobe.xmp", "parameters"))
@@ -77,14 +77,15 @@ def _look_into(index: int, carrier: Carrier, texts: list[Carrier], found: dict[s
     raw = carrier.raw
     if len(raw) > 2 * JSON_LIMIT:
         return
-    word = _WORD.match(raw)
+    if b"{" not in raw[:40]:
+        return
+    text = text_of(carrier).strip("\ufeff \t\r\n")
+    word = _WORD.match(text)
     if word is not None:
-        found.setdefault(word.group(1).decode().lower(), index)
+        found.setdefault(word.group(1).lower(), index)
         return
-    start = raw[:24]
-    if b"{" not in start:
-        return
-    text = graph_text(carrier).decode("utf-8") if start[:1] in (b"{", b'"') else text_of(carrier).strip("\ufeff \t\r\n")
+    if text[:1] == '"':
+        text = string_of(text) or ""
     if text[:1] != "{" or ('"class_type"' not in text and '"nodes"' not in text and "class_type\\" not in text):
         return
     parts: dict[str, str] = {}

@@ -19,6 +19,9 @@ TAIL_SIZE = 4_096
 
 PIECE = 2**20
 
+GAP_LIMIT = 4_096
+"""Bytes between two segments that are passed over, as decoders do."""
+
 EXIF_SEGMENTS_LIMIT = 600
 """Segments of one EXIF block: TEXT_LIMIT in pieces of 64 KB."""
 
@@ -44,7 +47,12 @@ def read_jpeg(stream: BinaryIO, *, texts: bool = True) -> Structure:
         if len(marker) < 2:
             return walk.truncated()
         if marker[0] != 0xFF:
-            return walk.broken("bytes where a segment must begin", f"byte {position}")
+            gap = walk.at(position, GAP_LIMIT).find(b"\xff")
+            if gap < 0:
+                return walk.broken("bytes where a segment must begin", f"byte {position}")
+            walk.find("bytes-between-segments", f"{gap} bytes where a segment must begin", f"byte {position}")
+            position += gap
+            continue
         code = marker[1]
         if code == 0xFF:  # padding
             position += 1

@@ -38,8 +38,9 @@ def read_webp(stream: BinaryIO, *, texts: bool = True) -> Structure:
         return walk.broken("the file does not begin as a WebP does")
     end = 8 + struct.unpack("<I", head[4:8])[0]
     animated = lossless_alpha = False
-    frames = 0
+    frames = reach = 0
     for name, start, length in _chunks(walk, 12, min(end, walk.size)):
+        reach = start + length
         if name == b"VP8X":
             data = walk.at(start, 10).ljust(10, b"\x00")
             animated = bool(data[0] & 2)
@@ -64,7 +65,7 @@ def read_webp(stream: BinaryIO, *, texts: bool = True) -> Structure:
         elif name == b"XMP " and walk.fits(length, "XMP"):
             walk.carry("xmp", "XML:com.adobe.xmp", walk.at(start, length))
     walk.frames = frames if animated and frames else None
-    if end > walk.size:
+    if end > walk.size and reach != walk.size:  # some writers leave out the last padding byte
         return walk.truncated()
     if walk.width is None:
         return walk.broken("there is no picture in it")

@@ -202,6 +202,14 @@ def test_a_graph_alone_in_a_comment_is_found() -> None:
     assert _graphs(reading) == (json.loads(PROMPT), json.loads(WORKFLOW))
 
 
+@pytest.mark.parametrize("code", [b"", b"ASCII\0\0\0", b"UNICODE\0"])
+def test_a_word_before_a_graph_tells_which_it_is(code: bytes) -> None:
+    said = f"Workflow: {WORKFLOW}"
+    raw = code + said.encode("utf-16-le" if code == b"UNICODE\0" else "utf-8")
+    reading = _read(avif(exif([(0x0110, 2, f"prompt:{PROMPT}".encode())], [(0x9286, 7, raw)])))
+    assert _graphs(reading) == (json.loads(PROMPT), json.loads(WORKFLOW))
+
+
 def test_a_tools_own_json_is_no_graph() -> None:
     said = json.dumps({"prompt": "a fox", "negative_prompt": "", "workflow": "text", "steps": 4})
     reading = _read(avif(exif([], [comment(said)])))
