@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from memoryd.catalog.trashing import checked_days
+from memoryd.catalog.emptying import checked_days
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 from memoryd_cli.search import AsJson, asset_of, at

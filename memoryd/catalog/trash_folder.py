@@ -116,7 +116,7 @@ def _move(source: bytes, target: bytes) -> None:
             os.link(source, target, follow_symlinks=False)
         except FileExistsError:
             raise CannotMove("something else lies there now") from None
-        except (OSError, NotImplementedError):
+        except OSError:
             # File systems without hard links (exFAT, some shares).
             if os.path.lexists(target):
                 raise CannotMove("something else lies there now") from None

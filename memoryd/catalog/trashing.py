@@ -1,7 +1,7 @@
-"""Files into the trash of roots where somebody switched it on, back out of it, and for ever gone when it is emptied.
+"""Files into the trash of roots where somebody switched it on, and back out of it.
 
 What is about to be moved is committed before, and how it went after: whatever dies between the two, `settle` finds out
-where each file lies (INV-8). Bytes in the store go only when nothing holds them any more; the record stays.
+where each file lies (INV-8).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from uuid import UUID
 from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
 from memoryd.catalog import removal, trash_folder
-from memoryd.catalog.annotations import BadAnnotation
 from memoryd.catalog.column_limits import shown
 from memoryd.catalog.facts import RootState
 from memoryd.catalog.proposals import id_in
@@ -30,25 +29,15 @@ from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import AssetId, ProjectId, WatchRootId, new_id
 from memoryd.foundation.paging import Page, encode_cursor, page_size
-from memoryd.storage.blob_store import BlobStore
-from memoryd.storage.blobs import mark_blob
-from memoryd.storage.facts import BlobState
 
 FILES_LIMIT = 1_000
 """Files of one picture that are moved, and of one step of emptying."""
-
-JUST_WRITTEN_S = 3_600
-"""A blob that was written or referred to so lately may be somebody's who has not recorded it yet: it stays."""
 
 MOVING, TRASHED, RETURNING, RESTORED, EMPTIED = "moving", "trashed", "returning", "restored", "emptied"
 
 
 class TrashOff(Conflict):
     """No file of this picture may be moved."""
-
-
-class TooEarly(Conflict):
-    """Files stay in the trash for longer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +73,9 @@ class TrashedView:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Emptied:
-    """What emptying did: files deleted, their bytes, pictures whose last bytes went, and what stays and why."""
+class Move:
+    """A file between its place and the trash. `path` and `trash_path` are relative to `root`."""
 
-    files: int
-    size: int
-    erased: int
-    left: tuple[LeftFile, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Move:
     id: UUID
     location: UUID
     asset: UUID
@@ -106,6 +87,7 @@ class _Move:
 
     @property
     def shown(self) -> str:
+        """Its place, as people read it."""
         return shown(self.root.rstrip(b"/") + b"/" + self.path)
 
 
@@ -177,10 +159,10 @@ def restore(database: Database, caller: Caller, asset: AssetId, project: str | N
         if kind is not RemovalKind.TRASHED:
             return Moved(asset_id=asset, kind=kind, files=0)
         rows = queries.list_trashed(session, states=[TRASHED], root=root, project=owner, limit=FILES_LIMIT)
-        moves = [_move(row) for row in rows if row.WatchRoot.host == socket.gethostname()]
+        moves = [move_of(row) for row in rows if row.WatchRoot.host == socket.gethostname()]
         queries.change_trashed(session, [move.id for move in moves], RETURNING, ended=False)
     left: list[LeftFile] = []
-    back: list[_Move] = []
+    back: list[Move] = []
     for move in moves:
         try:
             trash_folder.bring_back(move.root, move.path, move.trash_path)
@@ -216,7 +198,7 @@ def list_trash(session: Session, sees: Sees, cursor: str | None = None, limit: i
             id=row.TrashedFile.id,
             asset_id=AssetId(row.TrashedFile.asset_id),
             project=row.slug,
-            path=_move(row).shown,
+            path=move_of(row).shown,
             size=row.TrashedFile.size,
             at=row.TrashedFile.at,
             until=row.TrashedFile.until,
@@ -249,55 +231,6 @@ def trash_several(
     return done
 
 
-def empty(database: Database, store: BlobStore, caller: Caller, *, older_than_days: int, days: int) -> Emptied:
-    """Delete for ever what has lain in the trash of this machine's roots for longer than `older_than_days`.
-
-    `days` is the setting below which nothing is deleted. Bytes in the store go where nothing holds them any more.
-    Raises: TooEarly.
-    """
-    if older_than_days < days:
-        raise TooEarly(
-            f"files stay for {days} days", hint=f"--older-than {days} or more; MEMORYD_REMOVAL_DAYS sets how long"
-        )
-    settle(database, caller)
-    now = datetime.datetime.now(datetime.UTC)
-    past = now - datetime.timedelta(days=older_than_days)
-    files = size = erased = 0
-    left: list[LeftFile] = []
-    after: UUID | None = None
-    while True:
-        with database.tenant_work(caller.tenant) as session:
-            rows = queries.list_trashed(session, states=[TRASHED], until=now, at=past, after=after, limit=FILES_LIMIT)
-            moves = [_move(row) for row in rows if row.WatchRoot.host == socket.gethostname()]
-        if not rows:
-            break
-        after = rows[-1].TrashedFile.id
-        gone: list[_Move] = []
-        for move in moves:
-            try:
-                # Of a folder that is not mounted nothing is known: what cannot be seen is not gone (INV-8).
-                if not trash_folder.is_there(move.root):
-                    raise CannotMove("its folder cannot be reached")
-                trash_folder.empty(move.root, move.trash_path)
-                gone.append(move)
-            except CannotMove as error:
-                left.append(LeftFile(path=move.shown, why=str(error)))
-        with database.tenant_work(caller.tenant) as session:
-            queries.change_trashed(session, [move.id for move in gone], EMPTIED, ended=True)
-            if gone:
-                told: dict[str, Json] = {"files": len(gone), "bytes": sum(move.size for move in gone)}
-                audit.note(session, caller, "trash.empty", "trash", told)
-        files += len(gone)
-        size += sum(move.size for move in gone)
-    while True:
-        with database.tenant_work(caller.tenant) as session:
-            went = _purge(session, store, caller, now, past)
-        erased += went
-        if went < FILES_LIMIT:
-            break
-    return Emptied(files=files, size=size, erased=erased, left=tuple(left))
-
-
 def settle(database: Database, caller: Caller) -> int:
     """Find out where files lie whose moving was interrupted; return how many there were."""
     with database.tenant_work(caller.tenant) as session:
@@ -306,7 +239,7 @@ def settle(database: Database, caller: Caller) -> int:
         old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
         stuck = [row for row in rows if row.TrashedFile.at < old and row.WatchRoot.host == socket.gethostname()]
         for row in stuck:
-            move = _move(row)
+            move = move_of(row)
             if not trash_folder.is_there(move.root):
                 continue
             if trash_folder.lies_in_trash(move.root, move.trash_path):
@@ -319,18 +252,10 @@ def settle(database: Database, caller: Caller) -> int:
     return len(stuck)
 
 
-def checked_days(older_than: str) -> int:
-    """Return the days that `30d` or `30` spells. Raises: BadAnnotation."""
-    digits = older_than.strip().lower().removesuffix("d")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 6):
-        raise BadAnnotation(f"{older_than[:40]!r}", hint="days, such as 30d")
-    return int(digits)
-
-
 def _plan(
     session: Session, caller: Caller, root: UUID, owner: ProjectId, days: int
-) -> tuple[list[_Move], list[LeftFile]]:
-    moves: list[_Move] = []
+) -> tuple[list[Move], list[LeftFile]]:
+    moves: list[Move] = []
     left: list[LeftFile] = []
     until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     for row in queries.list_files_of_line(session, root, owner)[:FILES_LIMIT]:
@@ -341,7 +266,7 @@ def _plan(
             left.append(LeftFile(path=base + location.shown_path, why=why))
             continue
         id_ = new_id()
-        move = _Move(
+        move = Move(
             id=id_,
             location=location.id,
             asset=location.asset_id,
@@ -383,9 +308,10 @@ def _why_not(folder: object) -> str | None:
     return None
 
 
-def _move(row: queries.AnyRow) -> _Move:
+def move_of(row: queries.AnyRow) -> Move:
+    """Return what is to be moved of a row of `list_trashed`."""
     file = row.TrashedFile
-    return _Move(
+    return Move(
         id=file.id,
         location=file.location_id,
         asset=file.asset_id,
@@ -396,23 +322,5 @@ def _move(row: queries.AnyRow) -> _Move:
     )
 
 
-def _whole(move: _Move) -> str:
+def _whole(move: Move) -> str:
     return (move.root.rstrip(b"/") + b"/" + move.path).decode("utf-8", "surrogateescape")
-
-
-def _purge(session: Session, store: BlobStore, caller: Caller, now: datetime.datetime, past: datetime.datetime) -> int:
-    """Remove the bytes of trashed assets that nothing holds; return how many. They are locked until this commits."""
-    rows = queries.lock_erasable(session, now, past, now - datetime.timedelta(seconds=JUST_WRITTEN_S), FILES_LIMIT)
-    if not rows:
-        return 0
-    thumbnails = queries.erase(session, [row.id for row in rows])
-    _remove(session, store, caller, [row.sha256 for row in rows if row.kept is not None] + thumbnails)
-    digests: list[Json] = [row.sha256.hex() for row in rows]
-    audit.note(session, caller, "asset.erase", "trash", {"assets": len(rows), "sha256": digests})
-    return len(rows)
-
-
-def _remove(session: Session, store: BlobStore, caller: Caller, digests: Sequence[bytes]) -> None:
-    for sha256 in digests:
-        mark_blob(session, sha256, BlobState.REMOVED)
-        store.remove(caller.tenant.slug, sha256)

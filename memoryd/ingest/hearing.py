@@ -21,7 +21,7 @@ from watchdog.events import (
 
 from memoryd.foundation.ids import WatchRootId
 from memoryd.ingest.listening import TRIAL_NAME
-from memoryd.ingest.media import is_taken
+from memoryd.ingest.media import is_reached, is_taken
 from memoryd.ingest.opening import relative_path
 from memoryd.ingest.settling import Happening
 
@@ -80,12 +80,14 @@ def understand(event: FileSystemEvent, root: Path) -> Iterator[Heard]:
     target = _below(root, event.dest_path) if event.dest_path else None
     if event.is_directory:
         yield from (
-            Heard(path=path, happening=Happening.SEEN, folder=True) for path in (source, target) if path is not None
+            Heard(path=path, happening=Happening.SEEN, folder=True)
+            for path in (source, target)
+            if path is not None and is_reached(path + b"/")
         )
         return
     finished = isinstance(event, (FileClosedEvent, FileMovedEvent))
     for path in (source, target):
-        if path is not None and is_taken(path.rpartition(b"/")[2]):
+        if path is not None and is_reached(path) and is_taken(path.rpartition(b"/")[2]):
             yield Heard(path=path, happening=Happening.WRITTEN if finished else Happening.SEEN)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from memoryd.access.facts import Caller, Scope
 from memoryd.access.projects import ensure_project
-from memoryd.catalog import content, removal, roots, trash_folder, trashing
+from memoryd.catalog import content, emptying, removal, roots, trash_folder, trashing
 from memoryd.catalog.facts import LocationRecord
 from memoryd.catalog.looking_up import AssetNotFound
 from memoryd.catalog.recording import record_assets
@@ -207,12 +207,12 @@ def test_a_file_whose_place_was_taken_stays_in_the_trash(studio: Studio) -> None
 
 def test_an_early_emptying_deletes_nothing_and_a_late_one_keeps_the_record(studio: Studio) -> None:
     trashing.trash(studio.database, studio.ada, studio.asset, days=DAYS)
-    with pytest.raises(trashing.TooEarly):
-        trashing.empty(studio.database, studio.store, studio.ada, older_than_days=3, days=DAYS)
-    done = trashing.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
+    with pytest.raises(emptying.TooEarly):
+        emptying.empty(studio.database, studio.store, studio.ada, older_than_days=3, days=DAYS)
+    done = emptying.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
     assert (done.files, done.erased) == (0, 0)
     studio.age(DAYS + 1)
-    done = trashing.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
+    done = emptying.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
     assert (done.files, done.size, done.erased, done.left) == (1, 9, 1, ())
     sha256 = hashlib.sha256(b"a picture").digest()
     assert not studio.store.exists(studio.tenant.slug, sha256)
@@ -243,7 +243,7 @@ def test_bytes_that_something_holds_outlive_the_trash(studio: Studio, holder: st
         else:
             hold(session, [sha256])
     studio.age(DAYS + 1)
-    done = trashing.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
+    done = emptying.empty(studio.database, studio.store, studio.ada, older_than_days=DAYS, days=DAYS)
     assert (done.files, done.erased) == (1, 0)
     assert studio.store.exists(studio.tenant.slug, sha256)
 

@@ -32,6 +32,14 @@ def test_hidden_and_other_files_are_passed_by() -> None:
         assert not list(understand(FileClosedEvent(f"/out/{name}"), ROOT))
 
 
+def test_what_lies_in_a_trash_or_another_hidden_folder_is_passed_by() -> None:
+    for place in (".memoryd-trash/1/a.png", "shots/.cache/a.png"):
+        assert not list(understand(FileClosedEvent(f"/out/{place}"), ROOT))
+    left = list(understand(FileMovedEvent("/out/a.png", "/out/.memoryd-trash/1/a.png"), ROOT))
+    assert [told.path for told in left] == [b"a.png"]
+    assert not list(understand(DirMovedEvent("/out/.memoryd-trash/1", "/out/.memoryd-trash/2"), ROOT))
+
+
 def test_a_moved_folder_names_both_its_places() -> None:
     told = list(understand(DirMovedEvent("/out/a", "/out/b"), ROOT))
     assert [(one.path, one.folder) for one in told] == [(b"a", True), (b"b", True)]

@@ -18,7 +18,7 @@ from memoryd.access.guards import (
     person_with,
 )
 from memoryd.access.roles import sees_with
-from memoryd.catalog import attesting, declaring, importing, proposals, removal, trashing
+from memoryd.catalog import attesting, declaring, emptying, importing, proposals, removal, trashing
 from memoryd.catalog.curation.wire import (
     AttestationList,
     AttestationRequest,
@@ -168,7 +168,7 @@ def list_trash(work: Reader, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT)
 @router.post("/trash/empty")
 def empty_trash(asked: EmptyRequest, caller: AdministratorCaller, office: Office) -> EmptiedShape:
     """Delete old files in the trash for ever; bytes in the store go where nothing holds them. The record stays."""
-    done = trashing.empty(
+    done = emptying.empty(
         office.database,
         blob_store(office.store),
         caller,
