@@ -14,17 +14,22 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-WORDS = tuple(
-    "red fox snow forest watercolor castle river night portrait ink neon harbour dunes orchid storm paper amber glass "
-    "copper velvet lantern meadow glacier temple market violin raven tiger marble willow comet lagoon canyon bronze "
-    "silk thunder orchard mosaic falcon harvest ember mist quartz ivy saffron tundra cobalt prairie opal cedar".split()
+WORDS = (
+    *("red", "fox", "snow", "forest", "watercolor", "castle", "river", "night"),
+    *("portrait", "ink", "neon", "harbour", "dunes", "orchid", "storm", "paper"),
+    *("amber", "glass", "copper", "velvet", "lantern", "meadow", "glacier", "temple"),
+    *("market", "violin", "raven", "tiger", "marble", "willow", "comet", "lagoon"),
+    *("canyon", "bronze", "silk", "thunder", "orchard", "mosaic", "falcon", "harvest"),
+    *("ember", "mist", "quartz", "ivy", "saffron", "tundra", "cobalt", "prairie"),
+    *("opal", "cedar"),
 )
 LARGE_PIXELS = 384
 """384 x 384 pixels of noise are 442 KB as a PNG, whatever its compression."""
 SMALL_PIXELS = 16
 
 STRUCTURES = 40
-NODES = (8, 9, 10, 11, 12, 12, 13, 14, 14, 15, 16, 16, 17, 17, 18, 18, 19, 19, 20, 20) + (
+NODES = (
+    *(8, 9, 10, 11, 12, 12, 13, 14, 14, 15, 16, 16, 17, 17, 18, 18, 19, 19, 20, 20),
     *(20, 20, 21, 21, 22, 23, 24, 25, 26, 27, 28, 30, 32, 34, 36, 38, 42, 46, 52, 60),
 )
 """Nodes of the structures: 8 to 60, median 20."""
