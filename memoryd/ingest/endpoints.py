@@ -26,7 +26,7 @@ from memoryd.ingest.backlog import NothingThere, Wish, plan
 from memoryd.ingest.folder_rules import checked_rules
 from memoryd.ingest.guards import SENT_BODY, Sent
 from memoryd.ingest.retrying import try_again
-from memoryd.ingest.runs import Run, RunNotFound, Runs
+from memoryd.ingest.runs import SERVER_RUNS, is_trusted
 from memoryd.ingest.sent_assets import place_of, record_sent
 from memoryd.ingest.surveying import survey
 from memoryd.ingest.uploads import record_upload
@@ -50,8 +50,6 @@ from memoryd.storage.blob_store import BlobStore
 
 router = APIRouter(tags=["ingest"])
 
-_runs = Runs()
-
 
 class PathNotAllowed(NotAllowed):
     """This path is not for you to take in."""
@@ -65,7 +63,7 @@ class RootElsewhere(Conflict):
 def start_ingest(request: IngestRequest, caller: IngesterCaller, office: Office) -> RunShape:
     """Begin to take in files and folders of the server's machine; ask `/ingests/{id}` how far it is."""
     wish = _wish(request, caller, office)
-    return RunShape.of(_runs.start(office.database, caller.tenant, _store(office), wish, caller))
+    return RunShape.of(SERVER_RUNS.start(office.database, caller.tenant, _store(office), wish, caller))
 
 
 @router.post("/ingests/plan")
@@ -78,22 +76,19 @@ def plan_ingest(request: IngestRequest, caller: IngesterCaller, office: Office) 
 @router.get("/ingests")
 def list_ingests(caller: IngesterCaller, office: Office) -> RunList:
     """The newest takings-in, newest first: all of them for an administrator, one's own for anybody else."""
-    by = None if _is_trusted(caller) else caller.person_id
-    if by is None and not _is_trusted(caller):
-        return RunList(items=[])
-    return RunList(items=[RunShape.of(run) for run in _runs.list_newest(office.database, caller.tenant, by=by)])
+    return RunList(items=[RunShape.of(run) for run in SERVER_RUNS.list_for(office.database, caller)])
 
 
 @router.get("/ingests/{run_id}")
 def show_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
     """How far a taking-in is."""
-    return RunShape.of(_run(run_id, caller, office))
+    return RunShape.of(SERVER_RUNS.find_for(office.database, caller, run_id))
 
 
 @router.delete("/ingests/{run_id}")
 def stop_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
     """Stop after the present batch. What is recorded stays; the same request goes on from there."""
-    run = _run(run_id, caller, office)
+    run = SERVER_RUNS.find_for(office.database, caller, run_id)
     run.stop.set()
     return RunShape.of(run)
 
@@ -101,10 +96,10 @@ def stop_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShap
 @router.post("/ingests/{run_id}/resume", status_code=202)
 def resume_ingest(run_id: UUID, caller: IngesterCaller, office: Office) -> RunShape:
     """Go on with a taking-in that was interrupted, stopped or failed: what is recorded is passed by."""
-    run = _run(run_id, caller, office)
+    run = SERVER_RUNS.find_for(office.database, caller, run_id)
     with office.database.tenant_work(caller.tenant) as session:
         _check_paths(session, run.wish.paths, caller)
-    return RunShape.of(_runs.resume(office.database, caller.tenant, _store(office), run.id, caller))
+    return RunShape.of(SERVER_RUNS.resume(office.database, caller.tenant, _store(office), run.id, caller))
 
 
 @router.post("/uploads", status_code=201)
@@ -172,7 +167,7 @@ def add_root(request: NewRoot, caller: SenderCaller, office: Office) -> RootShap
         if request.host is not None:
             added = roots.ensure_sending_root(session, host=request.host, path=request.path, wish=wish, caller=caller)
         else:
-            if not _is_trusted(caller):
+            if not is_trusted(caller):
                 raise PathNotAllowed(request.path, hint="an administrator adds folders")
             added = roots.ensure_root(
                 session,
@@ -253,7 +248,7 @@ def _wish(request: IngestRequest, caller: Caller, office: Offices) -> Wish:
 
 
 def _check_paths(session: Session, paths: Sequence[Path], caller: Caller) -> None:
-    if not _is_trusted(caller):
+    if not is_trusted(caller):
         # Any other caller reads only what the studio watches anyway: a path must not become a window into the server.
         for path in paths:
             real = Path(os.path.realpath(path))
@@ -262,18 +257,6 @@ def _check_paths(session: Session, paths: Sequence[Path], caller: Caller) -> Non
     for path in paths:
         if not os.path.lexists(path):
             raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
-
-
-def _run(run_id: UUID, caller: Caller, office: Offices) -> Run:
-    run = _runs.find(office.database, caller.tenant, run_id)
-    # The paths of the server's machine that somebody else named are nobody's business.
-    if not _is_trusted(caller) and (run.by_person is None or run.by_person != caller.person_id):
-        raise RunNotFound(str(run_id), hint="`memoryd ingest --runs` shows yours")
-    return run
-
-
-def _is_trusted(caller: Caller) -> bool:
-    return caller.via == "local" or Scope.ADMIN in caller.everywhere
 
 
 def _project(session: Session, slug: str | None, caller: Caller) -> ProjectId | None:

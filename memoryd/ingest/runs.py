@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from memoryd.access.facts import Caller
+from memoryd.access.facts import Caller, Scope
 from memoryd.foundation.database import Database, DatabaseDown, TenantScope
 from memoryd.foundation.errors import Conflict, MemorydError, NotFound
 from memoryd.foundation.ids import PersonId, ProjectId, new_id
@@ -108,6 +108,11 @@ class Run:
         return max(self.progress.to_read - self.progress.done, 0) / self.rate
 
 
+def is_trusted(caller: Caller) -> bool:
+    """Tell whether a caller may name any path of the server's machine, and know of those that others named."""
+    return caller.via == "local" or Scope.ADMIN in caller.everywhere
+
+
 class Runs:
     """The takings-in of one server process. Thread-safe."""
 
@@ -171,6 +176,20 @@ class Runs:
         with database.tenant_work(scope) as session:
             rows = queries.list_runs(session, by=by, limit=LISTED_LIMIT)
         return [self._runs.get(row.id) or _stored(row, scope) for row in rows]
+
+    def find_for(self, database: Database, caller: Caller, run_id: UUID) -> Run:
+        """Return a taking-in that the caller may know of: their own, or any where they are trusted. Raises: RunNotFound."""
+        run = self.find(database, caller.tenant, run_id)
+        # The paths of the server's machine that somebody else named are nobody's business.
+        if not is_trusted(caller) and (run.by_person is None or run.by_person != caller.person_id):
+            raise RunNotFound(str(run_id), hint="`memoryd ingest --runs` shows yours")
+        return run
+
+    def list_for(self, database: Database, caller: Caller) -> list[Run]:
+        """Return the newest takings-in that the caller may know of, newest first."""
+        if is_trusted(caller):
+            return self.list_newest(database, caller.tenant)
+        return [] if caller.person_id is None else self.list_newest(database, caller.tenant, by=caller.person_id)
 
     def _add(self, run: Run) -> None:
         with self._lock:
@@ -305,3 +324,7 @@ def _work(run: Run, do: Callable[[], RunState]) -> RunState:
         _log.exception("taking in failed")
         run.error = f"{type(error).__name__} in the server; its log tells more"
     return RunState.FAILED
+
+
+SERVER_RUNS = Runs()
+"""Those of this server process: its API and its pages show the same."""

@@ -9,13 +9,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from memoryd.access.guards import IngesterCaller, Office, Reader
+from memoryd.access.guards import IngesterCaller, Office, Reader, ReaderCaller
 from memoryd.catalog import roots
+from memoryd.foundation.errors import NotAcceptable
 from memoryd.ingest import quarantine
 from memoryd.ingest.facts import Reason, Recorded
 from memoryd.ingest.retrying import try_again
+from memoryd.ingest.runs import SERVER_RUNS
 from memoryd.storage.blob_store import blob_store
-from memoryd.web.rendering import page
+from memoryd.web.rendering import is_part, page
 
 SHOWN_FILES = 100
 
@@ -44,11 +46,17 @@ OUTCOMES: Mapping[str, str] = MappingProxyType(
 )
 """What became of another try, by the word in the page's address: an address can say nothing else."""
 
+SHOWN_RUNS = 10
+
 router = APIRouter()
 
 
+class NoSuchWish(NotAcceptable):
+    """A taking-in is stopped or resumed."""
+
+
 @router.get("/intake")
-def show_intake(request: Request, work: Reader, cursor: str | None = None, tried: str = "") -> Response:
+def show_intake(request: Request, work: Reader, office: Office, cursor: str | None = None, tried: str = "") -> Response:
     """The folders one may see, and what waits in quarantine."""
     sees = work.caller.sees
     watched = [root for root in roots.list_roots(work.session) if sees is None or root.project_id in sees]
@@ -58,12 +66,36 @@ def show_intake(request: Request, work: Reader, cursor: str | None = None, tried
         "intake.html",
         caller=work.caller,
         roots=watched,
+        runs=SERVER_RUNS.list_for(office.database, work.caller)[:SHOWN_RUNS],
         quarantined=files.rows,
         next_cursor=files.next_cursor,
         next_steps=NEXT_STEPS,
         outcome=OUTCOMES.get(tried),
         tried=tried,
     )
+
+
+@router.get("/intake/runs")
+def show_runs(request: Request, caller: ReaderCaller, office: Office) -> Response:
+    """The newest takings-in that one may know of, and how far they are; asks again by itself while one goes on."""
+    if not is_part(request):
+        return RedirectResponse("/intake", status_code=303)
+    return page(
+        request, "intake_runs.html", caller=caller, runs=SERVER_RUNS.list_for(office.database, caller)[:SHOWN_RUNS]
+    )
+
+
+@router.post("/intake/runs/{run_id}/{wish}")
+def change_run(run_id: UUID, wish: str, caller: IngesterCaller, office: Office) -> Response:
+    """Stop a taking-in after its present batch, or go on with one that ended before its end."""
+    run = SERVER_RUNS.find_for(office.database, caller, run_id)
+    if wish == "stop":
+        run.stop.set()
+    elif wish == "resume":
+        SERVER_RUNS.resume(office.database, caller.tenant, blob_store(office.store), run.id, caller)
+    else:
+        raise NoSuchWish(wish[:40], hint="stop or resume")
+    return RedirectResponse("/intake", status_code=303)
 
 
 @router.post("/intake/quarantine/{quarantine_id}/retry")

@@ -72,6 +72,16 @@ def shown_time(moment: datetime.datetime | None) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S") if moment else "unknown"
 
 
+def shown_span(seconds: float) -> str:
+    """Return a length of time as people say it: 75 is `1 min 15 s`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def shown_name(name: object) -> str:
     """Return a name of one line with unseen characters spelled out, so that `gnp.exe` cannot pass for `exe.png`."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", str(name))
@@ -99,7 +109,12 @@ _environment = Environment(
 )
 _environment.globals.update(version=__version__, asset_version=_asset_version(), may=may)
 _environment.filters.update(
-    size=shown_size, time=shown_time, name=shown_name, hint=shown_hint, path_part=lambda text: quote(str(text), safe="")
+    size=shown_size,
+    time=shown_time,
+    lasting=shown_span,
+    name=shown_name,
+    hint=shown_hint,
+    path_part=lambda text: quote(str(text), safe=""),
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from memoryd.access import people, sessions
 from memoryd.access.facts import Role
 from memoryd.access.guards import Offices
+from memoryd.access.projects import ensure_project
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.storage.blob_store import BlobStore
 from memoryd.submission.facts import Submission
@@ -113,3 +115,22 @@ def test_a_one_time_link_signs_in_once(studio: Studio, watched: Watched, context
 def test_the_api_can_be_read_without_the_internet(studio: Studio, tab: Page) -> None:
     tab.goto(f"{studio.url}/docs")
     expect(tab.get_by_text("/v1/assets/{ref}/lineage")).to_be_visible()
+
+
+def test_a_taking_in_is_shown_to_its_end(studio: Studio, tab: Page, http: httpx.Client) -> None:
+    folder = studio.folder.parent / "taken-in"
+    folder.mkdir()
+    whole = (studio.folder / "txt2img_basic.png").read_bytes()
+    for number in range(20):
+        (folder / f"more_{number}.png").write_bytes(whole + bytes([number]))
+    with studio.database.tenant_work(studio.tenant) as session:
+        ensure_project(session, "taken")
+    started = http.post("/v1/ingests", json={"paths": [str(folder)], "project": "taken"})
+    assert started.status_code == 202, started.text
+    tab.goto(f"{studio.url}/intake")
+    row = tab.get_by_role("row").filter(has_text="taken-in")
+    # The page asks again by itself.
+    expect(row).to_contain_text("done")
+    expect(row).to_contain_text("20 of 20 files")
+    expect(row).to_contain_text("20 new")
+    expect(row.get_by_role("link", name="findings")).to_have_attribute("href", "/?q=has:findings")
