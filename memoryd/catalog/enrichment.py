@@ -6,6 +6,7 @@ Everything of one recipe is replaced together, when the new is there.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
@@ -78,13 +79,20 @@ def list_to_enrich(
 
 
 def list_lacking(
-    session: Session, assets: Collection[AssetId], parts: Collection[Part]
+    session: Session,
+    assets: Collection[AssetId],
+    parts: Collection[Part],
+    *,
+    since: datetime.datetime | None = None,
 ) -> dict[AssetId, frozenset[Part]]:
-    """Return which of the parts each of these assets lacks in its present version; assets that lack none are left out."""
+    """Return which of the parts each of these assets lacks in its present version; assets that lack none are left out.
+
+    With `since` only what was done from then on counts.
+    """
     done: dict[UUID, set[str]] = {}
     present = {(part.value, version) for part, version in VERSIONS.items()}
     for row in queries.list_enriched(session, assets):
-        if (row.part, row.version) in present:
+        if (row.part, row.version) in present and (since is None or row.at >= since):
             done.setdefault(row.asset_id, set()).add(row.part)
     lacking = {asset: frozenset(p for p in parts if p.value not in done.get(asset, set())) for asset in assets}
     return {asset: lacks for asset, lacks in lacking.items() if lacks}

@@ -170,10 +170,10 @@ def upsert_enriched(session: Session, rows: Sequence[Mapping[str, object]]) -> N
 
 
 def list_enriched(session: Session, assets: Collection[UUID]) -> list[Row[Any]]:
-    """Return (asset_id, part, version, state) of what was done for assets."""
+    """Return (asset_id, part, version, state, at) of what was done for assets."""
     return list(
         session.execute(
-            select(Enriched.asset_id, Enriched.part, Enriched.version, Enriched.state).where(
+            select(Enriched.asset_id, Enriched.part, Enriched.version, Enriched.state, Enriched.at).where(
                 Enriched.asset_id.in_(list(assets))
             )
         )
