@@ -12,7 +12,7 @@ from memoryd.recognition import queries
 
 BAND_BITS = 16
 """A code of 256 bits has 16 bands: two codes that differ in up to 15 bits surely share one, and those that differ in 24
-do in all but 6 of 1,000 cases."""
+do in all but 8 of 1,000 cases."""
 
 
 def store(session: Session, taken: Mapping[UUID, Sequence[TakenFingerprint]]) -> None:

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Sequence
 
 from memoryd import __version__
-from memoryd.catalog.asset_view import Face, GenerationView, ModelView, Relative
+from memoryd.catalog.asset_view import Face, GenerationView, ModelView, Relative, SequenceView
 from memoryd.disclosure.facts import Disclosed
 from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.reports.facts import Gap, Occasion, Report, Severity, Subject, Verification
@@ -102,11 +102,25 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
         "disclosures": [_disclosure(one, subject) for one in subject.disclosures],
         "verification": _verification(own),
         "findings": [dict(finding.as_json()) for finding in view.findings],
+        "sequence": _sequence(view.sequence),
     }
 
 
 def _relative(near: Relative) -> dict[str, Json]:
     return {"via": near.via, "source": near.source, "distance": near.distance, **_face(near.face)}
+
+
+def _sequence(sequence: SequenceView | None) -> Json:
+    """The frames that the asset stands for: one item, with its count."""
+    if sequence is None:
+        return None
+    return {
+        "name": sequence.name,
+        "frames": sequence.frames,
+        "first": sequence.first,
+        "last": sequence.last,
+        "missing": sequence.missing,
+    }
 
 
 def _run(run: GenerationView, subject: Subject, occasion: Occasion) -> dict[str, Json]:

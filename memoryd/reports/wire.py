@@ -191,6 +191,16 @@ class FindingPart(_Part):
     where: str
 
 
+class SequencePart(_Part):
+    """Numbered frames that are one item; the asset is one of them, and the others are in no other part of the report."""
+
+    name: str
+    frames: int
+    first: int
+    last: int
+    missing: int
+
+
 class AssetPart(_Part):
     """One asset, whole."""
 
@@ -216,6 +226,7 @@ class AssetPart(_Part):
     disclosures: list[DisclosurePart]
     verification: VerificationPart
     findings: list[FindingPart]
+    sequence: SequencePart | None = None
 
 
 class LineageReport(_Part):
