@@ -17,7 +17,7 @@ from memoryd.ingest.facts import FileState, Reason
 # What other systems lack is left out there: nothing is opened by these flags but on a server, which is a Linux.
 _CAREFUL: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CAREFUL
-_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CAREFUL
+_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | _CAREFUL
 """O_NONBLOCK: opening a pipe that nobody writes to would wait for ever."""
 
 
@@ -58,6 +58,8 @@ def open_inside(folder: Path, path: Path) -> Opened | NotOpened:
     relative = relative_path(folder, path)
     if relative is None:
         return NotOpened(state=FileState.REFUSED, reason=Reason.OUTSIDE_FOLDER, detail=f"not below {folder}")
+    if os.open not in os.supports_dir_fd:
+        return _open_by_name(folder, path, relative)
     *parents, name = relative.split(b"/")
     held: list[int] = []
     try:
@@ -70,6 +72,23 @@ def open_inside(folder: Path, path: Path) -> Opened | NotOpened:
     finally:
         for directory in held:
             os.close(directory)
+    return _regular(descriptor)
+
+
+def _open_by_name(folder: Path, path: Path, relative: bytes) -> Opened | NotOpened:
+    """Open where folders cannot be held open (Windows): links are looked for first, which is the most that can be done."""
+    step = folder
+    try:
+        for part in relative.split(b"/"):
+            step = step / os.fsdecode(part)
+            if step.is_symlink():
+                return _where_the_link_leads(folder, path)
+        return _regular(os.open(path, _FILE))
+    except OSError as error:
+        return _why_not(folder, path, error)
+
+
+def _regular(descriptor: int) -> Opened | NotOpened:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)

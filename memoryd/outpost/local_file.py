@@ -19,6 +19,7 @@ from memoryd.imaging.thumbnails import thumbnail
 from memoryd.ingest import formats
 from memoryd.ingest.asset_wire import CARRIERS_LIMIT, AssetSent, CarrierSent, FindingSent
 from memoryd.ingest.settling import STABLE_FOR_S, is_cut_off
+from memoryd.ingest.sidecars import with_sidecars
 from memoryd.outpost.spool import Face
 from memoryd.plugin_api.facts import Completeness, Reading
 
@@ -63,7 +64,7 @@ def read_file(folder: Path, place: str) -> ReadFile | NotRead:
         if not stat.S_ISREG(before.st_mode):
             return NotRead(why="not a plain file", face=face_of(before))
         with path.open("rb") as stream:
-            return _read(place, stream, before)
+            return _read(folder, place, stream, before)
     except FileNotFoundError:
         return NotRead(why="gone")
     except OSError as error:
@@ -80,7 +81,7 @@ def spelled(place: str) -> str:
     return _SPELLED_OUT.sub(lambda found: chr(0xDC00 + int(found[1], 16)), place)
 
 
-def _read(place: str, stream: BinaryIO, before: os.stat_result) -> ReadFile | NotRead:
+def _read(folder: Path, place: str, stream: BinaryIO, before: os.stat_result) -> ReadFile | NotRead:
     face = face_of(before)
     sha256, body = _hashed(stream, before.st_size)
     after = os.fstat(stream.fileno())
@@ -95,6 +96,7 @@ def _read(place: str, stream: BinaryIO, before: os.stat_result) -> ReadFile | No
         return NotRead(why="ends in the middle", again=not is_cut_off(changed_at=changed_at, now=now), face=face)
     if completeness is Completeness.BROKEN:
         return NotRead(why=reading.findings[0].detail if reading.findings else "not a whole file", face=face)
+    reading = with_sidecars(reading, folder, folder / spelled(place))
     return ReadFile(face=face, sent=_sent(place, face, sha256, reading, _small(reading, body)))
 
 

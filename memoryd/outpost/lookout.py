@@ -24,7 +24,7 @@ from memoryd.ingest.hearing import Ear, Events, understand
 from memoryd.ingest.settling import Happening, Nomination, heard, is_settled, looked
 from memoryd.ingest.walking import Sight, look, walk
 from memoryd.outpost.local_file import NotRead, place_name, read_file
-from memoryd.outpost.spool import Face, Spool
+from memoryd.outpost.spool import Face, Spool, SpoolUnusable
 
 SOON_S = 0.02
 TICK_S = 0.1
@@ -34,6 +34,7 @@ RESCAN_EVERY_S = 60.0
 
 POLL_EVERY_S = 10.0
 FOLDER_SETTLES_S = 0.5
+TROUBLE_WAIT_S = 10
 BATCH = 50
 """Files that are read before events are heard again."""
 
@@ -52,6 +53,7 @@ class Lookout:
         self._stop = threading.Event()
         self._nominations: dict[bytes, Nomination] = {}
         self._faces = spool.faces()
+        self._again: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._scan_at = 0.0
         self._observer: BaseObserver | None = None
         self._told_full = False
@@ -67,9 +69,14 @@ class Lookout:
         self._listen()
         try:
             while not self._stop.is_set():
-                more = self._step(time.monotonic())
-                if not more:
-                    self._await_events()
+                try:
+                    if not self._step(time.monotonic()):
+                        self._await_events()
+                except (OSError, SpoolUnusable) as error:
+                    # A full disk, a share that fails in the middle: what this round was about is seen by the next look.
+                    _log.warning("%s: it is tried again in %d seconds", error, TROUBLE_WAIT_S)
+                    self._scan_at = 0.0
+                    self._stop.wait(TROUBLE_WAIT_S)
         finally:
             if self._observer is not None:
                 self._observer.stop()
@@ -100,6 +107,9 @@ class Lookout:
                 self._events.put(event)
 
     def _step(self, now: float) -> bool:
+        for _ in range(self._again.qsize()):
+            self._faces.pop(self._again.get_nowait(), None)
+            self._scan_at = 0.0
         for _ in range(self._events.qsize()):
             event = self._events.get_nowait()
             if event is None:
@@ -206,8 +216,7 @@ class Lookout:
 
     def read_again(self, place: str) -> None:
         """Forget that a file was read; the next look reads it anew. Safe from any thread."""
-        self._faces.pop(place, None)
-        self._scan_at = 0.0
+        self._again.put(place)
         self._events.put(None)
 
 

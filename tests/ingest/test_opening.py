@@ -80,3 +80,18 @@ def test_a_name_that_is_no_text_is_kept_in_bytes_and_shown_readably(folder: Path
     opened = open_inside(folder, folder / name)
     assert isinstance(opened, Opened)
     os.close(opened.descriptor)
+
+
+def test_where_folders_cannot_be_held_open_links_are_refused_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "supports_dir_fd", set())
+    (folder / "deep" / "a.png").write_bytes(b"x")
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "b.png").symlink_to(tmp_path / "secret.png")
+    opened = open_inside(folder, folder / "deep" / "a.png")
+    assert isinstance(opened, Opened)
+    os.close(opened.descriptor)
+    for path in (folder / "out" / "secret.png", folder / "b.png", folder / "none.png"):
+        assert isinstance(open_inside(folder, path), NotOpened)

@@ -22,7 +22,7 @@ from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import NotRecognised
 from memoryd.ingest import settling
 from memoryd.outpost import delivery, lookout, spool
-from memoryd.outpost.local_file import place_name, spelled
+from memoryd.outpost.local_file import ReadFile, place_name, read_file, spelled
 from memoryd.outpost.outpost import NoToken, Options, Outpost, TokenExposed, read_token
 from memoryd.outpost.server_link import KeyRefused, ServerAway
 from memoryd.storage.blob_store import BlobStore
@@ -302,6 +302,34 @@ def test_a_key_file_is_only_its_owners(tmp_path: Path) -> None:
         read_token(file)
     with pytest.raises(NotRecognised):
         read_token(tmp_path / "none")
+
+
+def test_what_lies_beside_a_file_is_sent_with_it(folder: Path) -> None:
+    (folder / "a.png").write_bytes(png({}))
+    (folder / "a.json").write_text('{"prompt": "a fox"}')
+    read = read_file(folder, "a.png")
+    assert isinstance(read, ReadFile)
+    assert [(carrier.place, carrier.key) for carrier in read.sent.carriers] == [("sidecar:json", "a.json")]
+    assert read.sent.thumbnail is not None
+
+
+def test_a_disk_that_is_full_ends_nothing(
+    options: Options, start: Start, folder: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "TROUBLE_WAIT_S", 0.1)
+    real, refused = spool.Spool.put, threading.Event()
+
+    def full(self: spool.Spool, *facts: object) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise spool.SpoolUnusable("database or disk is full")
+        real(self, *facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(spool.Spool, "put", full)
+    (folder / "a.png").write_bytes(picture())
+    start(options)
+    _until(lambda: _places(rows) == {"a.png": "recorded"})
+    assert refused.is_set()
 
 
 def test_names_that_are_no_utf_8_survive() -> None:
