@@ -48,6 +48,7 @@ class Joining:
     """How much was joined for one picture so far. `is_exhausted`: a limit was met, and texts may lack parts."""
 
     steps: int = 0
+    visits: int = 0
     characters: int = 0
     is_template: bool = False
     is_sure: bool = True

@@ -13,8 +13,11 @@ from memoryd.workflows.node_shapes import shape_of, words_of
 HOPS_LIMIT = 50
 """Links followed to one literal."""
 
-SELECTORS_LIMIT = 8
-"""Switches whose selector is itself behind a switch, and so on."""
+SELECTORS_LIMIT = 1
+"""Switches that a switch's selector may stand behind: chains of them would double the work at every step."""
+
+SELECTOR_HOPS_LIMIT = 10
+"""Links followed to a selector's literal."""
 
 _VALUE_NAMES = (
     "value", "int", "float", "number", "Number", "Value", "seed", "noise_seed", "string", "text", "a", "boolean",
@@ -52,7 +55,7 @@ def literal_behind(graph: Graph, value: Value | None, names: Sequence[str] = (),
     `names` are the inputs to look for in the nodes on the way, before the usual names of value nodes. A node that
     computes (two numbers in, one out) hands on nothing; of a switch the branch that its selector chooses is followed.
     """
-    for _ in range(HOPS_LIMIT):
+    for _ in range(HOPS_LIMIT if depth == 0 else SELECTOR_HOPS_LIMIT):
         if not isinstance(value, Link):
             return value
         node = graph.nodes.get(value.node)

@@ -29,9 +29,6 @@ SAMPLERS_LIMIT = 200
 
 SIZE_LIMIT = 2**31 - 1
 
-CANDIDATES_LIMIT = 20
-"""Saving nodes that are weighed against each other where the file does not say which it is from."""
-
 _SIZE = re.compile(r"(?<!\d)(\d{2,5})\s*[x\u00d7*]\s*(\d{2,5})(?!\d)", re.IGNORECASE)
 _LESS_SURE = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
 _Use = TypeVar("_Use", SamplerUse, PromptUse, ModelUse, InputUse)
@@ -107,7 +104,7 @@ def _rest(graph: Graph, outputs: Sequence[str], own: set[str], specs: NodeSpecs 
 def _doubted(graph: Graph, found: Parameters, others: Sequence[str]) -> Parameters:
     """The same, less sure of what not all candidates came from."""
     shared = set(graph.nodes)
-    for other in others[:CANDIDATES_LIMIT]:
+    for other in others:
         shared.intersection_update(ancestors(graph, (other,)))
 
     def doubted(uses: tuple[_Use, ...]) -> tuple[_Use, ...]:

@@ -16,7 +16,7 @@ TEXTS_LIMIT = 500
 """Texts of one picture. Regional prompts have some dozens."""
 
 VISITS_LIMIT = 20_000
-"""Nodes walked through for the texts of one sampler and polarity: each is met at most twice."""
+"""Nodes walked through for the texts of one picture, counted anew for each sampler and polarity."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ def _of_polarity(graph: Graph, sampler: str, polarity: Polarity, joining: Joinin
     seen = {(sampler, waiting[0].is_taken)}
     count = 0
     for step in waiting:
+        joining.visits += 1
+        if joining.visits > VISITS_LIMIT:
+            joining.is_exhausted = True
+            return
         node = graph.nodes[step.id]
         shape = shape_of(node.class_type, tuple(node.inputs))
         if shape.wipes or (shape.is_guider and not step.is_taken and not shape.negative and not shape.bundles):
@@ -66,7 +70,7 @@ def _of_polarity(graph: Graph, sampler: str, polarity: Polarity, joining: Joinin
                 )
         for link in taken.links:
             key = (link.node, is_taken)
-            if key not in seen and link.node in graph.nodes and len(seen) < VISITS_LIMIT:
+            if key not in seen and link.node in graph.nodes:
                 seen.add(key)
                 waiting.append(_Step(link.node, is_taken, step.is_sure and taken.is_sure))
 

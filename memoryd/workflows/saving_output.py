@@ -76,7 +76,7 @@ def find_saving_output(
         fitting = [id_ for id_ in candidates if _fits(graph, id_, base, _OTHER_ENDING)]
     if len(fitting) == 1:
         return SavingOutput(node=fitting[0], certain=True)
-    possible = (fitting or candidates)[:CANDIDATES_LIMIT]
+    possible = (fitting or candidates)[: max(2, min(CANDIDATES_LIMIT, WEIGHED_LIMIT // len(graph.nodes)))]
     passes = {id_: len(find_samplers(graph, ancestors(graph, (id_,)))) for id_ in possible}
     node = max(possible, key=lambda id_: passes[id_])
     return SavingOutput(node=node, certain=False, others=tuple(id_ for id_ in possible if id_ != node))
@@ -84,6 +84,9 @@ def find_saving_output(
 
 CANDIDATES_LIMIT = 20
 """Saving nodes that are weighed against each other."""
+
+WEIGHED_LIMIT = 60_000
+"""Nodes times saving nodes that are walked through to weigh them. Real graphs stay below 10,000."""
 
 
 def _candidates(graph: Graph, base: str, specs: NodeSpecs | None) -> tuple[str, ...]:

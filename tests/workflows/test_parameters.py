@@ -332,10 +332,14 @@ def test_a_sampler_that_only_steers_does_not_lend_its_prompt(graph_of: Make, txt
 CLASSES = (
     "KSampler", "SamplerCustomAdvanced", "CLIPTextEncode", "StringConcatenate", "LoraLoader", "SaveImage", "PreviewImage",
     "Context (rgthree)", "ComfySwitchNode", "BasicGuider", "FaceDetailer", "LoadImage", "Reroute", "ImpactWildcardProcessor",
+    "Any Switch (rgthree)", "ImpactSwitch", "Text Input Switch", "Efficient Loader", "easy preSampling", "easy kSampler",
+    "LoRA Stacker", "Mystery", "VHS_VideoCombine", "Text Find and Replace",
 )  # fmt: skip
 NAMES = (
     "positive", "negative", "model", "seed", "steps", "text", "guider", "sigmas", "switch", "on_true", "on_false", "lora_1",
     "lora_name", "latent_image", "images", "base_ctx", "width", "height", "filename_prefix", "string_a", "populated_text", "",
+    "select", "input1", "input2", "any_01", "pipe", "lora_count", "lora_name_1", "toggle", "image_output", "conditioning",
+    "boolean", "text_a", "text_b", "resolution", "noise", "add_noise", "sampler_name", "loras", "negative_prompt",
 )  # fmt: skip
 
 
