@@ -140,13 +140,14 @@ def _vae_and_encoders(read: SettingsText, hashes: dict[str, str]) -> Iterator[Na
 
 
 def _networks(read: SettingsText, prompts: Iterable[str], hashes: dict[str, str]) -> Iterator[NamedModel]:
-    known = {key.partition(":")[2]: value for key, value in hashes.items() if key.startswith(("lora:", "lyco:"))}
+    known = {
+        plain_name(key.partition(":")[2]): value for key, value in hashes.items() if key.startswith(("lora:", "lyco:"))
+    }
     named: set[str] = set()
     for prompt in prompts:
         for tag in network_tags(prompt, "prompt"):
             named.add(plain_name(tag.name))
-            claimed = next((value for name, value in known.items() if plain_name(name) == plain_name(tag.name)), None)
-            yield dataclasses.replace(tag, claimed_hash=claimed)
+            yield dataclasses.replace(tag, claimed_hash=known.get(plain_name(tag.name)))
     for written, hashed in _as_written(read):
         if plain_name(written) not in named:
             named.add(plain_name(written))
@@ -236,5 +237,5 @@ def _detectors(read: SettingsText) -> Iterator[NamedModel]:
 
 
 def _split(written: str) -> tuple[str, str | None]:
-    found = _WITH_HASH.fullmatch(written)
+    found = _WITH_HASH.fullmatch(written) if len(written) <= values.NAME_LIMIT else None
     return (found[1], found[2]) if found else (written, None)

@@ -178,6 +178,8 @@ def _lora(item: Json) -> tuple[str, float | None, str | None] | None:
         written = values.word(item)
         if written is None:
             return None
+        if len(written) > values.NAME_LIMIT:
+            return written, None, None
         if tag := _TAG.fullmatch(written):
             return _named(tag[1], values.number(tag[2]), None)
         if before := _WEIGHT_BEFORE.fullmatch(written):

@@ -13,7 +13,7 @@ from memoryd_ingest_plugins.dialects.xmp import packets_of, property_of
 PLACE_IN_GRID = "place in grid"
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_JOB = re.compile(rf"\s*\bJob ID: ({_UUID})\s*$", re.IGNORECASE)
+_JOB = re.compile(rf"\bJob ID: ({_UUID})\s*$", re.IGNORECASE)
 _NAME = re.compile(rf"(?:(?P<who>[^_]+)_)?(?P<words>.*_)?(?P<job>{_UUID})(?:_(?P<index>[0-3]))?", re.IGNORECASE)
 _OPTION = re.compile(r"(?:^|\s)(?:--|\u2014|\u2013)([a-z]+)(?=\s|$)", re.IGNORECASE)
 _URL = re.compile(r"<?(https?://[^\s>]+)>?")

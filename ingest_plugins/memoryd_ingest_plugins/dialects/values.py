@@ -12,8 +12,14 @@ from typing import TypeAlias
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
-TEXT_LIMIT = 4_000_000
+TEXT_LIMIT = 1_000_000
 """Characters of one text that a dialect reads. Source: the longest recipe seen has 90,000."""
+
+LIST_LIMIT = 2_000
+"""Items of one list that are read: models, resources, regions."""
+
+NAME_LIMIT = 1_000
+"""Characters of a name in which a weight or a hash is looked for."""
 
 DIGITS_LIMIT = 40
 """Digits of a number: seeds have 20 at most."""
@@ -52,8 +58,8 @@ def part(value: Json, name: str) -> dict[str, Json]:
 
 
 def items(value: Json) -> list[Json]:
-    """Return a list's items; nothing is in what is no list."""
-    return value if isinstance(value, list) else []
+    """Return a list's items, LIST_LIMIT of them; nothing is in what is no list."""
+    return value[:LIST_LIMIT] if isinstance(value, list) else []
 
 
 def text(value: object) -> str | None:

@@ -11,8 +11,11 @@ from memoryd_ingest_plugins.dialects.spoken import words_of
 PACKET_LIMIT = 2_000_000
 """Characters of a packet that are read."""
 
-_TAGS = re.compile(r"<[^>]*>")
-_ITEM = re.compile(r"<rdf:li\b[^>]*>(.*?)</rdf:li>", re.DOTALL)
+_ATTRIBUTES_LIMIT = 2_000
+"""Characters between an element's name and the end of its tag."""
+
+_TAGS = re.compile(r"<[^<>]*>")
+_ITEM = re.compile(rf"<rdf:li\b[^<>]{{0,{_ATTRIBUTES_LIMIT}}}>")
 
 
 def packets_of(file: FileTexts) -> list[tuple[int, str]]:
@@ -26,16 +29,21 @@ def packets_of(file: FileTexts) -> list[tuple[int, str]]:
 
 def property_of(packet: str, name: str) -> str | None:
     """Return a property's value by its local name (`CreatorTool`): attribute or element, the first item of a list."""
-    attribute = re.search(rf"[\w.-]+:{name}\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", packet)
+    attribute = re.search(rf":{name}\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", packet)
     if attribute is not None:
         return html.unescape(attribute[1] if attribute[1] is not None else attribute[2])
-    opening = re.search(rf"<([\w.-]+:{name})\b([^>]*)>", packet)
+    opening = re.search(rf"<([\w.-]{{1,60}}:{name})\b([^>]{{0,{_ATTRIBUTES_LIMIT}}})>", packet)
     if opening is None or opening[2].endswith("/"):
         resource = re.search(r"rdf:resource\s*=\s*\"([^\"]*)\"", opening[2]) if opening is not None else None
         return html.unescape(resource[1]) if resource is not None else None
     end = packet.find(f"</{opening[1]}>", opening.end())
     if end < 0:
         return None
-    body = packet[opening.end() : end]
-    item = _ITEM.search(body)
-    return html.unescape(_TAGS.sub("", item[1] if item is not None else body)).strip()
+    return html.unescape(_TAGS.sub("", _first_item(packet[opening.end() : end]))).strip()
+
+
+def _first_item(body: str) -> str:
+    """What stands in the first item of a list, the whole body where there is none."""
+    begin = _ITEM.search(body)
+    end = body.find("</rdf:li>", begin.end()) if begin is not None else -1
+    return body if begin is None or end < 0 else body[begin.end() : end]
