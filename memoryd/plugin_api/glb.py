@@ -26,10 +26,11 @@ def read_glb(stream: BinaryIO, *, texts: bool = True) -> Structure:
         return walk.broken("its first chunk is no JSON")
     if total > walk.size or 20 + length > walk.size:
         return walk.truncated()
-    if length > JSON_LIMIT:
-        walk.find("text-too-large", f"a scene of {length} bytes is beyond JSON_LIMIT: its words are not looked for")
-    elif texts:
-        _extras(walk, walk.at(20, length).decode("utf-8", "replace"))
+    if texts:
+        # What writers put first is read also of a scene that is too large to be looked through.
+        _extras(walk, walk.at(20, min(length, JSON_LIMIT)).decode("utf-8", "replace"))
+        if length > JSON_LIMIT and not walk.carriers:
+            walk.find("text-too-large", f"a scene of {length} bytes is beyond JSON_LIMIT: it is read to there")
     return walk.complete()
 
 

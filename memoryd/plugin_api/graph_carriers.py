@@ -12,11 +12,14 @@ from collections.abc import Sequence
 
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.facts import Carrier
-from memoryd.plugin_api.json_parts import JSON_LIMIT, members, string_of
+from memoryd.plugin_api.json_parts import members, string_of
 from memoryd.plugin_api.texts import text_of
 
 MEMBERS_TRIED = 64
 """Members of an object by which it is told whether it is a graph."""
+
+LOOKED_INTO_LIMIT = 5 * 2**20
+"""Bytes of a file's texts that are looked into for graphs that no key names; a comment in UTF-16 has two a letter."""
 
 _WORD = re.compile(r"(prompt|workflow)\s*:\s*[{\"]", re.IGNORECASE)
 _GRAPHS = ("prompt", "workflow")
@@ -48,8 +51,10 @@ def find_graphs(carriers: Sequence[Carrier]) -> FoundGraphs:
         if named:
             _choose(word, texts, named, found, findings)
     if len(found) < len(_GRAPHS):
+        room = LOOKED_INTO_LIMIT
         for index, carrier in enumerate(carriers):
-            if carrier.key.lower() not in _GRAPHS and carrier.key not in _NO_GRAPHS:
+            if carrier.key.lower() not in _GRAPHS and carrier.key not in _NO_GRAPHS and len(carrier.raw) <= room:
+                room -= len(carrier.raw)
                 _look_into(index, carrier, texts, found)
     return FoundGraphs(
         carriers=tuple(texts),
@@ -74,10 +79,7 @@ def _choose(word: str, texts: list[Carrier], named: list[int], found: dict[str, 
 
 def _look_into(index: int, carrier: Carrier, texts: list[Carrier], found: dict[str, int]) -> None:
     """Take in a text whose key does not name it as a graph."""
-    raw = carrier.raw
-    if len(raw) > 2 * JSON_LIMIT:
-        return
-    if b"{" not in raw[:40]:
+    if b"{" not in carrier.raw[:40]:
         return
     text = text_of(carrier).strip("\ufeff \t\r\n")
     word = _WORD.match(text)

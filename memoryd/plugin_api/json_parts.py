@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-JSON_LIMIT = 12 * 2**20
+JSON_LIMIT = 4 * 2**20
 """Bytes of a JSON text whose members are looked for. The largest real comment with a workflow has below 2 MB."""
 
 MEMBERS_LIMIT = 20_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 
 GROWTH_LIMIT = 400_000
@@ -28,7 +29,20 @@ def mutated(seeds: Sequence[bytes], chance: random.Random) -> tuple[int, bytes]:
         chance.choice(_CHANGES)(content, seeds, chance)
         if len(content) < 2:
             content += seeds[number][:40]
+    if chance.random() < 0.7:
+        _sign(content)
     return number, bytes(content[:GROWTH_LIMIT])
+
+
+def _sign(content: bytearray) -> None:
+    """Make a PNG's checksums right again: else most damage ends at the first one."""
+    place = 8
+    while content[:4] == b"\x89PNG" and place + 12 <= len(content):
+        end = place + 8 + int.from_bytes(content[place : place + 4], "big")
+        if end + 4 > len(content):
+            return
+        content[end : end + 4] = zlib.crc32(content[place + 4 : end]).to_bytes(4, "big")
+        place = end + 4
 
 
 def _place(content: bytearray, chance: random.Random) -> int:
