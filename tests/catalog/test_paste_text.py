@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import uuid
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.catalog.records import record
 CARRIED = "a fox\nSteps: 2, Sampler: Euler"
 
 
-def model(role: str, name: str, **more: object) -> ModelView:
+def model(role: str, name: str, **more: Any) -> ModelView:
     return ModelView(
         node="4",
         class_type="",
@@ -33,7 +34,7 @@ def model(role: str, name: str, **more: object) -> ModelView:
         strength_clip=None,
         evidence="table",
         source=Source.EXECUTED,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -41,7 +42,7 @@ def prompt(polarity: Polarity, text: str) -> PromptView:
     return PromptView(node="6", input="text", polarity=polarity, text=text, is_template=False, source=Source.EXECUTED)
 
 
-def run(**more: object) -> GenerationView:
+def run(**more: Any) -> GenerationView:
     sampler = SamplerView(
         node="3",
         class_type="KSampler",
