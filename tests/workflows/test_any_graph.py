@@ -332,6 +332,43 @@ def test_texts_that_a_node_shows_and_replaces_are_templates(graph_of: Make, txt2
     assert (use.text, use.is_template) == ("a __kind__ fox", True)
 
 
+def test_of_wildcards_only_what_they_became_counts(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    wildcards = {
+        "wildcard_text": "a {fox|cat} <lora:cat:1>",
+        "populated_text": "a fox <lora:fox:0.5>",
+        "mode": "populate",
+    }
+    txt2img["6"] = ("ImpactWildcardEncode", {**wildcards, "Select to add LoRA": "Select the LoRA to add to the text"})
+    parameters = read_parameters(graph_of(txt2img))
+    use = next(use for use in parameters.prompts if use.polarity is Polarity.POSITIVE)
+    assert (use.text, use.is_template) == ("a fox <lora:fox:0.5>", False)
+    assert names(parameters, "loras") == ["fox"]
+
+
+def test_regions_are_followed_whatever_they_are_called(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["20"] = ("CLIPTextEncode", {"text": "a campus", "clip": ["4", 1]})
+    txt2img["21"] = (
+        "Regional",
+        {"mask_type": "boolean", "conditioning_masked": ["6", 0], "conditioning_unmasked": ["20", 0]},
+    )
+    txt2img["3"][1]["positive"] = ["21", 0]
+    assert texts(read_parameters(graph_of(txt2img))) == ["a red fox", "a campus"]
+
+
+def test_what_an_algorithm_draws_is_no_seed_of_the_picture(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["3"] = (
+        "SamplerCustomAdvanced",
+        {"noise": ["20", 0], "guider": ["21", 0], "sampler": ["22", 0], "sigmas": ["23", 0], "latent_image": ["5", 0]},
+    )
+    txt2img["20"] = ("RandomNoise", {"noise_seed": ["24", 0]})
+    txt2img["21"] = ("BasicGuider", {"model": ["4", 0], "conditioning": ["6", 0]})
+    txt2img["22"] = ("StrangeSampler", {"seed": 5})
+    txt2img["23"] = ("BasicScheduler", {"scheduler": "simple", "steps": 4, "denoise": 1.0, "model": ["4", 0]})
+    txt2img["24"] = ("easy seed", {"seed": 2**60})
+    (sampler,) = read_parameters(graph_of(txt2img)).samplers
+    assert sampler.seed == 2**60
+
+
 def test_a_detail_pass_is_a_pass_of_its_own(graph_of: Make, txt2img: dict[str, Any]) -> None:
     txt2img["20"] = ("FaceDetailer", {"image": ["8", 0], "model": ["4", 0], "clip": ["4", 1], "vae": ["4", 2],
                      "positive": ["6", 0], "negative": ["7", 0], "bbox_detector": ["21", 0], "seed": 8, "steps": 10, "cfg": 6,
