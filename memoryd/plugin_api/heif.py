@@ -12,6 +12,7 @@ from typing import BinaryIO
 from memoryd.plugin_api.container import Structure, Walk
 from memoryd.plugin_api.exif import read_exif
 from memoryd.plugin_api.isobmff import Box, boxes, brands, children, is_box_type, take_uuid
+from memoryd.plugin_api.mp4 import sample_count
 
 ITEMS_LIMIT = 20_000
 """Items of one file: a picture of 100 megapixels in tiles of 512 has 400."""
@@ -72,6 +73,11 @@ def read_heif(stream: BinaryIO, *, texts: bool = True) -> Structure:
             break
         if box.type == b"meta" and items is None:
             items = _items(walk, box)
+        elif box.type == b"moov":
+            tracks = (
+                media for track in children(walk, box) for media in children(walk, track) if media.type == b"mdia"
+            )
+            walk.frames = max((sample_count(walk, media, b"pict") or 0 for media in tracks), default=0) or None
         elif box.type == b"uuid":
             take_uuid(walk, box)
     if items is None or items.reach > walk.size:

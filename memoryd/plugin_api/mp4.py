@@ -95,7 +95,7 @@ def _track(walk: Walk, track: Box) -> None:
             place = box.start + (88 if walk.at(box.start, 1) == b"\x01" else 76)
             width, height = struct.unpack(">II", walk.at(place, 8).ljust(8, b"\x00"))
         elif box.type == b"mdia":
-            frames = _frames(walk, box)
+            frames = sample_count(walk, box)
         elif box.type == b"udta":
             _user_texts(walk, box)
         elif box.type == b"meta":
@@ -104,12 +104,12 @@ def _track(walk: Walk, track: Box) -> None:
         walk.width, walk.height, walk.frames = width >> 16, height >> 16, frames or None
 
 
-def _frames(walk: Walk, media: Box) -> int | None:
-    """The number of samples of a film's track; None for other tracks."""
+def sample_count(walk: Walk, media: Box, handler: bytes = b"vide") -> int | None:
+    """Return the number of samples of a track's `mdia` box; None where another handler shows it."""
     is_film, frames = False, 0
     for box in children(walk, media):
         if box.type == b"hdlr":
-            is_film = walk.at(box.start + 8, 4) == b"vide"
+            is_film = walk.at(box.start + 8, 4) == handler
         elif box.type == b"minf":
             for table in (
                 table for stbl in children(walk, box) if stbl.type == b"stbl" for table in children(walk, stbl)
