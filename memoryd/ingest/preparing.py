@@ -171,9 +171,13 @@ def _without_plugin(
 
 
 def _recorded_as(base: PreparedFile, state: FileState, assembled: Assembled) -> PreparedFile:
-    return dataclasses.replace(
-        base,
+    return PreparedFile(
+        path=base.path,
+        place=base.place,
+        shown=base.shown,
         state=state,
+        root_id=base.root_id,
+        location=base.location,
         asset=assembled.asset,
         documents=assembled.documents,
         graph=assembled.graph,
@@ -184,8 +188,8 @@ def _recorded_as(base: PreparedFile, state: FileState, assembled: Assembled) -> 
 def _read(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     digest = hashlib.sha256()
     if size <= WHOLE_IN_MEMORY_LIMIT:
-        # One byte more than it should have: a file that is growing shows it by its stat afterwards.
-        data = stream.read(WHOLE_IN_MEMORY_LIMIT + 1)
+        # As much as there should be: a file that is growing shows it by its stat afterwards.
+        data = stream.read(size)
         digest.update(data)
         return digest.digest(), io.BytesIO(data)
     for piece in _pieces(stream):
@@ -210,8 +214,8 @@ def _made_at(mtime: float, now: float) -> tuple[datetime.datetime, tuple[Finding
 
 
 def _place(folder: Folder, path: Path) -> bytes:
-    below = relative_path(folder.path, path)
-    return below if folder.root_id is not None and below is not None else os.fsencode(path)
+    below = None if folder.root_id is None else relative_path(folder.path, path)
+    return os.fsencode(path) if below is None else below
 
 
 def _location(folder: Folder, path: Path, found: os.stat_result) -> LocationRecord:

@@ -6,7 +6,6 @@ looks at them again; of any other file they are read once more, whole.
 
 from __future__ import annotations
 
-import dataclasses
 import marshal
 import pickle
 from collections.abc import Sequence
@@ -43,8 +42,15 @@ def made_ready(file: PreparedFile) -> PreparedFile:
         return file
     documents = tuple([ready_document(document) for document in file.documents])
     graph = None if file.graph is None else ready_graph(file.graph)
-    return dataclasses.replace(
-        file, asset=None, documents=(), graph=None, findings=(), ready=ReadyFile(asset, documents, graph)
+    return PreparedFile(
+        path=file.path,
+        place=file.place,
+        shown=file.shown,
+        state=file.state,
+        root_id=file.root_id,
+        location=file.location,
+        stored=file.stored,
+        ready=ReadyFile(asset, documents, graph),
     )
 
 

@@ -40,6 +40,7 @@ _MARKS = (
 Python's `\\w` leaves them out, and would so break each word at every vowel."""
 
 _TOKEN = re.compile(rf"<(lora|lyco|hypernet):([^:<>]{{1,500}})[^<>]{{0,500}}>|([{CJK}]+)|((?:[^\W_{CJK}]|[{_MARKS}])+)")
+_PLAIN_WORD = re.compile(r"[0-9a-z]+")
 _PART = re.compile(r"[^\W_]+")
 
 
@@ -55,6 +56,11 @@ def tokens(text: str) -> Iterator[tuple[str, int]]:
     two or more characters is found as a phrase, and a single one by prefix. `<lora:style/ink:0.8>` gives
     `lora:style/ink` and, at the positions after it, the parts of its name. `best_quality` gives two words.
     """
+    if text.isascii() and "<" not in text:
+        # The same words as below, in a third of the time: most prompts are so.
+        for position, word in enumerate(_PLAIN_WORD.findall(text.lower()), 1):
+            yield word[:WORD_LIMIT], position
+        return
     position = 0
     for match in _TOKEN.finditer(folded(text)):
         kind, name, run, word = match.groups()
