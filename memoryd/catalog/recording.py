@@ -49,6 +49,8 @@ def record_assets(session: Session, batch: Sequence[AssetRecord]) -> list[Record
     if not batch:
         return []
     known, new, lost = _record_content(session, batch)
+    if again := [known[record.sha256].id for record in batch if record.sha256 not in new]:
+        removal.revive(session, again)
     batch = attribution.decided(session, batch, known, new)
     locations = _record_places(session, batch, known)
     runs, told = record_runs(session, batch, known)
@@ -78,8 +80,6 @@ def _record_content(
         first.setdefault(record.sha256, record)
     digests = set(first) | {record.succeeds.of for record in batch if record.succeeds is not None}
     known = queries.lock_assets(session, digests)
-    if again := [stand.id for sha256, stand in known.items() if sha256 in first]:
-        removal.revive(session, again)
     unknown = [record for sha256, record in first.items() if sha256 not in known]
     if not unknown:
         return known, set(), {}
