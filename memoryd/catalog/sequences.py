@@ -15,7 +15,7 @@ import hashlib
 import itertools
 import re
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -52,7 +52,11 @@ class _Frame:
     made_at: Any
 
 
-def gather(session: Session, assets: Collection[AssetId]) -> None:
+Codes = Callable[[Collection[UUID]], Mapping[UUID, bytes | None]]
+"""Gives the fingerprints of pictures: None for one that shows too little to tell, nothing for one that has none."""
+
+
+def gather(session: Session, assets: Collection[AssetId], codes_of: Codes) -> None:
     """Find out which of these assets are frames of sequences, and record it. Done again it changes nothing."""
     rows = queries.list_named(session, assets)
     by_key: dict[bytes, list[_Frame]] = {}
@@ -62,7 +66,7 @@ def gather(session: Session, assets: Collection[AssetId]) -> None:
             key, frame = found
             by_key.setdefault(key, []).append(frame)
     for run in {(row.generation_id, row.node) for row in rows if row.has_run}:
-        by_key.update(_of_run(session, *run))
+        by_key.update(_of_run(session, *run, codes_of))
     for key in sorted(by_key):
         _keep(session, key, by_key[key])
 
@@ -102,16 +106,18 @@ def _by_name(row: Any) -> tuple[bytes, _Frame] | None:
     return key, _frame(row, found["digits"], found["stem"] + found["by"], found["suffix"])
 
 
-def _of_run(session: Session, generation_id: UUID, node: str) -> dict[bytes, list[_Frame]]:
+def _of_run(session: Session, generation_id: UUID, node: str, codes_of: Codes) -> dict[bytes, list[_Frame]]:
     grouped: dict[bytes, list[tuple[_Frame, bytes | None]]] = {}
-    for row in queries.list_outputs_named(session, generation_id, node):
+    rows = queries.list_outputs_named(session, generation_id, node)
+    codes = codes_of([row.asset_id for row in rows]) if len(rows) >= RUN_FRAMES else {}
+    for row in rows:
         folder, _, name = row.path.rpartition(b"/")
         found = _ANY_NUMBER.fullmatch(name)
-        if found is None or row.code is None:
+        if found is None or row.asset_id not in codes:
             continue
         key = _key(b"run", generation_id, node.encode(), folder, found["stem"], found["rest"], row)
         grouped.setdefault(key, []).append(
-            (_frame(row, found["digits"], found["stem"], found["rest"]), row.code if row.telling else None)
+            (_frame(row, found["digits"], found["stem"], found["rest"]), codes[row.asset_id])
         )
     films: dict[bytes, list[_Frame]] = {}
     for key, found_frames in grouped.items():

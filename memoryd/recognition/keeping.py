@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from memoryd.foundation.database import Session
@@ -32,6 +32,15 @@ def store(session: Session, taken: Mapping[UUID, Sequence[TakenFingerprint]]) ->
     ]
     queries.upsert_fingerprints(session, rows)
     queries.delete_old_fingerprints(session, [asset for asset, codes in taken.items() if codes], FINGERPRINT_RECIPE)
+
+
+def codes(session: Session, assets: Collection[UUID]) -> dict[UUID, bytes | None]:
+    """Return the code of each asset's first frame: None where it shows too little to tell; those without are left out."""
+    return {
+        row.asset_id: row.code if row.bands else None
+        for row in queries.list_fingerprints(session, assets, FINGERPRINT_RECIPE)
+        if row.frame == 0
+    }
 
 
 def bands(code: bytes) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, func, literal_column, or_, select, text
+from sqlalchemy import Row, Uuid, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 from sqlalchemy.orm import aliased
 
@@ -61,14 +61,7 @@ def list_named(session: Session, assets: Collection[UUID]) -> list[Row[Any]]:
 
 
 def list_outputs_named(session: Session, generation_id: UUID, node: str) -> list[Row[Any]]:
-    """Return the pictures that one output of a run saved, with their names, sizes and fingerprints.
-
-    `code` is None where none was taken, `telling` says whether it tells pictures apart.
-    """
-    # The room above keeps fingerprints; their table is asked by name, as every room may read.
-    own = "from fingerprint f where f.asset_id = asset.id and not f.mirrored and f.frame = 0 order by f.recipe desc"
-    code: Any = literal_column(f"(select f.code {own} limit 1)").label("code")
-    telling: Any = literal_column(f"(select cardinality(f.bands) > 0 {own} limit 1)").label("telling")
+    """Return the pictures that one output of a run saved, with their names and sizes."""
     return list(
         session.execute(
             select(
@@ -77,8 +70,6 @@ def list_outputs_named(session: Session, generation_id: UUID, node: str) -> list
                 Location.path,
                 Location.shown_path,
                 *_SHOWN,
-                code,
-                telling,
             )
             .select_from(Asset)
             .join(GenerationOutput, GenerationOutput.asset_id == Asset.id)

@@ -110,7 +110,8 @@ def propose_resembling(means: Means, chore: Chore) -> None:
 def find_sequences(means: Means, chore: Chore) -> None:
     """Find out which of the subjects are numbered frames that are one item."""
     with means.database.tenant_work(means.tenant) as session:
-        sequences.gather(session, [AssetId(subject) for subject in chore.subjects])
+        subjects = [AssetId(subject) for subject in chore.subjects]
+        sequences.gather(session, subjects, lambda assets: keeping.codes(session, assets))
 
 
 def _follow_up(means: Means, wanted: frozenset[Part], done: Sequence[AssetId]) -> None:
