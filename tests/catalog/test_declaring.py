@@ -117,7 +117,7 @@ def test_what_one_project_declares_does_not_show_in_another_with_equal_bytes(
     assert len(lineage.ancestors(session, child, ada.sees)) == 1
     assert show_asset(session, child, bob.sees).generations == ()
     assert attesting.list_attestations(session, child, bob.sees) == []
-    assert found(session, "heron", bob) == []
+    assert found(session, "heron", bob) == found(session, "seed:7", bob) == found(session, "has:prompt", bob) == []
     assert all(hit.prompt is None and hit.seed is None for hit in find(session, parse(""), bob.sees).rows)
 
 
@@ -143,6 +143,7 @@ def test_a_declaration_is_shown_and_found_as_declared_and_withdrawn_it_is_neithe
     first = attesting.attest(session, ada, picture, said)
     second = attesting.attest(session, ada, picture, Declaration(made_by="midjourney", prompt="a heron at dawn"))
     assert found(session, "violet heron", ada) == found(session, "model:v7", ada) == [picture]
+    assert found(session, f"seed:{2**64 - 1}", ada) == found(session, "person:ada has:prompt", ada) == [picture]
     runs = show_asset(session, picture, ada.sees).generations
     assert {run.origin for run in runs} == {GenerationOrigin.DECLARED}
     for run in runs:

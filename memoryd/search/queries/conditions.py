@@ -19,7 +19,7 @@ from memoryd.catalog.facts import LocationState
 from memoryd.catalog.removal import RemovalKind
 from memoryd.catalog.search_document import person_mark, project_mark, quoted
 from memoryd.catalog.tables.content import Asset, AssetMark, AssetProject, AssetText, Lineage, Thumbnail
-from memoryd.catalog.tables.decided import Removal
+from memoryd.catalog.tables.decided import Attestation, Removal
 from memoryd.catalog.tables.places import Location
 from memoryd.catalog.tables.runs import (
     Generation,
@@ -182,7 +182,13 @@ def _made_by(table: AnyType, where: ColumnElement[bool]) -> ColumnElement[bool]:
     same_output = and_(
         table.generation_id == GenerationOutput.generation_id, table.output_node == GenerationOutput.node
     )
-    return AssetText.asset_id.in_(select(GenerationOutput.asset_id).join(table, same_output).where(where))
+    # What a project declared of bytes that another owns too must not be found out by asking for it (INV-6).
+    foreign = exists().where(
+        Attestation.generation_id == GenerationOutput.generation_id,
+        AssetProject.asset_id == Attestation.asset_id,
+        AssetProject.project_id.is_distinct_from(Attestation.project_id),
+    )
+    return AssetText.asset_id.in_(select(GenerationOutput.asset_id).join(table, same_output).where(where, ~foreign))
 
 
 def _attached(kind: str, word: str, asked: Asked, *, begins: bool = False) -> _Met:
