@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.ingest.beside import whole_reading
@@ -24,24 +25,24 @@ _NEVER_WALKED = frozenset((".git", "__MACOSX", "@eaDir"))
 LORA_ROLES = frozenset(("loras", "xlabs_loras", "lycoris", "lora"))
 
 
-def rows_of(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def rows_of(paths: Iterable[Path], specs: NodeSpecs | None = None) -> Iterator[dict[str, Any]]:
     """Yield one object for each file named, and for each in a folder named that is media by its name or its content."""
     for path in paths:
         if not path.is_dir():
-            yield row_of(path)
+            yield row_of(path, specs)
             continue
         for file in _files(path):
-            row = row_of(file)
+            row = row_of(file, specs)
             if is_taken(os.fsencode(file.name)) or row["media_type"] is not None:
                 yield row
 
 
-def row_of(path: Path) -> dict[str, Any]:
-    """Return what one file says; a file that cannot be read is all empty, and its finding says why."""
+def row_of(path: Path, specs: NodeSpecs | None = None) -> dict[str, Any]:
+    """Return what one file says (`specs`: of a ComfyUI that may have made it); what cannot be read is a finding."""
     reading, findings = _read(path)
     if reading is None:
         return _shape(path, None, None, findings)
-    understood = understand(reading, path.name)
+    understood = understand(reading, path.name, specs)
     return _shape(path, reading, understood, (*findings, *reading.findings, *understood.findings))
 
 

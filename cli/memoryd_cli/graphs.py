@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from memoryd.foundation.canonical_json import canonical_bytes
+from memoryd.comfyui.specs import NodeSpecs
+from memoryd.foundation.canonical_json import canonical_bytes, read_json
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.beside import whole_reading
@@ -38,6 +39,10 @@ class FileNotReadable(NotFound):
 
 class FormatNotKnown(NotAcceptable):
     """No installed plugin reads this file."""
+
+
+class NoNodeSpecifications(NotAcceptable):
+    """This file holds no node specifications."""
 
 
 class SeveralFiles(NotAcceptable):
@@ -70,7 +75,17 @@ def register(app: typer.Typer) -> None:
     app.command("diff")(diff)
 
 
-def _extract(path: Path) -> _Extract:
+def _specs(path: Path) -> NodeSpecs:
+    try:
+        told = read_json(path.read_bytes())
+    except OSError as error:
+        raise FileNotReadable(f"{path}: {error.strerror or error}") from error
+    if not isinstance(told, dict):
+        raise NoNodeSpecifications(str(path), hint="save what GET /object_info of a ComfyUI answers")
+    return NodeSpecs(told)
+
+
+def _extract(path: Path, specs: NodeSpecs | None = None) -> _Extract:
     """Read a file through the plugin door; a JSON file counts as a prompt in API format."""
     try:
         with path.open("rb") as stream:
@@ -80,17 +95,17 @@ def _extract(path: Path) -> _Extract:
                 if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                     raise FormatNotKnown(str(path), hint="see which formats are read: `memoryd extract --help`")
                 stream.seek(0)
-                return _understood(json_reading(stream.read(DOCUMENT_LIMIT + 1)), None, path)
+                return _understood(json_reading(stream.read(DOCUMENT_LIMIT + 1)), None, path, specs)
             reading = whole_reading(read_stream(plugin, stream), stream, path.absolute())
             stream.seek(0)
             completeness = plugin.completeness(stream)
     except OSError as error:
         raise FileNotReadable(f"{path}: {error.strerror or error}") from error
-    return _understood(reading, completeness, path)
+    return _understood(reading, completeness, path, specs)
 
 
-def _understood(reading: Reading, completeness: Completeness | None, path: Path) -> _Extract:
-    understood = understand(reading, path.name)
+def _understood(reading: Reading, completeness: Completeness | None, path: Path, specs: NodeSpecs | None) -> _Extract:
+    understood = understand(reading, path.name, specs)
     return _Extract(
         reading=None if completeness is None else reading,
         completeness=completeness,
@@ -108,17 +123,21 @@ def extract(
     ],
     document: Annotated[str | None, typer.Option(help="Print only the text under this key, verbatim.")] = None,
     json: AsJson = False,
+    object_info: Annotated[
+        Path | None, typer.Option(help="What a ComfyUI answers at /object_info: its nodes are read by what it says.")
+    ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a file; folders are walked.")] = False,
 ) -> None:
     """Show what a file says about how it was made: parameters, texts, and what could not be read. Nothing is recorded."""
+    specs = None if object_info is None else _specs(object_info)
     if jsonl:
-        for row in rows_of(paths):
+        for row in rows_of(paths, specs):
             sys.stdout.write(dumps(row) + "\n")
         return
     if len(paths) > 1 or paths[0].is_dir():
         raise SeveralFiles(f"{len(paths)} given", hint="one object a file: memoryd extract --jsonl PATH...")
     file = paths[0]
-    read = _extract(file)
+    read = _extract(file, specs)
     if document is not None:
         _print_document(read, document)
     elif json:

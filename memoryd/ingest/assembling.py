@@ -19,12 +19,14 @@ from memoryd.catalog.facts import (
     OutputRecord,
 )
 from memoryd.catalog.search_document import search_words
+from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder
 from memoryd.ingest.manifests import STORE_PLACE
 from memoryd.ingest.understanding import ReadGraph, Understood, understand
 from memoryd.plugin_api.facts import Carrier, DocumentKind, Reading
 from memoryd.plugin_api.texts import graph_text
+from memoryd.workflows.editor.naming import Orders
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
 
@@ -96,7 +98,15 @@ class Content:
     findings: tuple[Finding, ...] = ()
 
 
-def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatch) -> Assembled:
+def assemble(
+    content: Content,
+    reading: Reading,
+    folder: Folder,
+    watch: Stopwatch,
+    *,
+    specs: NodeSpecs | None = None,
+    orders: Orders | None = None,
+) -> Assembled:
     """Return what is recorded of a file that a plugin read. Attribution is the folder's; the file's own claim is not used."""
     findings = [*content.findings, *reading.findings]
     documents = _documents(reading)
@@ -104,7 +114,7 @@ def assemble(content: Content, reading: Reading, folder: Folder, watch: Stopwatc
     graph: PreparedGraph | None = None
     words = ""
     with watch.stage("graph"):
-        understood = understand(reading, content.filename)
+        understood = understand(reading, content.filename, specs, orders)
     findings += understood.findings
     if (parameters := understood.parameters) is not None:
         with watch.stage("words"):

@@ -17,6 +17,7 @@ from memoryd.plugin_api.dialects import understand_texts
 from memoryd.plugin_api.facts import FileTexts, Reading, Recipe
 from memoryd.plugin_api.texts import graph_text
 from memoryd.workflows.editor.converting import convert
+from memoryd.workflows.editor.naming import Orders
 from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedGraph, Source
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.parameters import read_parameters
@@ -72,12 +73,15 @@ def read_graph(raw: bytes, specs: NodeSpecs | None = None) -> ReadGraph:
     return ReadGraph(graph=graph, prepared=prepared, findings=(*findings, *prepared.identities.findings))
 
 
-def understand(reading: Reading, filename: str, specs: NodeSpecs | None = None) -> Understood:
+def understand(
+    reading: Reading, filename: str, specs: NodeSpecs | None = None, orders: Orders | None = None
+) -> Understood:
     """Return what a reading says of how its file was made. `filename` is the file's plain name.
 
+    `specs` are the node specifications of a ComfyUI that may have made it, `orders` widget orders learned from files.
     The executed graph counts before the editor's, the editor's before texts; what texts add or contradict is kept.
     """
-    read, parameters, findings = _of_graph(reading, filename, specs)
+    read, parameters, findings = _of_graph(reading, filename, specs, orders)
     recipes, troubles = _recipes(reading, filename)
     told = parameters_of(recipes)
     executed = read.graph is not None
@@ -111,7 +115,7 @@ def understand(reading: Reading, filename: str, specs: NodeSpecs | None = None) 
 
 
 def _of_graph(
-    reading: Reading, filename: str, specs: NodeSpecs | None
+    reading: Reading, filename: str, specs: NodeSpecs | None, orders: Orders | None
 ) -> tuple[ReadGraph, Parameters | None, tuple[Finding, ...]]:
     """The executed graph's word; the editor's where there is no executed one."""
     read = ReadGraph(graph=None, prepared=None)
@@ -122,16 +126,16 @@ def _of_graph(
     if reading.workflow is None:
         nothing = Parameters(node=None, certain=False) if reading.prompt is not None else None
         return read, nothing, read.findings
-    graph, findings = _of_editor(graph_text(reading.carriers[reading.workflow]), specs)
+    graph, findings = _of_editor(graph_text(reading.carriers[reading.workflow]), specs, orders)
     if graph is None:
         return read, Parameters(node=None, certain=False), (*read.findings, *findings)
     told = read_parameters(graph, filename=filename, specs=specs, source=Source.EDITOR)
     return read, dataclasses.replace(told, certain=False), (*read.findings, *findings)
 
 
-def _of_editor(raw: bytes, specs: NodeSpecs | None) -> tuple[Graph | None, tuple[Finding, ...]]:
+def _of_editor(raw: bytes, specs: NodeSpecs | None, orders: Orders | None) -> tuple[Graph | None, tuple[Finding, ...]]:
     try:
-        converted = convert(raw, specs=specs)
+        converted = convert(raw, specs=specs, orders=orders)
     except MemorydError as error:
         return None, (Finding(code=error.slug, detail=error.detail),)
     return converted.graph, converted.findings

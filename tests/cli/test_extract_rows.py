@@ -51,3 +51,28 @@ def test_what_cannot_be_read_is_a_line_with_a_finding(tmp_path: Path) -> None:
     assert unread["findings"][0]["code"] == "no-plugin"
     assert gone["findings"][0]["code"] == "file-not-readable"
     assert gone["prompt"] == []
+
+
+def test_the_nodes_of_a_comfyui_are_read_by_what_it_says_of_them(tmp_path: Path) -> None:
+    graph = {
+        "1": {"class_type": "OddLoader", "inputs": {"thing": "shore.safetensors"}},
+        "2": {"class_type": "OddSaver", "inputs": {"source": ["1", 0]}},
+    }
+    told = {
+        "OddLoader": {"input": {"required": {"thing": [["shore.safetensors"], {}]}}, "output": ["MODEL"]},
+        "OddSaver": {"input": {"required": {"source": ["MODEL"]}}, "output": [], "output_node": True},
+    }
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    (tmp_path / "object_info.json").write_text(json.dumps(told))
+    app = typer.Typer()
+    graphs.register(app)
+    arguments = [
+        "extract",
+        "--jsonl",
+        "--object-info",
+        str(tmp_path / "object_info.json"),
+        str(tmp_path / "graph.json"),
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["path"].endswith("graph.json")
