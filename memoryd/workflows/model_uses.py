@@ -64,7 +64,9 @@ def find_models(
             if kind is str:
                 # Most literals are neither: looked at here, so that a call is made only for those that may be.
                 may_be = (
-                    name in roles or names_model_file(str(value)) or (specs is not None and name not in shape.texts)
+                    name in roles
+                    or names_model_file(str(value))
+                    or (specs is not None and not shape.is_known and name not in shape.texts)
                 )
             else:
                 may_be = kind is Link and name in roles
