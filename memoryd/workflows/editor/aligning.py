@@ -70,7 +70,7 @@ def align_versions(widgets: Sequence[Widget], values: Sequence[Json]) -> Aligned
         best[rows][column] = best[rows][column + 1] + MISSING_COST
     for row in range(rows - 1, -1, -1):
         skipped = _cost_of_losing(values[row])
-        best[row][columns] = best[row + 1][columns] + skipped
+        best[row][columns] = best[row + 1][columns] + (0.0 if _says_nothing(values[row]) else skipped)
         for column in range(columns - 1, -1, -1):
             cost = min(best[row + 1][column] + skipped, best[row][column + 1] + GAP_COST)
             if fits(widgets[column], values[row]):
@@ -91,10 +91,12 @@ def align_versions(widgets: Sequence[Widget], values: Sequence[Json]) -> Aligned
 
 
 def _cost_of_losing(value: Json) -> float:
-    if _says_nothing(value):
-        return 0.0
     if isinstance(value, str):
+        if value in CONTROL_WORDS:
+            return 0.0
         return LOSS_COST if is_model_file(value) or is_sampler(value) or is_scheduler(value) else GAP_COST
+    if value is None:
+        return 0.0
     return LOSS_COST if isinstance(value, (int, float)) and looks_like_seed(value) else GAP_COST
 
 

@@ -62,7 +62,7 @@ class Broadcasts:
         return None
 
 
-_TRIED_LIMIT = 50
+_TRIED_LIMIT = 10
 """Senders of one type that one input is compared with."""
 
 

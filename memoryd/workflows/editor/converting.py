@@ -12,10 +12,10 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json, JsonTooDeep, NotJson, read_json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
-from memoryd.workflows.editor.expanding import Placed, expand
+from memoryd.workflows.editor.expanding import Expanded, Placed, expand
 from memoryd.workflows.editor.facts import Converted, Kind, WidgetOrder
 from memoryd.workflows.editor.file_names import resolve_prefixes
-from memoryd.workflows.editor.naming import Named, Orders, name_values
+from memoryd.workflows.editor.naming import Effort, Named, Orders, name_values
 from memoryd.workflows.editor.prose import without_comments
 from memoryd.workflows.editor.wiring import Literal, Own, Wiring, is_real, sockets
 from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
@@ -36,14 +36,17 @@ def convert(raw: bytes, *, specs: NodeSpecs | None = None, orders: Orders | None
         return _failed("document-too-large", f"{len(raw)} bytes are beyond DOCUMENT_LIMIT")
     try:
         document = _document(raw)
+        expanded = expand(document) if isinstance(document, dict) else Expanded()
     except JsonTooDeep as error:
         return _failed("nested-too-deeply", error.detail)
     except NotJson as error:
         return _failed("not-json", storable(error.detail)[0])
+    except RecursionError:
+        return _failed("nested-too-deeply", "a value nests deeper than can be laid out (JSON_DEPTH_LIMIT)")
     if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
         return _failed("not-an-editor-graph", "the document holds no list of nodes")
-    expanded = expand(document)
     wiring = Wiring(expanded)
+    effort = Effort()
     findings = list(expanded.findings)
     prompt: dict[str, Json] = {}
     guessed: dict[str, str] = {}
@@ -51,7 +54,7 @@ def convert(raw: bytes, *, specs: NodeSpecs | None = None, orders: Orders | None
     for placed in expanded.nodes.values():
         if not is_real(placed):
             continue
-        named = name_values(placed, specs, orders or {})
+        named = name_values(placed, specs, orders or {}, effort)
         if named.is_guessed:
             guessed[placed.id] = placed.drawn.type
         if named.tells and all(widget.kind is not Kind.ANY for widget in named.tells):
@@ -60,6 +63,9 @@ def convert(raw: bytes, *, specs: NodeSpecs | None = None, orders: Orders | None
     resolve_prefixes(expanded.nodes.values(), prompt)
     if guessed:
         findings.append(_not_named(guessed))
+    if wiring.is_exhausted or effort.is_exhausted:
+        detail = "links or values beyond STEPS_LIMIT or NAMED_VALUES_LIMIT are left out"
+        findings.append(Finding(code="drawing-not-whole", detail=detail))
     if not prompt:
         return Converted(
             graph=None, findings=(*findings, Finding(code="not-a-graph", detail="no node of the drawing is executed"))

@@ -6,6 +6,7 @@ Everything may be missing or of a wrong type; such a part is left out.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 
@@ -14,8 +15,11 @@ from memoryd.foundation.canonical_json import Json
 LINKS_LIMIT = 200_000
 """Links of one drawing (a subgraph is one of its own). The largest of 1,284 real workflows has below 2,000."""
 
-SLOTS_LIMIT = 5_000
-"""Inputs or outputs of one node."""
+SLOTS_LIMIT = 500
+"""Inputs or outputs of one node; the largest real ones have below 100."""
+
+TYPE_LIMIT = 300
+"""Characters of a class; a longer one names no node."""
 
 INPUT_BOUNDARY, OUTPUT_BOUNDARY = "-10", "-20"
 """The two nodes by which a subgraph touches the outside."""
@@ -65,7 +69,9 @@ class Drawing:
 
     nodes: tuple[Drawn, ...]
     takes: tuple[str, ...] = ()
-    gives: tuple[tuple[str, Origin | None], ...] = ()
+    gives: tuple[Origin | None, ...] = ()
+    names_given: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Which output has a name; a name that several have is not here."""
     broadcasts: Mapping[tuple[str, int], Origin] = dataclasses.field(default_factory=dict)
     """Links that are only implied: (node, input's index) to where they begin."""
     tells_broadcasts: bool = False
@@ -80,18 +86,17 @@ def read_drawing(raw: Mapping[str, Json]) -> Drawing:
     links, ends, is_cut = _links(raw.get("links"))
     listed = [node for node in as_list(raw.get("nodes")) if isinstance(node, dict)]
     nodes = tuple(_node(node, links) for node in sorted(listed, key=_place))
-    takes = tuple(text_in(slot, "name") or "" for slot in as_list(raw.get("inputs")))
-    gives = tuple(
-        (text_in(slot, "name") or "", ends.get((OUTPUT_BOUNDARY, index)))
-        for index, slot in enumerate(as_list(raw.get("outputs")))
-    )
+    takes = tuple(text_in(slot, "name") or "" for slot in as_list(raw.get("inputs"))[:SLOTS_LIMIT])
+    outputs = [text_in(slot, "name") or "" for slot in as_list(raw.get("outputs"))[:SLOTS_LIMIT]]
+    counts = collections.Counter(outputs)
     extra = raw.get("extra")
     implied = extra.get("ue_links") if isinstance(extra, dict) else None
     return Drawing(
         nodes=tuple(node for node in nodes if node is not None),
         is_new=isinstance(extra, dict) and "frontendVersion" in extra,
         takes=takes,
-        gives=gives,
+        gives=tuple(ends.get((OUTPUT_BOUNDARY, index)) for index in range(len(outputs))),
+        names_given={name: index for index, name in enumerate(outputs) if counts[name] == 1},
         broadcasts=_broadcasts(implied),
         tells_broadcasts=isinstance(implied, list),
         is_cut=is_cut,
@@ -153,7 +158,7 @@ def _links(raw: Json) -> tuple[dict[str, Origin], dict[tuple[str, int], Origin],
 
 def _node(raw: dict[str, Json], links: Mapping[str, Origin]) -> Drawn | None:
     id_, type_ = id_of(raw.get("id")), text_in(raw, "type")
-    if id_ is None or type_ is None:
+    if id_ is None or type_ is None or len(type_) > TYPE_LIMIT:
         return None
     mode, values, properties = raw.get("mode"), raw.get("widgets_values"), raw.get("properties")
     return Drawn(

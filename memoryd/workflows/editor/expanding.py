@@ -6,6 +6,7 @@ A node inside the subgraph that node 5 stands for is `5:3`; nested ones `5:3:8`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 
 from memoryd.foundation.canonical_json import Json
@@ -31,7 +32,11 @@ EXPANDED_LIMIT = 20_000
 DEPTH_LIMIT = 16
 """Subgraphs inside subgraphs. Real ones nest three deep; a definition that contains itself would never end."""
 
-PROMOTED_LIMIT = 1_000
+EXPANDED_BYTES_LIMIT = 64 * 1024 * 1024
+"""Bytes of JSON of all subgraphs and group nodes laid out: one that is drawn once and used ten thousand times counts so
+often. The largest real workflow comes to 4 MB."""
+
+PROMOTED_LIMIT = 300
 """Widgets that one subgraph shows on its outside."""
 
 CONTROL_WORDS = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
@@ -69,13 +74,13 @@ class Expanded:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Canvas:
-    """One drawing to lay out, and what its outside says about it. `outside`: values by (inner id, widget)."""
+    """One drawing to lay out, and what its outside says about it. `outside`: values by inner node, by widget."""
 
     drawing: Drawing
     scope: str
     depth: int
     runs: bool
-    outside: Mapping[tuple[str, str], Json]
+    outside: Mapping[str, Mapping[str, Json]]
 
 
 def expand(document: Mapping[str, Json]) -> Expanded:
@@ -84,6 +89,8 @@ def expand(document: Mapping[str, Json]) -> Expanded:
     groups = read_groups(document)
     found = Expanded()
     drawings: dict[str, Drawing] = {}
+    sizes: dict[str, int] = {}
+    spent = 0
     waiting = [_Canvas(drawing=read_drawing(document), scope="", depth=0, runs=True, outside={})]
     for canvas in waiting:
         found.drawings[canvas.scope] = canvas.drawing
@@ -94,6 +101,15 @@ def expand(document: Mapping[str, Json]) -> Expanded:
                 detail = f"nodes beyond {EXPANDED_LIMIT} (EXPANDED_LIMIT) are left out"
                 found.findings.append(Finding(code="too-many-nodes", detail=detail))
                 return found
+            body = definitions.get(drawn.type) or (groups[drawn.type].body if drawn.type in groups else None)
+            if body is not None:
+                if drawn.type not in sizes:
+                    sizes[drawn.type] = len(json.dumps(body))
+                spent += sizes[drawn.type]
+                if spent > EXPANDED_BYTES_LIMIT:
+                    detail = "subgraphs and group nodes beyond EXPANDED_BYTES_LIMIT are left out"
+                    found.findings.append(Finding(code="too-many-nodes", detail=detail))
+                    return found
             if drawn.type in definitions:
                 if drawn.type not in drawings:
                     drawings[drawn.type] = read_drawing(definitions[drawn.type])
@@ -120,14 +136,13 @@ def _definitions(document: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
 
 def _place(found: Expanded, canvas: _Canvas, drawn: Drawn) -> Placed:
     id_ = canvas.scope + drawn.id
-    outside = {name: value for (inner, name), value in canvas.outside.items() if inner == drawn.id}
     placed = Placed(
         id=id_,
         scope=canvas.scope,
         drawn=drawn,
         inputs=tuple(_moved(slot, canvas.scope) for slot in drawn.inputs),
         runs=canvas.runs,
-        set_outside=outside,
+        set_outside=canvas.outside.get(drawn.id, {}),
     )
     found.nodes[id_] = placed
     return placed
@@ -148,9 +163,9 @@ def _place_subgraph(found: Expanded, canvas: _Canvas, drawn: Drawn, inner: Drawi
         return None
     scope = f"{placed.id}:"
     outside, by_name = _promoted(drawn)
-    for name, value in placed.set_outside.items():
-        by_name[name] = value
-        outside.update({key: value for key in outside if key[1] == name})
+    by_name.update(placed.set_outside)
+    for widgets in outside.values():
+        widgets.update({name: by_name[name] for name in widgets if name in placed.set_outside})
     placed.set_outside = by_name
     placed.gives = tuple(
         _given(drawn, inner, index, scope) for index in range(max(len(drawn.outputs), len(inner.gives)))
@@ -166,18 +181,14 @@ def _place_subgraph(found: Expanded, canvas: _Canvas, drawn: Drawn, inner: Drawi
 
 def _given(drawn: Drawn, inner: Drawing, index: int, scope: str) -> Origin | None:
     """Where an instance's output comes from: by its name where the definition has that name once, else by its place."""
-    name = drawn.outputs[index].name if index < len(drawn.outputs) else None
-    named = [origin for given, origin in inner.gives if given == name]
-    if len(named) == 1:
-        origin = named[0]
-    else:
-        origin = inner.gives[index][1] if index < len(inner.gives) else None
+    place = inner.names_given.get(drawn.outputs[index].name, index) if index < len(drawn.outputs) else index
+    origin = inner.gives[place] if place < len(inner.gives) else None
     return None if origin is None else (scope + origin[0], origin[1])
 
 
-def _promoted(drawn: Drawn) -> tuple[dict[tuple[str, str], Json], dict[str, Json]]:
+def _promoted(drawn: Drawn) -> tuple[dict[str, dict[str, Json]], dict[str, Json]]:
     """Return the values that a subgraph's outside sets: of inner nodes' widgets, and of its own inputs by name."""
-    by_node: dict[tuple[str, str], Json] = {}
+    by_node: dict[str, dict[str, Json]] = {}
     by_name: dict[str, Json] = {}
     if isinstance(drawn.values, dict):
         by_name.update(drawn.values)
@@ -195,7 +206,7 @@ def _promoted(drawn: Drawn) -> tuple[dict[tuple[str, str], Json], dict[str, Json
         if inner is None:
             by_name[name] = value
         else:
-            by_node[inner, name] = value
+            by_node.setdefault(inner, {})[name] = value
     return by_node, by_name
 
 

@@ -60,4 +60,4 @@ def _value(match: re.Match[str], by_name: Mapping[str, Json]) -> str:
         value = widgets["value"]
     if isinstance(value, (bool, list, dict)) or value is None:
         return match.group(0)
-    return _UNFIT.sub("_", str(value))[:TEXT_LIMIT]
+    return _UNFIT.sub("_", str(value)[:TEXT_LIMIT])

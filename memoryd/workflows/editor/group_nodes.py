@@ -28,6 +28,7 @@ class Group:
     takes: Mapping[tuple[int, int], tuple[str, int]]
     gives: tuple[Origin, ...]
     hidden: Mapping[int, int]
+    body: Mapping[str, Json]
 
     def values_outside(self, values: list[Json] | Mapping[str, Json]) -> dict[int, list[Json]]:
         """Return the inner nodes' values that the outside's values are; nothing where the numbers do not agree."""
@@ -85,7 +86,7 @@ def _read(body: Mapping[str, Json]) -> Group:
         if _is_visible(settings, index, "output", str(at), (index, at) not in given or (index, at) in shown)
     )
     hidden = {index: _hidden_widgets(settings, index, node) for index, node in enumerate(nodes)}
-    return Group(nodes=nodes, takes=_takes(nodes, settings), gives=gives, hidden=hidden)
+    return Group(nodes=nodes, takes=_takes(nodes, settings), gives=gives, hidden=hidden, body=body)
 
 
 def _inner_links(raw: Json, count: int) -> tuple[dict[tuple[int, int], Origin], set[tuple[int, int]]]:

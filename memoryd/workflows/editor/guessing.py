@@ -108,6 +108,6 @@ def _name_of_text(drawn: Drawn, value: str, samples: bool, gives: set[str]) -> s
         return "sampler_name"
     if samples and is_scheduler(value):
         return "scheduler"
-    if gives & {"CONDITIONING", "STRING"} and (len(value) > 20 or " " in value or len(gives) == 1):
+    if gives & {"CONDITIONING", "STRING"} and (" " in value.strip() or len(gives) == 1):
         return "text"
     return None

@@ -39,12 +39,13 @@ def learn(prompt: Graph, workflow_raw: bytes, *, known: Container[str] = frozens
         return ()
     try:
         document = read_json(workflow_raw)
-    except (NotJson, JsonTooDeep):
-        return ()
-    if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
+        if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
+            return ()
+        nodes = expand(document).nodes
+    except (NotJson, JsonTooDeep, RecursionError):
         return ()
     found: dict[str, WidgetOrder] = {}
-    for id_, placed in expand(document).nodes.items():
+    for id_, placed in nodes.items():
         node = prompt.nodes.get(id_)
         class_type = placed.drawn.type
         if node is None or node.class_type != class_type or class_type not in classes or class_type in found:

@@ -27,6 +27,9 @@ _EDITORS_OWN = frozenset({"videopreview", "control_after_generate", "upload", "c
 GOOD_ENOUGH = 0.34
 """The share of misfitting values up to which an order is believed: files of other versions differ in a few."""
 
+NAMED_VALUES_LIMIT, CELLS_LIMIT = 200_000, 300_000
+"""Values, and cells of alignments, of one workflow, all nodes together; the largest real one has 20,000 values."""
+
 VERSIONS_LIMIT = 8
 """Orders of one class that are tried as other versions of it."""
 
@@ -49,9 +52,25 @@ class Named:
 Orders = Mapping[str, "WidgetOrder | Iterable[WidgetOrder]"]
 
 
-def name_values(placed: Placed, specs: NodeSpecs | None, orders: Orders) -> Named:
+@dataclasses.dataclass(slots=True)
+class Effort:
+    """What naming may still cost in one workflow."""
+
+    values: int = NAMED_VALUES_LIMIT
+    cells: int = CELLS_LIMIT
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether values were left out, since NAMED_VALUES_LIMIT was met."""
+        return self.values < 0
+
+
+def name_values(placed: Placed, specs: NodeSpecs | None, orders: Orders, effort: Effort) -> Named:
     """Return the node's widget values by the names of its inputs. `orders`: learned ones by class."""
     drawn = placed.drawn
+    effort.values -= min(len(drawn.values), VALUES_LIMIT)
+    if effort.is_exhausted:
+        return Named(())
     if isinstance(drawn.values, Mapping):
         kept = [(name, value) for name, value in drawn.values.items() if name not in _EDITORS_OWN]
         return Named(tuple(kept[:VALUES_LIMIT]))
@@ -65,7 +84,7 @@ def name_values(placed: Placed, specs: NodeSpecs | None, orders: Orders) -> Name
     if not values:
         return Named(tuple(rows))
     sockets = frozenset(slot.name for slot in drawn.inputs if slot.widget is None)
-    best = _best(_candidates(drawn.type, drawn.inputs, told, sockets, specs, orders), values)
+    best = _best(_candidates(drawn.type, drawn.inputs, told, sockets, specs, orders), values, effort)
     if best is None or best.misfits > max(GOOD_ENOUGH * len(values), 0):
         if _tells_all(told, values):
             return Named((*align(told, values).values, *rows), tells=told, prose=_prose(drawn.type))
@@ -110,7 +129,7 @@ def _prose(class_type: str) -> frozenset[str]:
     return frozenset(widget.name for order in orders for widget in order if widget.kind is Kind.PROSE)
 
 
-def _best(candidates: Iterable[tuple[Widget, ...]], values: list[Json]) -> Aligned | None:
+def _best(candidates: Iterable[tuple[Widget, ...]], values: list[Json], effort: Effort) -> Aligned | None:
     best: Aligned | None = None
     tried = []
     for widgets in candidates:
@@ -121,6 +140,9 @@ def _best(candidates: Iterable[tuple[Widget, ...]], values: list[Json]) -> Align
             return best
         tried.append(widgets)
     for widgets in tried[:VERSIONS_LIMIT] if best is not None and best.cost >= MISFIT_COST else ():
+        effort.cells -= len(widgets) * len(values)
+        if effort.cells < 0:
+            break
         aligned = align_versions(widgets, values)
         if best is None or aligned.cost < best.cost:
             best = aligned

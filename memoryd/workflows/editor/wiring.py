@@ -19,6 +19,9 @@ from memoryd.workflows.editor.expanding import Expanded, Placed
 HOPS_LIMIT = 1_000
 """Steps from an input to the node that it takes from."""
 
+STEPS_LIMIT = 500_000
+"""Steps of one workflow, all inputs together; the longest real ones take below 5,000."""
+
 _REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})
 _SETTERS = frozenset({"SetNode", "easy setNode"})
 _GETTERS = frozenset({"GetNode", "easy getNode"})
@@ -83,6 +86,13 @@ class Wiring:
             if name is not None:
                 self._set.setdefault((placed.scope, name), placed)
         self._broadcasts = Broadcasts(expanded)
+        self._known: dict[Origin, Found] = {}
+        self._steps = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether links were left out, since STEPS_LIMIT was met."""
+        return self._steps >= STEPS_LIMIT
 
     def behind(self, placed: Placed, index: int) -> Found:
         """Return what the input takes: a real node's output, a literal, its own widget's value, or nothing."""
@@ -94,15 +104,21 @@ class Wiring:
 
     def follow(self, origin: Origin) -> Found:
         """Return where a link really begins."""
+        if origin not in self._known:
+            self._known[origin] = self._followed(origin)
+        return self._known[origin]
+
+    def _followed(self, origin: Origin) -> Found:
         at: Found = origin
         for _ in range(HOPS_LIMIT):
             if not isinstance(at, tuple):
                 return at
             placed = self._nodes.get(at[0])
-            if placed is None:
+            if placed is None or self.is_exhausted:
                 return None
             if is_real(placed):
                 return at
+            self._steps += 1
             at = self._step(placed, at[1])
         return None
 
