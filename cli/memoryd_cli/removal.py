@@ -63,7 +63,7 @@ def hide(refs: Refs, reason: Reason = None, project: Project = None, json: AsJso
 
 
 def trash(refs: Refs, reason: Reason = None, project: Project = None, json: AsJson = False) -> None:
-    """Move pictures' files into the trash of their folders; `bring-back` does what it says."""
+    """Move pictures' files into the trash of their folders; `bring-back` undoes it."""
     _remove("trashed", refs, reason, project, json)
 
 
