@@ -168,6 +168,8 @@ def _size(graph: Graph, chain: Iterable[str]) -> tuple[int | None, int | None]:
         node = graph.nodes[id_]
         inputs = node.inputs
         shape = shape_of(node.class_type, tuple(inputs))
+        if shape.is_saving:
+            continue  # what a saver is told to write down is no request
         for name in shape.presets:
             preset = inputs[name]
             spelled = _SIZE.search(preset) if isinstance(preset, str) and len(preset) < 200 else None

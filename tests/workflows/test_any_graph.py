@@ -296,8 +296,9 @@ def test_a_model_that_is_handed_on_is_told_of_once(graph_of: Make, txt2img: dict
 
 def test_what_a_saver_is_told_to_write_is_a_guess(graph_of: Make, txt2img: dict[str, Any]) -> None:
     txt2img["9"] = ("Save Image w/Metadata", {"images": ["8", 0], "modelname": "other.safetensors", "seed_value": 0,
-                    "positive": "unknown", "steps": 1})  # fmt: skip
+                    "positive": "unknown", "steps": 1, "width": 1, "height": 1})  # fmt: skip
     parameters = read_parameters(graph_of(txt2img))
+    assert (parameters.width, parameters.height) == (512, 768)
     assert [(use.role, use.confidence) for use in parameters.models] == [
         ("checkpoints", Confidence.HIGH), ("unknown", Confidence.LOW),
     ]  # fmt: skip
