@@ -160,8 +160,8 @@ def explain_attribution(
 
 @router.post("/roots", status_code=201)
 def add_root(request: NewRoot, caller: SenderCaller, office: Office) -> RootShape:
-    """Watch a folder of the server's machine, or register one that is watched on another (`host`); the same again changes
-    nothing."""
+    """Watch a folder of the server's machine, or register one that is watched on another (`host`). The same again changes
+    nothing; another project, person or rules are those of the files to come."""
     with office.database.tenant_work(caller.tenant) as session:
         wish = _root_wish(session, request, caller)
         if request.host is not None:
@@ -182,6 +182,11 @@ def add_root(request: NewRoot, caller: SenderCaller, office: Office) -> RootShap
                 home=office.home,
                 caller=caller,
             )
+        if request.project is not None or request.person is not None:
+            # Named again with other names: they count for the files to come.
+            person_id = wish.person_id if request.person is not None else None
+            catalog_roots.change_root(session, added.id, project_id=wish.project_id, person_id=person_id)
+            added = catalog_roots.show_root(session, added.id)
         return _root(session, added)
 
 

@@ -62,6 +62,9 @@ def test_a_folder_is_added_with_rules_that_can_be_tried_shown_and_replaced(folde
     assert run("rules", folder).splitlines() == ["x/** => project=acme", "{person}/*"]
     assert "rule: {person}/*" in run("show", folder)
     assert "no rules" in run("rules", folder, "--clear")
+    run("add", folder, "--project", "default", "--rule", "{person}/*")
+    assert "project default, person bea: by the folder's default" in run("test", "a.png", "--root", folder)
+    assert run("rules", folder).splitlines() == ["{person}/*"]
 
 
 def test_a_folder_is_listed_paused_resumed_and_removed(folder: Path) -> None:
