@@ -188,7 +188,7 @@ def _by_configuration(light: NDArray[np.float32]) -> NDArray[np.float32] | None:
     processor = _ocio_processor(place) if place else None
     if processor is None:
         return None
-    samples = np.ascontiguousarray(light, dtype=np.float32)
+    samples = np.array(light, dtype=np.float32, order="C")
     processor.applyRGB(samples)
     return samples
 
@@ -205,6 +205,6 @@ def _ocio_processor(place: str) -> Any | None:
         return configuration.getProcessor(
             ocio.ROLE_SCENE_LINEAR, display, configuration.getDefaultView(display), ocio.TRANSFORM_DIR_FORWARD
         ).getDefaultCPUProcessor()
-    except ocio.Exception:
+    except (ocio.Exception, ocio.ExceptionMissingFile):
         # A configuration that cannot be used is the studio's to mend; until then the plain curve shows the picture.
         return None

@@ -97,6 +97,20 @@ def test_the_preview_s_curve_is_srgb_s() -> None:
     assert np.allclose(shown, [0, 0, 0.4614, 0.7354, 1, 1], atol=1e-3)
 
 
+def test_a_configuration_of_colours_is_used_and_a_missing_one_is_none(
+    tmp_path: Path, layered: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("PyOpenColorIO")
+    path = write_exr(tmp_path / "a.exr", layered)
+    shown = {}
+    for place in ("", "ocio://default", str(tmp_path / "none.ocio")):
+        monkeypatch.setenv("OCIO", place)
+        derived = derived_from(path, "image/x-exr")
+        assert codes(derived) == []
+        shown[place] = derived.pictures[0].content
+    assert shown[""] == shown[str(tmp_path / "none.ocio")] != shown["ocio://default"]
+
+
 def test_a_damaged_exr_is_a_finding(tmp_path: Path, layered: Channels) -> None:
     path = write_exr(tmp_path / "a.exr", layered)
     path.write_bytes(path.read_bytes()[:600])

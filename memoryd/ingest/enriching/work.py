@@ -7,6 +7,7 @@ for again.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from memoryd.imaging.recipes import Part, read_recipes
 from memoryd.recognition import keeping, resembling
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
+from memoryd.storage.facts import StoredBlob
 
 ENRICH = "enrich"
 ENRICH_AGAIN = "enrich_again"
@@ -37,6 +39,8 @@ SEQUENCE = "sequence"
 
 STORED_AT_ONCE = 20
 EXTENDED_EVERY_S = 20.0
+AHEAD = 4
+"""Assets that may wait to be stored, for each that is being derived: decoders go on while a batch is written."""
 
 _log = log_for(__name__)
 _decoders = Decoders()
@@ -65,6 +69,14 @@ class Means(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    asset_id: AssetId
+    parts: frozenset[Part]
+    derived: Derived
+    blobs: tuple[StoredBlob, ...]
+
+
 def enrich(means: Means, chore: Chore) -> None:
     """Derive what is wanted of each subject and store it. Raises: ContentsMissing where some could not be read."""
     wanted = read_recipes(chore.recipe)
@@ -74,10 +86,10 @@ def enrich(means: Means, chore: Chore) -> None:
     with means.database.tenant_work(means.tenant) as session:
         tasks = enrichment.list_lacking(session, subjects, wanted, since=since)
     missing: list[AssetId] = []
-    made: list[tuple[AssetId, frozenset[Part], Derived]] = []
+    made: list[_Made] = []
     extended = time.monotonic()
-    for asset_id, derived in _derived(means, tasks, missing):
-        made.append((asset_id, tasks[asset_id], derived))
+    for one in _each(means, tasks, missing):
+        made.append(one)
         if len(made) >= STORED_AT_ONCE:
             _store(means, made)
             made = []
@@ -122,57 +134,56 @@ def _follow_up(means: Means, wanted: frozenset[Part], done: Sequence[AssetId]) -
             chores.add(session, means.tenant.id, kind, "v1", list(done))
 
 
-def _store(means: Means, made: Sequence[tuple[AssetId, frozenset[Part], Derived]]) -> None:
+def _store(means: Means, made: Sequence[_Made]) -> None:
     if not made:
         return
-    kept = [
-        (asset, parts, derived, [means.store.put_bytes(means.tenant.slug, one.content) for one in derived.pictures])
-        for asset, parts, derived in made
-    ]
     with means.database.tenant_work(means.tenant) as session:
-        register(session, [blob for *_, blobs in kept for blob in blobs])
+        register(session, [blob for one in made for blob in one.blobs])
         enrichment.store(
             session,
             [
                 enrichment.Enrichment(
-                    asset_id=asset, parts=parts, derived=derived, blobs=tuple(blob.sha256 for blob in blobs)
+                    asset_id=one.asset_id,
+                    parts=one.parts,
+                    derived=one.derived,
+                    blobs=tuple(blob.sha256 for blob in one.blobs),
                 )
-                for asset, parts, derived, blobs in kept
+                for one in made
             ],
         )
-        keeping.store(session, {asset: derived.fingerprints for asset, _, derived, _ in kept})
+        keeping.store(session, {one.asset_id: one.derived.fingerprints for one in made})
 
 
-def _derived(
-    means: Means, tasks: dict[AssetId, frozenset[Part]], missing: list[AssetId]
-) -> Iterator[tuple[AssetId, Derived]]:
+def _each(means: Means, tasks: dict[AssetId, frozenset[Part]], missing: list[AssetId]) -> Iterator[_Made]:
     """Yield what came of each asset, in order, a few ahead: as many as there are decoding processes, and one being read."""
-    ahead: collections.deque[tuple[AssetId, Future[Derived | None]]] = collections.deque()
+    ahead: collections.deque[tuple[AssetId, Future[_Made | None]]] = collections.deque()
     waiting = list(reversed(tasks.items()))
     with ThreadPoolExecutor(_decoders.processes + 1, thread_name_prefix="deriving") as threads:
         while waiting or ahead:
-            while waiting and len(ahead) <= _decoders.processes + 1:
+            while waiting and len(ahead) < AHEAD * (_decoders.processes + 1):
                 asset, parts = waiting.pop()
                 ahead.append((asset, threads.submit(_derive_one, means, asset, parts)))
             asset, future = ahead.popleft()
-            derived = future.result()
-            if derived is None:
+            made = future.result()
+            if made is None:
                 missing.append(asset)
             else:
-                yield asset, derived
+                yield made
 
 
-def _derive_one(means: Means, asset_id: AssetId, parts: frozenset[Part]) -> Derived | None:
-    """Return what came of an asset, or None where its bytes cannot be read now."""
+def _derive_one(means: Means, asset_id: AssetId, parts: frozenset[Part]) -> _Made | None:
+    """Return what came of an asset, its small pictures stored; None where its bytes cannot be read now."""
     try:
         with means.database.tenant_work(means.tenant) as session:
             copies: Copies = find_copies(session, asset_id)
         # Outside of the transaction: it reads and checks all bytes.
         with open_copy(means.store, means.tenant, copies) as content:
-            return _decoders.derive(content, copies.media_type, parts)
+            derived = _decoders.derive(content, copies.media_type, parts)
     except NotFound as error:
         _log.info("deriving of %s: %s", asset_id, error.detail)
         return None
+    blobs = tuple(means.store.put_bytes(means.tenant.slug, picture.content) for picture in derived.pictures)
+    return _Made(asset_id=asset_id, parts=parts, derived=derived, blobs=blobs)
 
 
 Handler = Callable[[Means, Chore], None]
