@@ -10,27 +10,23 @@ import dataclasses
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from memoryd.access.facts import Caller
-from memoryd.catalog.facts import WatchRoot
+from memoryd.catalog import places
+from memoryd.catalog.facts import LocationRecord
 from memoryd.foundation.database import Database, DatabaseDown, TenantScope
-from memoryd.foundation.errors import NotAcceptable, Unavailable
-from memoryd.foundation.ids import PersonId, ProjectId
-from memoryd.ingest import queries, roots
-from memoryd.ingest.attributing import folder_for
-from memoryd.ingest.changes import compare
-from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded, RootHealth, Seen
-from memoryd.ingest.keeping import Space, keep, space
+from memoryd.foundation.errors import Unavailable
+from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded
+from memoryd.ingest.keeping import keep
 from memoryd.ingest.lanes import LARGE_FILE, Lanes
+from memoryd.ingest.planning import FolderOffline, NothingThere, Plan, Portion, Wish, plan
 from memoryd.ingest.preparing import refuse
 from memoryd.ingest.recording import NotAlone, record
 from memoryd.ingest.settling import STABLE_FOR_S
-from memoryd.ingest.surveying import survey
-from memoryd.ingest.unchanged import Unchanged
-from memoryd.ingest.walking import look_at, walk
+from memoryd.ingest.walking import look_at
 from memoryd.storage.blob_store import BlobStore
 
 FIRST_BATCH = 50
@@ -45,42 +41,8 @@ DATABASE_PATIENCE_S = 30.0
 DATABASE_RETRY_S = 0.5
 
 
-class NothingThere(NotAcceptable):
-    """This path cannot be taken in."""
-
-
 class NoSpace(Unavailable):
     """There is not enough space to keep these files."""
-
-
-class FolderOffline(Unavailable):
-    """This watched folder is not what it was."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Portion:
-    """Files of one folder that are to be read. `named`: a person named them one by one."""
-
-    folder: Folder
-    paths: tuple[Path, ...]
-    sizes: tuple[int, ...]
-    named: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What taking in will mean: files found and those already known, bytes to read, and the space that keeping takes."""
-
-    portions: tuple[Portion, ...]
-    found: int
-    known: int
-    size: int
-    space: Space | None = None
-
-    @property
-    def to_read(self) -> int:
-        """Files that will be read."""
-        return self.found - self.known
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -113,45 +75,6 @@ class Progress:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + value
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """How files are to be taken in: `paths` on this machine, for whom, and who holds the bytes.
-
-    Where no project is named, files of a watched folder belong to the folder's, others to `otherwise`. `dry`: nothing will
-    be taken in, and so nothing is made for it.
-    """
-
-    paths: tuple[Path, ...]
-    project_id: ProjectId | None = None
-    otherwise: ProjectId | None = None
-    person_id: PersonId | None = None
-    custody: Custody = Custody.REFERENCE
-    dry: bool = False
-
-
-def plan(database: Database, scope: TenantScope, store: BlobStore, wish: Wish) -> Plan:
-    """Return what taking in the wished paths means, without reading a file.
-
-    Raises: NothingThere; FolderOffline.
-    """
-    portions: list[Portion] = []
-    found = 0
-    for path in wish.paths:
-        there, portion = _portion(database, scope, wish, path)
-        found += there
-        if portion.paths:
-            portions.append(portion)
-    size = sum(sum(portion.sizes) for portion in portions)
-    keeping = any(portion.folder.custody is Custody.KEEP for portion in portions)
-    return Plan(
-        portions=tuple(portions),
-        found=found,
-        known=found - sum(len(portion.paths) for portion in portions),
-        size=size,
-        space=space(store.home, (size,)) if keeping else None,
-    )
-
-
 def ingest_paths(
     database: Database,
     scope: TenantScope,
@@ -174,6 +97,7 @@ def ingest_paths(
             hint="make room, or take the files in with custody `reference`",
         )
     progress = Progress(to_read=planned.to_read)
+    _announce_large(database, scope, planned)
     waiting: list[tuple[Folder, Path]] = []
     own = lanes if lanes is not None else Lanes()
     try:
@@ -192,77 +116,26 @@ def ingest_paths(
     return progress
 
 
-def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> tuple[int, Portion]:
-    given = path.expanduser().absolute()
-    # What leads to the path is the person's choice; what lies in it is not followed out of it.
-    real = given.parent.resolve() / given.name if given.name else given
-    if real.is_dir():
-        real = real.resolve()
-    elif not os.path.lexists(real):
-        raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
-    with database.tenant_work(scope) as session:
-        root = roots.root_containing(session, roots.this_host(), real)
-    if real.is_dir():
-        if root is not None:
-            below = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
-            looked = survey(database, scope, root, below=below, again=True)
-            if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
-                raise FolderOffline(
-                    f"{root.shown_path}: {looked.health.value}", hint="`memoryd roots list` says what is wrong"
-                )
-            return looked.seen, _as_portion(_rooted(database, scope, root, looked.read, wish), looked.read)
-        folder = _wished(Folder(path=real), wish)
-        return _unknown_in(database, scope, folder)
-    folder = _wished(Folder(path=real.parent), wish)
-    if root is not None:
-        place = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
-        folder = _rooted(database, scope, root, [place], wish)
-    there = look_at(folder, [real])
-    return 1, _as_portion(folder, there, named=True)
-
-
-def _rooted(database: Database, scope: TenantScope, root: WatchRoot, places: Iterable[bytes], wish: Wish) -> Folder:
-    planned = dataclasses.replace(root, makes_projects=False) if wish.dry else root
-    with database.tenant_work(scope) as session:
-        return _wished(folder_for(session, planned, places), wish)
-
-
-def _wished(folder: Folder, wish: Wish) -> Folder:
-    return dataclasses.replace(
-        folder,
-        project_id=wish.project_id or folder.project_id or wish.otherwise,
-        person_id=folder.person_id or wish.person_id,
-        custody=Custody.KEEP if wish.custody is Custody.KEEP else folder.custody,
-        # What a person says now counts more than a rule that was laid down before.
-        rules=() if wish.project_id else folder.rules,
-    )
-
-
-def _unknown_in(database: Database, scope: TenantScope, folder: Folder) -> tuple[int, Portion]:
-    top = os.fsencode(folder.path).rstrip(b"/") + b"/"
-    with database.tenant_work(scope) as session:
-        unchanged = Unchanged(queries.iterate_faces(session, None, top))
-    sight = walk(folder.path, unchanged=unchanged, at=top)
-    read = sight.there
-    with database.tenant_work(scope) as session:
-        # Nobody watches this folder: what is gone from it stays as it was, and a place that holds the same is passed by.
-        known = queries.list_known_at(session, None, [top + path for path in read])
-    if known:
-        same = {path for path, place in known.items() if place.face is not None and place.present}
-        changes = compare({top + path: face for path, face in read.items()}, {path: known[path] for path in same})
-        read = {path[len(top) :]: read[path[len(top) :]] for path in changes.read}
-    return len(sight.there) + sight.passed, _as_portion(folder, read)
-
-
-def _as_portion(folder: Folder, read: dict[bytes, Seen], *, named: bool = False) -> Portion:
-    # Oldest first: an edited picture follows its original, and a run's pictures come in their order.
-    ordered = sorted(read.items(), key=lambda item: (item[1].mtime_ns, item[0]))
-    return Portion(
-        folder=folder,
-        paths=tuple(folder.path / os.fsdecode(path) for path, _ in ordered),
-        sizes=tuple(face.size for _, face in ordered),
-        named=named,
-    )
+def _announce_large(database: Database, scope: TenantScope, planned: Plan) -> None:
+    """Let the very large be found by their names while they wait to be hashed."""
+    for portion in planned.portions:
+        large = [p for p, size in zip(portion.paths, portion.sizes, strict=True) if size >= LARGE_FILE]
+        if not large:
+            continue
+        folder = portion.folder
+        records = [
+            LocationRecord(
+                watch_root_id=folder.root_id,
+                path=path if folder.root_id is not None else os.fsencode(folder.path / os.fsdecode(path)),
+                size=face.size,
+                mtime_ns=face.mtime_ns,
+                inode=face.inode,
+                device=face.device,
+            )
+            for path, face in look_at(folder, large).items()
+        ]
+        with database.tenant_work(scope) as session:
+            places.arrive(session, records, folder.project_id)
 
 
 def _batches(planned: Plan) -> Iterator[tuple[Folder, Sequence[Path], bool]]:
@@ -377,3 +250,6 @@ def give_up_waiting(prepared: Prepared) -> Prepared:
         for file in prepared.files
     )
     return dataclasses.replace(prepared, files=files)
+
+
+__all__ = ["FolderOffline", "NoSpace", "NothingThere", "Plan", "Portion", "Progress", "Wish", "ingest_paths", "plan"]

@@ -15,6 +15,11 @@ from memoryd.foundation.database import Session
 storable = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20) | st.sampled_from(
     ["\\N", "\\.", "\\x00", "a\tb", "a\nb", "a\r\nb", "\\", ""]
 )
+moments = st.integers(-(10**15), 10**16).map(
+    lambda microseconds: (
+        datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=microseconds)
+    )
+)
 rows = st.tuples(
     st.none() | storable,
     st.none() | st.binary(max_size=12),
@@ -22,7 +27,7 @@ rows = st.tuples(
     st.none() | st.booleans(),
     st.none() | st.floats(allow_nan=False, allow_infinity=False),
     st.none() | st.uuids(),
-    st.none() | st.datetimes(max_value=datetime.datetime.max.replace(year=9998), timezones=st.just(datetime.UTC)),
+    st.none() | moments,
 )
 COLUMNS = ("t", "b", "i", "f", "d", "u", "m")
 

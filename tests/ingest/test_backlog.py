@@ -9,7 +9,7 @@ from sqlalchemy import text
 from memoryd.catalog.facts import RootState
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import Unavailable
-from memoryd.ingest import backlog, keeping, roots
+from memoryd.ingest import backlog, keeping, planning, roots
 from memoryd.ingest.backlog import NothingThere, Progress, Wish, ingest_paths, plan
 from memoryd.ingest.facts import Custody
 from memoryd.ingest.keeping import Space
@@ -80,7 +80,7 @@ def test_the_space_that_keeping_takes_is_told_and_checked_beforehand(
     planned = plan(database, tenant, store, Wish(paths=(folder,), custody=Custody.KEEP))
     assert planned.space is not None
     assert planned.space.needed == planned.size == len(picture(0)) + len(picture(1))
-    monkeypatch.setattr(backlog, "space", lambda home, sizes: Space(needed=sum(sizes), free=0))
+    monkeypatch.setattr(planning, "space", lambda home, sizes: Space(needed=sum(sizes), free=0))
     full = plan(database, tenant, store, Wish(paths=(folder,), custody=Custody.KEEP))
     with pytest.raises(Unavailable):
         ingest_paths(database, tenant, store, full, lanes=Lanes(0))
@@ -141,3 +141,49 @@ def test_a_paused_root_can_be_named(database: Database, tenant: TenantScope, sto
     assert _take_in(database, tenant, store, folder).new == 2
     with database.tenant_work(tenant) as session:
         assert session.scalar(text("select state from watch_root")) == "paused"
+
+
+def test_very_large_files_are_found_by_name_until_they_are_hashed(
+    database: Database, tenant: TenantScope, store: BlobStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "small.png").write_bytes(picture(1))
+    (folder / "large.png").write_bytes(picture(2) + b"\0" * 5_000)
+    monkeypatch.setattr(backlog, "LARGE_FILE", 5_000)
+    planned = plan(database, tenant, store, Wish(paths=(folder,)))
+    progress = backlog.ingest_paths(database, tenant, store, planned, lanes=Lanes(0), stop=lambda: True)
+    assert progress.stopped
+    with database.tenant_work(tenant) as session:
+        (arriving,) = session.execute(text("select shown_path, asset_id from location where state = 'arriving'"))
+    assert arriving == (str(folder / "large.png"), None)
+    again = plan(database, tenant, store, Wish(paths=(folder,)))
+    assert again.to_read == 2
+    assert ingest_paths(database, tenant, store, again, lanes=Lanes(0)).new == 2
+    with database.tenant_work(tenant) as session:
+        assert session.scalar(text("select count(*) from location where state = 'recorded'")) == 2
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_is_newest_comes_first_where_looking_is_slow(
+    database: Database, tenant: TenantScope, store: BlobStore, folder: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    for day in (2, 3, 1):
+        path = folder / f"{day}.png"
+        path.write_bytes(picture(day))
+        os.utime(path, (day * 86_400, day * 86_400))
+    monkeypatch.setattr(planning.roots, "is_remote", lambda _: slow)
+    planned = plan(database, tenant, store, Wish(paths=(folder,)))
+    days = [int(path.stem) for path in planned.portions[0].paths]
+    assert days == ([3, 2, 1] if slow else [1, 2, 3])
+
+
+def test_known_content_in_another_folder_is_read_whole_and_found_known(
+    database: Database, tenant: TenantScope, store: BlobStore, folder: Path
+) -> None:
+    (folder / "a.png").write_bytes(picture(1))
+    ingest_paths(database, tenant, store, plan(database, tenant, store, Wish(paths=(folder,))), lanes=Lanes(0))
+    (folder / "copy.png").write_bytes(picture(1))
+    (folder / "b.png").write_bytes(picture(2))
+    progress = ingest_paths(
+        database, tenant, store, plan(database, tenant, store, Wish(paths=(folder,))), lanes=Lanes(0)
+    )
+    assert (progress.new, progress.known, progress.done) == (1, 1, 2)
