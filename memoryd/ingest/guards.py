@@ -58,7 +58,9 @@ async def _sent(request: Request) -> AsyncIterator[tuple[AssetsSent, list[SentFi
     try:
         facts = form.get("facts")
         if not isinstance(facts, str):
-            raise AssetsUnreadable("the form has no part `facts`", hint="send the JSON document as the text part `facts`")
+            raise AssetsUnreadable(
+                "the form has no part `facts`", hint="send the JSON document as the text part `facts`"
+            )
         files = [
             SentFile(announced=(part.filename or "").lower(), stream=part.file)
             for _, part in form.multi_items()
