@@ -47,7 +47,7 @@ _QUERY_CANCELED = "57014"
 
 _ALIKE = frozenset(
     {"project", "person", "kind", "type", "model", "lora", "vae", "tool", "workflow", "node", "job", "negative"}
-    | {"sampler", "steps", "cfg", "size", "after", "before", "made"}
+    | {"sampler", "steps", "cfg", "size", "width", "height", "after", "before", "on", "made"}
 )
 """Fields in which the frames of a sequence are alike; any other may mean a single one."""
 

@@ -274,3 +274,26 @@ def test_a_search_shows_a_sequence_once_and_each_frame_where_it_is_meant(means: 
         assert [hit.face.name for hit in find(session, parse("file:shot.0003.png"), None).rows] == ["shot.0003.png"]
         assert len(find(session, parse("is:all"), None).rows) == 6
         assert len(find_all(session, parse(""), None, 100)) == 6
+
+
+def test_the_command_says_what_it_queued_and_what_is_done(
+    means: Means, folder: Path, local: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from memoryd_cli import enrichment as command
+    from memoryd_cli.client import Client
+
+    app = typer.Typer()
+    command.register(app)
+    client = Client("http://127.0.0.1:7860", None, transport=local._transport)
+    monkeypatch.setattr(command, "server", lambda: client)
+    (folder / "a.png").write_bytes(saved(painted(1), 1))
+    take_in(means, folder)
+    run = CliRunner()
+    assert "1 queued" in run.invoke(app, ["--no-wait"]).output
+    work(means)
+    assert "nothing lacks anything" in run.invoke(app, []).output
+    told = json.loads(run.invoke(app, ["--redo", "fingerprint", "--no-wait", "--json"]).output)
+    assert (told["recipes"], told["subjects"], told["redo"]) == (["fingerprint@1"], 1, True)
