@@ -7,17 +7,16 @@ import datetime
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 from memoryd.catalog.facts import AssetRecord, Custody, FolderRule, LocationRecord, RecordedAsset
+from memoryd.catalog.ready_rows import ReadyAsset
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, QuarantineId, WatchRootId
 from memoryd.ingest.folder_rules import attribute
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
-
-if TYPE_CHECKING:
-    from memoryd.ingest.ready import ReadyFile
+from memoryd.workflows.ready_rows import ReadyDocument, ReadyGraph
 
 BATCH_LIMIT = 500
 """Files of one recording transaction at most. Source: inserts gain nothing beyond batches of 100 to 1,000."""
@@ -140,6 +139,14 @@ class Folder:
             rule=told.rule if project or person else None,
             findings=findings,
         )
+
+
+class ReadyFile(NamedTuple):
+    """One new file as rows of all rooms' tables."""
+
+    asset: ReadyAsset
+    documents: tuple[ReadyDocument, ...]
+    graph: ReadyGraph | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +296,7 @@ __all__ = [
     "Prepared",
     "PreparedFile",
     "QuarantinedFile",
+    "ReadyFile",
     "Reason",
     "Recorded",
     "RootHealth",

@@ -10,21 +10,13 @@ import marshal
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from memoryd.catalog.ready_rows import ReadyAsset, ready_asset
 from memoryd.foundation.ids import WatchRootId
-from memoryd.ingest.facts import FileState, PreparedFile
+from memoryd.ingest.facts import FileState, PreparedFile, ReadyFile
 from memoryd.workflows.ready_rows import ReadyDocument, ReadyGraph, ready_document, ready_graph
-
-
-class ReadyFile(NamedTuple):
-    """One new file as rows of all rooms' tables."""
-
-    asset: ReadyAsset
-    documents: tuple[ReadyDocument, ...]
-    graph: ReadyGraph | None
 
 
 def made_ready(file: PreparedFile) -> PreparedFile:
