@@ -143,7 +143,7 @@ def editor_graph(nodes: Graph) -> dict[str, Any]:
     links: list[list[Any]] = []
     drawn = []
     for order, (id_, node) in enumerate(nodes.items()):
-        sockets = []
+        sockets: list[dict[str, Any]] = []
         for name, value in node["inputs"].items():
             if isinstance(value, list):
                 links.append([len(links) + 1, int(value[0]), value[1], int(id_), len(sockets), "*"])
