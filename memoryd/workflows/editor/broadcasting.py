@@ -18,6 +18,9 @@ _SENDERS = _PLAIN | {"Seed Everywhere", "Prompts Everywhere"}
 PATTERN_LIMIT = 200
 """Characters of a pattern that a node may carry; only plain words and alternatives of them are matched."""
 
+WORDS_LIMIT = 20
+"""Alternatives of one pattern that are looked for."""
+
 _POSITIVE, _NEGATIVE = re.compile(r"(?:_|\b)pos|^prompt", re.IGNORECASE), re.compile(r"(?:_|\b)neg", re.IGNORECASE)
 _SEED = re.compile(r"seed|随机种", re.IGNORECASE)
 
@@ -39,6 +42,7 @@ class Broadcasts:
     def __init__(self, expanded: Expanded) -> None:
         """The senders are gathered once per canvas."""
         self._drawings = expanded.drawings
+        self._tries = 0
         self._senders: dict[tuple[str, str], list[_Sender]] = {}
         for placed in expanded.nodes.values():
             if placed.drawn.type in _SENDERS and placed.drawn.mode not in (MUTED, BYPASSED):
@@ -57,10 +61,16 @@ class Broadcasts:
         if placed.drawn.type in _SENDERS or (slot.widget is not None and drawing.is_new):
             return None
         for sender in self._senders.get((placed.scope, slot.type), ())[:_TRIED_LIMIT]:
+            self._tries += 1
+            if self._tries > TRIES_LIMIT:
+                return None
             if _reaches(sender, placed.drawn, slot.name):
                 return sender.origin
         return None
 
+
+TRIES_LIMIT = 50_000
+"""Comparisons of one workflow; the largest real one makes 2,000."""
 
 _TRIED_LIMIT = 10
 """Senders of one type that one input is compared with."""
@@ -107,4 +117,4 @@ def _matches(pattern: str, text: str) -> bool:
     bare = pattern[:PATTERN_LIMIT].replace(".*", "").strip()
     if not bare or bare == ".":
         return True
-    return any(word.strip("^$()") in text for word in bare.split("|"))
+    return any(word.strip("^$()") in text for word in bare.split("|")[:WORDS_LIMIT])

@@ -12,13 +12,14 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json, JsonTooDeep, NotJson, read_json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
+from memoryd.workflows.editor.drawing import DRAWING_LIMIT
 from memoryd.workflows.editor.expanding import Expanded, Placed, expand
 from memoryd.workflows.editor.facts import Converted, Kind, WidgetOrder
 from memoryd.workflows.editor.file_names import resolve_prefixes
 from memoryd.workflows.editor.naming import Effort, Named, Orders, name_values
 from memoryd.workflows.editor.prose import without_comments
 from memoryd.workflows.editor.wiring import Literal, Own, Wiring, is_real, sockets
-from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, parse_graph
+from memoryd.workflows.graph_reading import parse_graph
 
 NAMED_LIMIT = 10
 """Classes that one finding names."""
@@ -32,8 +33,8 @@ def convert(raw: bytes, *, specs: NodeSpecs | None = None, orders: Orders | None
     in the editor only is resolved. Findings: `widgets-not-named` where inputs got usual names (their nodes are in
     `guessed`); those of graph_reading. Source: ComfyUI_frontend 1.47, graphToPrompt.
     """
-    if len(raw) > DOCUMENT_LIMIT:
-        return _failed("document-too-large", f"{len(raw)} bytes are beyond DOCUMENT_LIMIT")
+    if len(raw) > DRAWING_LIMIT:
+        return _failed("document-too-large", f"{len(raw)} bytes are beyond DRAWING_LIMIT")
     try:
         document = _document(raw)
         expanded = expand(document) if isinstance(document, dict) else Expanded()

@@ -12,8 +12,11 @@ from collections.abc import Mapping
 
 from memoryd.foundation.canonical_json import Json
 
-LINKS_LIMIT = 200_000
-"""Links of one drawing (a subgraph is one of its own). The largest of 1,284 real workflows has below 2,000."""
+DRAWING_LIMIT = 8 * 1024 * 1024
+"""Bytes of an editor's document. The largest of 1,590 real ones has 1 MB."""
+
+LINKS_LIMIT = 100_000
+"""Links of one drawing (a subgraph is one of its own). The largest of 1,590 real workflows has below 2,000."""
 
 SLOTS_LIMIT = 500
 """Inputs or outputs of one node; the largest real ones have below 100."""

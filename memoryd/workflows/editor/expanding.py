@@ -32,7 +32,7 @@ EXPANDED_LIMIT = 20_000
 DEPTH_LIMIT = 16
 """Subgraphs inside subgraphs. Real ones nest three deep; a definition that contains itself would never end."""
 
-EXPANDED_BYTES_LIMIT = 64 * 1024 * 1024
+EXPANDED_BYTES_LIMIT = 16 * 1024 * 1024
 """Bytes of JSON of all subgraphs and group nodes laid out: one that is drawn once and used ten thousand times counts so
 often. The largest real workflow comes to 4 MB."""
 

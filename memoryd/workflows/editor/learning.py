@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping
 
 from memoryd.foundation.canonical_json import Json, JsonTooDeep, NotJson, read_json
 from memoryd.workflows.editor.aligning import VALUES_LIMIT, align
-from memoryd.workflows.editor.drawing import Drawn
+from memoryd.workflows.editor.drawing import DRAWING_LIMIT, Drawn
 from memoryd.workflows.editor.expanding import Placed, expand
 from memoryd.workflows.editor.facts import Kind, Widget, WidgetOrder
 from memoryd.workflows.facts import Graph, Link, Node
@@ -35,7 +35,7 @@ def learn(prompt: Graph, workflow_raw: bytes, *, known: Container[str] = frozens
     cannot be read teaches nothing: it says so where it is converted.
     """
     classes = {node.class_type for node in prompt.nodes.values() if node.class_type not in known}
-    if not classes:
+    if not classes or len(workflow_raw) > DRAWING_LIMIT:
         return ()
     try:
         document = read_json(workflow_raw)
