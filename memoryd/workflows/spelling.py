@@ -17,10 +17,10 @@ from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.workflows.facts import Link, Node
 from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, Instance, instance_parameter
 
-REMEMBERED_NODES = 4_096
+REMEMBERED_NODES = 2_048
 """Nodes of which each generation of a memory holds the spelling: about 2 KB each."""
 
-REMEMBERED_SHAPES = 16_384
+REMEMBERED_SHAPES = 8_192
 
 _INTEGRAL_LIMIT = 2**53
 

@@ -14,7 +14,7 @@ from memoryd.workflows.facts import RECIPE, Graph, Level
 from memoryd.workflows.recipe_v1 import Instance, is_preview, is_saving, is_value_source
 from memoryd.workflows.spelling import Remembered, Spelled, quoted
 
-REMEMBERED_SHAPES = 256
+REMEMBERED_SHAPES = 128
 """Graphs of which each generation of the memory holds the shape: about 20 KB each."""
 
 SHAPE_NODES_LIMIT = 500
