@@ -33,13 +33,14 @@ class Face:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Relative:
     """A line of the family. `near_root_id` is the neighbour on the way to the asset that was asked about, `distance`
-    the steps to it. `source`: `read` from files or jobs, `declared` by a person, or an accepted `proposal`."""
+    the steps to it. `source`: `read` from files or jobs, `declared` by a person, or an accepted `proposal`; `by` who did."""
 
     face: Face
     near_root_id: AssetId
     via: str
     distance: int
     source: str = "read"
+    by: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

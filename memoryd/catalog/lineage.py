@@ -119,19 +119,21 @@ def _relatives(session: Session, asset_id: AssetId, sees: Sees, *, upwards: bool
         if line in faces and neighbour in reached:
             reached.add(line)
             edge = (line, neighbour, via) if upwards is False else (neighbour, line, via)
+            source, by = sources.get(edge, (SOURCE_READ, None))
             shown.append(
                 Relative(
                     face=faces[line],
                     near_root_id=AssetId(neighbour),
                     via=via,
                     distance=distance,
-                    source=sources.get(edge, SOURCE_READ),
+                    source=source,
+                    by=by,
                 )
             )
     return shown
 
 
-def _sources(session: Session, roots: set[UUID], sees: Sees) -> dict[tuple[UUID, UUID, str], str]:
-    """Return who says so of declared edges, by (child, parent, way)."""
+def _sources(session: Session, roots: set[UUID], sees: Sees) -> dict[tuple[UUID, UUID, str], tuple[str, str | None]]:
+    """Return of declared edges, by (child, parent, way), how they came to be known and who said so."""
     rows = lineage_declared.list_declared(session, roots, sees)
-    return {(row.child_root, row.parent_root, row.via): row.source for row in rows}
+    return {(row.child_root, row.parent_root, row.via): (row.source, row.by) for row in rows}

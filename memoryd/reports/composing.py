@@ -5,15 +5,16 @@ Left out on purpose: prompts. A report is handed on, and what was asked for is t
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 
 from memoryd import __version__
-from memoryd.catalog.asset_view import Face, GenerationView, ModelView, Relative, SequenceView
+from memoryd.catalog.asset_view import AssetView, Face, Relative, SequenceView
+from memoryd.catalog.attesting import AttestationView
 from memoryd.disclosure.facts import Disclosed
 from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.reports.facts import Gap, Occasion, Report, Severity, Subject, Verification
 from memoryd.reports.gaps import gaps_of
+from memoryd.reports.making import moment, show_run
 
 FORMAT = "memoryd.lineage-report/1"
 NOTICE = (
@@ -35,7 +36,7 @@ def compose(subjects: Sequence[Subject], occasion: Occasion) -> Report:
     document: dict[str, Json] = {
         "format": FORMAT,
         "report_id": occasion.report_id,
-        "made_at": _moment(occasion.made_at),
+        "made_at": moment(occasion.made_at),
         "made_by": occasion.made_by,
         "made_with": f"memoryd {__version__}",
         "tenant": occasion.tenant,
@@ -83,11 +84,11 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
         "height": view.height,
         "pixel_recipe": view.pixel_recipe,
         "pixel_digest": view.pixel_digest.hex() if view.pixel_digest else None,
-        "made_at": _moment(view.made_at),
+        "made_at": moment(view.made_at),
         "made_source": view.made_source.value,
-        "recorded_at": _moment(view.recorded_at),
+        "recorded_at": moment(view.recorded_at),
         "places": [place.shown_path for place in view.places],
-        "runs": [_run(run, subject, occasion) for run in view.generations],
+        "runs": [show_run(run, subject, occasion) for run in view.generations],
         "line": [
             {"succession": member.succession.value if member.succession else None, **_face(member.face)}
             for member in view.line
@@ -103,11 +104,45 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
         "verification": _verification(own),
         "findings": [dict(finding.as_json()) for finding in view.findings],
         "sequence": _sequence(view.sequence),
+        "content": _content(view),
+        "declarations": [_declaration(said) for said in subject.declarations],
     }
 
 
 def _relative(near: Relative) -> dict[str, Json]:
-    return {"via": near.via, "source": near.source, "distance": near.distance, **_face(near.face)}
+    about: dict[str, Json] = {"via": near.via, "source": near.source, "by": near.by, "distance": near.distance}
+    return {**about, **_face(near.face)}
+
+
+def _content(view: AssetView) -> Json:
+    """What the content is like, as far as it was decoded."""
+    if view.traits is None:
+        return None
+    profile = view.traits.profile
+    return {
+        "frames": view.frames,
+        "duration": view.traits.duration,
+        "frame_rate": view.traits.frame_rate,
+        "sample_rate": view.traits.sample_rate,
+        "channels": view.traits.channels,
+        "colour_profile": None if profile is None else {"name": profile.name, "sha256": profile.sha256.hex()},
+        "layers": list(view.traits.layers),
+    }
+
+
+def _declaration(said: AttestationView) -> dict[str, Json]:
+    return {
+        "id": str(said.id),
+        "made_by": said.made_by,
+        "tool_version": said.tool_version,
+        "generated": said.generated,
+        "model": said.model,
+        "seed": None if said.seed is None else str(said.seed),
+        "project": said.project,
+        "person": said.person,
+        "by": said.by,
+        "at": moment(said.at),
+    }
 
 
 def _sequence(sequence: SequenceView | None) -> Json:
@@ -120,76 +155,6 @@ def _sequence(sequence: SequenceView | None) -> Json:
         "first": sequence.first,
         "last": sequence.last,
         "missing": sequence.missing,
-    }
-
-
-def _run(run: GenerationView, subject: Subject, occasion: Occasion) -> dict[str, Json]:
-    workflow = subject.workflows.get(run.exact) if run.exact else None
-    return {
-        "id": str(run.id),
-        "origin": run.origin.value,
-        "run_key": run.run_key,
-        "node": run.node,
-        "batch_index": run.batch_index,
-        "certain": run.certain,
-        "generates": run.generates,
-        "project": occasion.projects.get(run.project_id) if run.project_id else None,
-        "person": run.person,
-        "attribution_source": run.attribution_source,
-        "comfyui_version": run.comfyui_version,
-        "gpu": run.gpu,
-        "environment": run.environment.hex() if run.environment else None,
-        "started_at": _moment(run.started_at) if run.started_at else None,
-        "ended_at": _moment(run.ended_at) if run.ended_at else None,
-        "workflow": None
-        if run.exact is None
-        else {
-            "recipe": workflow.recipe if workflow else None,
-            "exact": run.exact.hex(),
-            "workflow": workflow.workflow if workflow else None,
-            "structure": workflow.structure if workflow else None,
-        },
-        "samplers": [
-            {
-                "class": use.class_type,
-                "seed": None if use.seed is None else str(use.seed),
-                "steps": use.steps,
-                "cfg": use.cfg,
-                "sampler": use.sampler,
-                "scheduler": use.scheduler,
-                "denoise": use.denoise,
-                "source": use.source.value,
-                "final": use.final,
-            }
-            for use in run.samplers
-        ],
-        "models": [_model(model) for model in run.models],
-        "inputs": [
-            {
-                "name": use.name,
-                "sha256": use.sha256.hex() if use.sha256 else None,
-                "asset_id": str(use.parent.id) if use.parent else None,
-                "source": use.source.value,
-            }
-            for use in run.inputs
-        ],
-    }
-
-
-def _model(model: ModelView) -> dict[str, Json]:
-    licence: dict[str, Json] = {"state": "unknown", "name": None, "source": None}
-    if model.licence is not None:
-        # INV-7: what a file says of itself is a statement, not a permission.
-        state = "stated by the file" if model.licence.source == "header" else "stated"
-        licence = {"state": state, "name": model.licence.name, "source": model.licence.source}
-    return {
-        "role": model.role,
-        "name": model.name,
-        "sha256": model.sha256.hex() if model.sha256 else None,
-        "identified": model.identified,
-        "strength_model": model.strength_model,
-        "strength_clip": model.strength_clip,
-        "licence": licence,
     }
 
 
@@ -208,7 +173,7 @@ def _disclosure(made: Disclosed, subject: Subject) -> dict[str, Json]:
         "timestamped": made.timestamped,
         "layers": list(made.layers),
         "kept": made.kept,
-        "created_at": _moment(made.created_at),
+        "created_at": moment(made.created_at),
         "verification": _verification(checked),
     }
 
@@ -227,7 +192,3 @@ def _verification(checked: Verification) -> dict[str, Json]:
 
 def _face(face: Face) -> dict[str, Json]:
     return {"asset_id": str(face.id), "sha256": face.sha256.hex(), "name": face.name}
-
-
-def _moment(moment: datetime.datetime) -> str:
-    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")

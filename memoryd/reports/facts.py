@@ -8,6 +8,7 @@ import enum
 from collections.abc import Mapping
 
 from memoryd.catalog.asset_view import AssetView
+from memoryd.catalog.attesting import AttestationView
 from memoryd.disclosure.facts import Disclosed, FileVerdict
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.ids import AssetId, ProjectId
@@ -41,6 +42,8 @@ class Subject:
     """By asset: the asset itself, and the signed copies of its line."""
     workflows: Mapping[bytes, WorkflowIdentity] = dataclasses.field(default_factory=dict)
     """By exact digest."""
+    declarations: tuple[AttestationView, ...] = ()
+    """What people declared of its making and did not take back, newest first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

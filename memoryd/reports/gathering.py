@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.catalog.asset_view import AssetView
+from memoryd.catalog.attesting import AttestationView, list_attestations
 from memoryd.catalog.content import ContentMissing, Copies, find_copies, open_copy
 from memoryd.catalog.facts import Succession
 from memoryd.catalog.looking_up import find_asset
@@ -44,6 +45,7 @@ class _Gathered:
     disclosures: tuple[Disclosed, ...]
     copies: tuple[Copies, ...]
     workflows: dict[bytes, WorkflowIdentity]
+    declarations: tuple[AttestationView, ...]
 
 
 def make_report(
@@ -108,6 +110,9 @@ def _gather(session: Session, caller: Caller, asset: AssetId) -> _Gathered:
         disclosures=disclosures,
         copies=tuple(find_copies(session, each, caller.sees) for each in asked),
         workflows=_workflows(queries.list_identities(session, exacts)) if exacts else {},
+        declarations=tuple(
+            said for said in list_attestations(session, view.id, caller.sees) if said.withdrawn_at is None
+        ),
     )
 
 
@@ -134,7 +139,13 @@ def _verified(gathered: Sequence[_Gathered], store: ByteStore, caller: Caller, a
                 if left >= 0
                 else Verification(verdict=None, not_attempted=f"{VERIFIED_BYTES_LIMIT} bytes (VERIFIED_BYTES_LIMIT)")
             )
-        yield Subject(view=one.view, disclosures=one.disclosures, verifications=verifications, workflows=one.workflows)
+        yield Subject(
+            view=one.view,
+            disclosures=one.disclosures,
+            verifications=verifications,
+            workflows=one.workflows,
+            declarations=one.declarations,
+        )
 
 
 def _verify(store: ByteStore, caller: Caller, copies: Copies, anchors: Anchors) -> Verification:

@@ -74,6 +74,7 @@ class SamplerPart(_Part):
     denoise: float | None
     source: str
     final: bool
+    confidence: str | None = None
 
 
 class LicencePart(_Part):
@@ -85,7 +86,7 @@ class LicencePart(_Part):
 
 
 class ModelPart(_Part):
-    """A model that took part."""
+    """A model that took part. `claimed_hash` is what the file says, in its maker's kind of hash: a claim, no proof."""
 
     role: str
     name: str
@@ -94,6 +95,11 @@ class ModelPart(_Part):
     strength_model: float | None
     strength_clip: float | None
     licence: LicencePart
+    source: str | None = None
+    confidence: str | None = None
+    evidence: str | None = None
+    claimed_hash: str | None = None
+    air: str | None = None
 
 
 class InputPart(_Part):
@@ -103,10 +109,27 @@ class InputPart(_Part):
     sha256: str | None
     asset_id: UUID | None
     source: str
+    confidence: str | None = None
+
+
+class PromptPart(_Part):
+    """That a text conditioned the run, and where it was read; the text itself is in no report."""
+
+    polarity: str
+    is_template: bool
+    source: str
+    confidence: str
+
+
+class SettingPart(_Part):
+    """Something else that the file says of the making, as written; texts are left out."""
+
+    name: str
+    value: str
 
 
 class RunPart(_Part):
-    """One run that made the asset; null is unknown."""
+    """One run that made the asset; null is unknown. Width and height are those asked for."""
 
     id: UUID
     origin: str
@@ -127,6 +150,12 @@ class RunPart(_Part):
     samplers: list[SamplerPart]
     models: list[ModelPart]
     inputs: list[InputPart]
+    tool: str | None = None
+    tool_version: str | None = None
+    width: int | None = None
+    height: int | None = None
+    settings: list[SettingPart] = []
+    prompts: list[PromptPart] = []
 
 
 class MemberPart(_Part):
@@ -139,10 +168,11 @@ class MemberPart(_Part):
 
 
 class RelativePart(_Part):
-    """An asset it was made from, or that was made from it."""
+    """An asset it was made from, or that was made from it. `source`: read, declared or proposal; `by`: who said so."""
 
     via: str
     source: str = "read"
+    by: str | None = None
     distance: int
     asset_id: UUID
     sha256: str
@@ -201,6 +231,40 @@ class SequencePart(_Part):
     missing: int
 
 
+class ColourProfilePart(_Part):
+    """The colour profile that a picture carries."""
+
+    name: str
+    sha256: str
+
+
+class ContentPart(_Part):
+    """What the content is like: seconds, frames and samples a second, an EXR's layers."""
+
+    frames: int | None
+    duration: float | None
+    frame_rate: float | None
+    sample_rate: int | None
+    channels: int | None
+    colour_profile: ColourProfilePart | None
+    layers: list[str]
+
+
+class DeclarationPart(_Part):
+    """What somebody (`by`) declared of its making; `person` is who made it. Declared prompts and remarks are left out."""
+
+    id: UUID
+    made_by: str
+    tool_version: str | None
+    generated: bool
+    model: str | None
+    seed: str | None
+    project: str | None
+    person: str | None
+    by: str | None
+    at: datetime.datetime
+
+
 class AssetPart(_Part):
     """One asset, whole."""
 
@@ -227,6 +291,8 @@ class AssetPart(_Part):
     verification: VerificationPart
     findings: list[FindingPart]
     sequence: SequencePart | None = None
+    content: ContentPart | None = None
+    declarations: list[DeclarationPart] = []
 
 
 class LineageReport(_Part):

@@ -4,15 +4,17 @@ import dataclasses
 import json
 import re
 
-from memoryd.catalog.asset_view import LicenceView
+from memoryd.catalog.asset_view import ExtractionView, LicenceView
 from memoryd.disclosure.facts import FileVerdict, State
 from memoryd.foundation.canonical_json import canonical_bytes, read_json
+from memoryd.foundation.findings import Finding
 from memoryd.reports.composing import compose
 from memoryd.reports.facts import Occasion, Severity, Subject, Verification
 from memoryd.reports.gaps import gaps_of
 from memoryd.reports.rendering import render_html
 from memoryd.reports.wire import LineageReport
 from memoryd.shipped import shipped
+from tests.reports.conftest import MOMENT
 
 
 def codes(subject: Subject) -> set[str]:
@@ -86,3 +88,11 @@ def test_the_page_escapes_what_files_say_and_loads_nothing(subject: Subject, occ
     assert not re.search(r"""(src|href)=["'](?!#)""", page)
     assert "default-src 'none'" in page
     assert page.index("<h2>Gaps</h2>") < page.index("<h2>Assets</h2>")
+
+
+def test_carriers_that_disagree_leave_something_unknown(subject: Subject) -> None:
+    said = Finding(code="carriers-disagree", detail="the seed: the prompt says 1, the parameters 2")
+    reading = ExtractionView(plugin="png", version="1", state="read", at=MOMENT, current=True, findings=(said,))
+    doubted = Subject(view=dataclasses.replace(subject.view, extractions=(reading,)))
+    (gap,) = [gap for gap in gaps_of(doubted) if gap.code == "finding-carriers-disagree"]
+    assert gap.severity is Severity.UNKNOWN

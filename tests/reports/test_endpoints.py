@@ -3,6 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from memoryd.access.sessions import local_caller
+from memoryd.catalog.attesting import Declaration, attest, withdraw
+from memoryd.catalog.declaring import link
+from memoryd.catalog.looking_up import find_asset
 from memoryd.disclosure import endpoints as disclosure_endpoints
 from memoryd.disclosure.pki import load_anchors
 from memoryd.foundation.database import Database
@@ -51,3 +54,26 @@ def test_a_report_tells_of_an_asset_and_of_a_search_and_is_sealed(
     assert local.post("/v1/reports", json={"ref": asset}, headers=other).status_code == 404
     assert local.post("/v1/reports", json={"query": "kind:image"}, headers=other).status_code == 422
     assert local.post("/v1/reports", json={}).status_code == 422
+
+
+def test_what_people_said_of_a_picture_is_told_with_who_said_it(
+    database: Database, fixtures: Path, tmp_path: Path
+) -> None:
+    caller = local_caller(database, "default")
+    paths = take_in(database, caller, fixtures, tmp_path / "output", "txt2img_basic", "no_metadata")
+    with database.tenant_work(caller.tenant) as session:
+        child, parent = (
+            find_asset(session, str(paths[name]), caller.sees) for name in ("no_metadata", "txt2img_basic")
+        )
+        made = attest(session, caller, child, Declaration(made_by="Midjourney", prompt="a secret fox", seed=2**53 + 1))
+        taken_back = attest(session, caller, child, Declaration(made_by="dall-e"))
+        withdraw(session, caller, child, taken_back)
+        link(session, caller, child, parent, "retouched")
+    local = client(offices(database, tmp_path / "home"), endpoints.router, local=True)
+    texts = local.post("/v1/reports", json={"ref": str(child), "format": "html"}).json()
+    (told,) = LineageReport.model_validate_json(texts["report"]).assets
+    assert [(said.id, said.made_by, said.seed) for said in told.declarations] == [(made, "midjourney", str(2**53 + 1))]
+    assert told.declarations[0].by == told.parents[0].by is not None
+    assert told.parents[0].source == "declared"
+    assert {run.origin for run in told.runs} == {"declared"}
+    assert "secret fox" not in texts["report"] + texts["html"]
