@@ -19,16 +19,19 @@ from memoryd.catalog.facts import (
     OutputRecord,
 )
 from memoryd.catalog.search_document import search_words
-from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.findings import Finding
-from memoryd.ingest.facts import Folder
+from memoryd.ingest.facts import Folder, Knowledge
 from memoryd.ingest.manifests import STORE_PLACE
 from memoryd.ingest.understanding import ReadGraph, Understood, understand
 from memoryd.plugin_api.facts import Carrier, DocumentKind, Reading
 from memoryd.plugin_api.texts import graph_text
-from memoryd.workflows.editor.naming import Orders
+from memoryd.workflows.editor.facts import WidgetOrder
+from memoryd.workflows.editor.lessons import Lessons
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
+
+_NOTHING = Knowledge(lessons=Lessons())
+"""Without knowledge a file is read by what is shipped; what it teaches is for those whom it was handed to."""
 
 UNKNOWN_NODE = ""
 """The node of an output whose file does not let it be told."""
@@ -83,6 +86,7 @@ class Assembled:
     asset: AssetRecord
     documents: tuple[PreparedDocument, ...] = ()
     graph: PreparedGraph | None = None
+    learned: tuple[WidgetOrder, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +107,6 @@ def assemble(
     reading: Reading,
     folder: Folder,
     watch: Stopwatch,
-    *,
-    specs: NodeSpecs | None = None,
-    orders: Orders | None = None,
 ) -> Assembled:
     """Return what is recorded of a file that a plugin read. Attribution is the folder's; the file's own claim is not used."""
     findings = [*content.findings, *reading.findings]
@@ -113,8 +114,9 @@ def assemble(
     generation: GenerationRecord | None = None
     graph: PreparedGraph | None = None
     words = ""
+    known = folder.knowledge or _NOTHING
     with watch.stage("graph"):
-        understood = understand(reading, content.filename, specs, orders)
+        understood = understand(reading, content.filename, known.specs, known.orders, known.lessons)
     findings += understood.findings
     if (parameters := understood.parameters) is not None:
         with watch.stage("words"):
@@ -142,7 +144,7 @@ def assemble(
         words=words,
         claim=read_claim(reading.carriers),
     )
-    return Assembled(asset=asset, documents=documents if generation else (), graph=graph)
+    return Assembled(asset=asset, documents=documents if generation else (), graph=graph, learned=understood.learned)
 
 
 def _made(content: Content, said: datetime.datetime | None) -> tuple[datetime.datetime, MadeSource]:

@@ -21,6 +21,7 @@ from memoryd.foundation.database import Database, DatabaseDown, TenantScope
 from memoryd.foundation.errors import Unavailable
 from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded
 from memoryd.ingest.keeping import keep
+from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.lanes import LARGE_FILE, Lanes
 from memoryd.ingest.planning import FolderOffline, NothingThere, Plan, Portion, Wish, plan
 from memoryd.ingest.preparing import refuse
@@ -97,6 +98,10 @@ def ingest_paths(
             hint="make room, or take the files in with custody `reference`",
         )
     progress = Progress(to_read=planned.to_read)
+    portions = tuple(
+        dataclasses.replace(portion, folder=knowing(portion.folder, database, scope)) for portion in planned.portions
+    )
+    planned = dataclasses.replace(planned, portions=portions)
     _announce_large(database, scope, planned)
     waiting: list[tuple[Folder, Path]] = []
     own = lanes if lanes is not None else Lanes()

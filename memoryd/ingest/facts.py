@@ -11,10 +11,14 @@ from typing import NamedTuple, Protocol
 
 from memoryd.catalog.facts import AssetRecord, Custody, FolderRule, LocationRecord, RecordedAsset
 from memoryd.catalog.ready_rows import ReadyAsset
+from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, QuarantineId, WatchRootId
 from memoryd.ingest.folder_rules import attribute
+from memoryd.workflows.editor.facts import WidgetOrder
+from memoryd.workflows.editor.lessons import Lessons
+from memoryd.workflows.editor.naming import Orders
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
 from memoryd.workflows.ready_rows import ReadyDocument, ReadyGraph
 
@@ -93,12 +97,24 @@ class Seen:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What reading knows beforehand of a tenant's nodes: what their ComfyUI told, and what files with both graphs taught.
+
+    `lessons` is what this process still has to learn: it changes while files are read.
+    """
+
+    specs: NodeSpecs | None = None
+    orders: Orders = dataclasses.field(default_factory=dict)
+    lessons: Lessons = dataclasses.field(default_factory=Lessons, compare=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
     """A folder whose files are taken in, and how: nothing outside `path` is opened.
 
     Without `root_id` it is no watched root, and the locations of its files are absolute paths. `rules` say whose single
     files are, by names that `projects` and `people` resolve (names without an id do not exist); `rule` is the pattern that
-    decided, and `findings` what it named in vain, in what `for_path` returns.
+    decided, and `findings` what it named in vain, in what `for_path` returns. `knowledge` helps to read its files.
     """
 
     path: Path
@@ -111,6 +127,7 @@ class Folder:
     people: Mapping[str, PersonId] = dataclasses.field(default_factory=dict, hash=False)
     rule: str | None = None
     findings: tuple[Finding, ...] = ()
+    knowledge: Knowledge | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def attribution_source(self) -> str | None:
@@ -156,7 +173,8 @@ class PreparedFile:
     `place` is the path below the root (absolute without a root), `shown` the whole path as people read it. `asset`,
     `documents` and `graph` are there only in the states READ and UNREAD; `reason` only in REFUSED, and in WAITING what it
     would be refused for. `stored` is set when its bytes were copied into the blob store. `ready` stands in place of asset,
-    documents, graph and findings where the file was made rows for a recorder of new files (`ingest.ready`).
+    documents, graph and findings where the file was made rows for a recorder of new files (`ingest.ready`). `learned` are
+    the widget orders that its two graphs taught.
     """
 
     path: Path
@@ -173,6 +191,7 @@ class PreparedFile:
     reason: Reason | None = None
     detail: str = ""
     findings: tuple[Finding, ...] = ()
+    learned: tuple[WidgetOrder, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ Where reading processes cannot be started at all, files are read here.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import queue
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from memoryd.foundation.logging import log_for
-from memoryd.ingest.facts import BATCH_LIMIT, Folder, Prepared, PreparedFile, Reason
+from memoryd.ingest.facts import BATCH_LIMIT, Folder, Knowledge, Prepared, PreparedFile, Reason
 from memoryd.ingest.preparing import refused
 from memoryd.ingest.reading_process import Read, Task, read_chunk, receive, send
 from memoryd.ingest.ready import unpacked_files
@@ -60,6 +61,7 @@ class _Reader:
     """One reading process, started."""
 
     def __init__(self) -> None:
+        self._told: Knowledge | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "memoryd.ingest.reading_process"],
             stdin=subprocess.PIPE,
@@ -83,9 +85,14 @@ class _Reader:
         return _TimeLimit(seconds, self._process)
 
     def read(self, task: Task) -> Read:
+        folder, *rest = task
         try:
             with self._time_limit(CHUNK_SECONDS_LIMIT):
-                send(cast(BinaryIO, self._process.stdin), task)
+                if folder.knowledge is not None and folder.knowledge is not self._told:
+                    send(cast(BinaryIO, self._process.stdin), folder.knowledge)
+                    self._told = folder.knowledge
+                # It is megabytes: sent once, not with every task.
+                send(cast(BinaryIO, self._process.stdin), (dataclasses.replace(folder, knowledge=None), *rest))
                 packed, seconds = cast(tuple[bytes, dict[str, float]], receive(self._out))
         except (EOFError, OSError) as error:
             raise _Lost from error

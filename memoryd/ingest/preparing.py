@@ -182,6 +182,7 @@ def _recorded_as(base: PreparedFile, state: FileState, assembled: Assembled) -> 
         documents=assembled.documents,
         graph=assembled.graph,
         findings=assembled.asset.findings,
+        learned=assembled.learned,
     )
 
 

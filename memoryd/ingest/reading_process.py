@@ -7,6 +7,7 @@ also does when the server is killed. Both ends are ours: a pickle from a file or
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import pickle
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from memoryd.foundation.logging import begin_logging
-from memoryd.ingest.facts import Folder, PreparedFile
+from memoryd.ingest.facts import Folder, Knowledge, PreparedFile
 from memoryd.ingest.preparing import prepare_file
 from memoryd.ingest.ready import made_ready, packed_files
 
@@ -86,12 +87,17 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     send(answers, "ready")
+    knowledge: Knowledge | None = None
     while True:
         try:
             task = receive(sys.stdin.buffer)
         except EOFError:
             return
-        send(answers, _answer(cast(Task, task)))
+        if isinstance(task, Knowledge):
+            knowledge = task
+            continue
+        folder, *rest = cast(Task, task)
+        send(answers, _answer(cast(Task, (dataclasses.replace(folder, knowledge=knowledge), *rest))))
 
 
 if __name__ == "__main__":

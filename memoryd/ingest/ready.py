@@ -21,7 +21,8 @@ from memoryd.workflows.ready_rows import ReadyDocument, ReadyGraph, ready_docume
 
 def made_ready(file: PreparedFile) -> PreparedFile:
     """Return the file with rows in place of its record, where it may be new and on its own; else as it is."""
-    if file.asset is None or file.state not in (FileState.READ, FileState.UNREAD):
+    # What a file taught goes with its whole record: only the first of many alike teaches anything.
+    if file.learned or file.asset is None or file.state not in (FileState.READ, FileState.UNREAD):
         return file
     if not all(document.packed for document in file.documents) or (file.graph is not None and not file.graph.packed):
         return file

@@ -29,6 +29,7 @@ from memoryd.ingest.rewriting import succession
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
 from memoryd.workflows.documents import keep_documents, keep_graphs, keep_ready
+from memoryd.workflows.editor import known_orders
 from memoryd.workflows.facts import PreparedDocument, PreparedGraph
 
 
@@ -75,6 +76,7 @@ def record(
     quarantine.resolve(session, passed, resolution="passed by", now=now)
     gone = [quarantine.place_of(file) for file in prepared.in_state(FileState.VANISHED)]
     quarantine.resolve(session, gone, resolution="gone", now=now)
+    known_orders.keep(session, [order for file in whole for order in file.learned])
     refused = quarantine.put(session, prepared.folder, prepared.in_state(FileState.REFUSED), now)
     outcome = Recorded(
         assets=tuple(recorded),

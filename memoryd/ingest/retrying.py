@@ -16,6 +16,7 @@ from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.backlog import give_up_waiting
 from memoryd.ingest.facts import Folder, QuarantinedFile, Recorded, RootHealth
 from memoryd.ingest.keeping import keep
+from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.preparing import prepare_here
 from memoryd.ingest.recording import record
 from memoryd.storage.blob_store import BlobStore
@@ -45,7 +46,7 @@ def try_again(
     database: Database, scope: TenantScope, store: BlobStore, file: QuarantinedFile, caller: Caller | None = None
 ) -> Recorded:
     """Read one quarantined file again and record what became of it: recorded, gone, or once more in quarantine."""
-    folder = _folder_of(database, scope, file.root_id, file)
+    folder = knowing(_folder_of(database, scope, file.root_id, file), database, scope)
     path = folder.path / os.fsdecode(file.place)
     prepared = give_up_waiting(keep(prepare_here(folder, [path], named=True), store, scope.slug))
     with database.tenant_work(scope) as session:

@@ -32,6 +32,7 @@ from memoryd.ingest.assembling import Assembled, Content, Stopwatch, assemble
 from memoryd.ingest.asset_wire import AssetAnswer, AssetsAnswer, AssetSent, AssetsSent, SentState
 from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile
+from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.recording import record
 from memoryd.ingest.uploads import UPLOAD_LIMIT, understand_stored
 from memoryd.plugin_api.facts import Carrier, Reading
@@ -88,6 +89,7 @@ def record_sent(
     with database.tenant_work(scope) as session:
         folder = _folder(session, sent, caller)
         known = queries.list_sent_contents(session, [bytes.fromhex(one.sha256) for one in sent.assets], caller.sees)
+    folder = knowing(folder, database, scope)
     ready: list[tuple[int, PreparedFile]] = []
     for index, one in enumerate(sent.assets):
         blob = stored.get(one.sha256)
@@ -231,6 +233,7 @@ def _file(one: AssetSent, assembled: Assembled, folder: Folder) -> PreparedFile:
         documents=assembled.documents,
         graph=assembled.graph,
         findings=assembled.asset.findings,
+        learned=assembled.learned,
     )
 
 

@@ -17,6 +17,8 @@ from memoryd.plugin_api.dialects import understand_texts
 from memoryd.plugin_api.facts import FileTexts, Reading, Recipe
 from memoryd.plugin_api.texts import graph_text
 from memoryd.workflows.editor.converting import convert
+from memoryd.workflows.editor.facts import WidgetOrder
+from memoryd.workflows.editor.lessons import Lessons
 from memoryd.workflows.editor.naming import Orders
 from memoryd.workflows.facts import Graph, Identities, Parameters, PreparedGraph, Source
 from memoryd.workflows.graph_reading import parse_graph
@@ -57,16 +59,21 @@ class Understood:
     """When it was made, as its texts say it."""
     links: tuple[tuple[str, str], ...] = ()
     """Files it belongs with: ((`grid`, `upscale-of`, …), name)."""
+    learned: tuple[WidgetOrder, ...] = ()
+    """Widget orders that its two graphs taught, which nobody knew."""
     findings: tuple[Finding, ...] = ()
 
 
-def read_graph(raw: bytes, specs: NodeSpecs | None = None) -> ReadGraph:
-    """Return the graph of a prompt document (JSON bytes) with its identities and searchable values."""
+def read_graph(raw: bytes) -> ReadGraph:
+    """Return the graph of a prompt document (JSON bytes) with its identities and searchable values.
+
+    Identities are those of the document alone: what a worker's nodes accept today must not make another graph of it.
+    """
     graph, findings = parse_graph(raw)
     if graph is None:
         return ReadGraph(graph=None, prepared=None, findings=findings)
     try:
-        prepared = prepare_graph(graph, specs)
+        prepared = prepare_graph(graph)
     except MemorydError as error:
         finding = Finding(code=error.slug, detail=error.detail)
         return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding))
@@ -74,11 +81,16 @@ def read_graph(raw: bytes, specs: NodeSpecs | None = None) -> ReadGraph:
 
 
 def understand(
-    reading: Reading, filename: str, specs: NodeSpecs | None = None, orders: Orders | None = None
+    reading: Reading,
+    filename: str,
+    specs: NodeSpecs | None = None,
+    orders: Orders | None = None,
+    lessons: Lessons | None = None,
 ) -> Understood:
     """Return what a reading says of how its file was made. `filename` is the file's plain name.
 
-    `specs` are the node specifications of a ComfyUI that may have made it, `orders` widget orders learned from files.
+    `specs` are the node specifications of a ComfyUI that may have made it, `orders` widget orders learned from files,
+    `lessons` what is still to be learned: without it nothing is.
     The executed graph counts before the editor's, the editor's before texts; what texts add or contradict is kept.
     """
     read, parameters, findings = _of_graph(reading, filename, specs, orders)
@@ -100,6 +112,7 @@ def understand(
         read=read,
         ai_generated=_is_generated(executed and parameters is not None and parameters.generates, recipes),
         made_at=next((recipe.made_at for recipe in recipes if recipe.made_at is not None), None),
+        learned=_learned(reading, read.graph, lessons),
         links=tuple(dict.fromkeys(link for recipe in recipes for link in recipe.links)),
         findings=tuple(
             dict.fromkeys(
@@ -114,13 +127,23 @@ def understand(
     )
 
 
+def _learned(reading: Reading, graph: Graph | None, lessons: Lessons | None) -> tuple[WidgetOrder, ...]:
+    if lessons is None or graph is None or reading.workflow is None:
+        return ()
+    try:
+        return lessons.take(graph, graph_text(reading.carriers[reading.workflow]))
+    except MemorydError:
+        # A workflow that cannot be read teaches nothing; what could not be read of the file is told elsewhere.
+        return ()
+
+
 def _of_graph(
     reading: Reading, filename: str, specs: NodeSpecs | None, orders: Orders | None
 ) -> tuple[ReadGraph, Parameters | None, tuple[Finding, ...]]:
     """The executed graph's word; the editor's where there is no executed one."""
     read = ReadGraph(graph=None, prepared=None)
     if reading.prompt is not None:
-        read = read_graph(graph_text(reading.carriers[reading.prompt]), specs)
+        read = read_graph(graph_text(reading.carriers[reading.prompt]))
         if read.graph is not None:
             return read, read_parameters(read.graph, filename=filename, specs=specs), read.findings
     if reading.workflow is None:

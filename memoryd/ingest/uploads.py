@@ -16,6 +16,7 @@ from memoryd.ingest import formats
 from memoryd.ingest.assembling import Assembled, Content, Stopwatch, assemble, unread
 from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile
+from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.recording import record
 from memoryd.plugin_api.facts import Completeness
 from memoryd.storage.blob_store import BlobStore
@@ -66,7 +67,7 @@ def record_upload(
         filename=name,
     )
     with store.open_verified(scope.slug, stored.sha256) as body:
-        assembled = understand_stored(body, content, folder)
+        assembled = understand_stored(body, content, knowing(folder, database, scope))
     file = PreparedFile(
         path=store.path(scope.slug, stored.sha256),
         place=name.encode(),
@@ -77,6 +78,7 @@ def record_upload(
         graph=assembled.graph,
         stored=stored,
         findings=assembled.asset.findings,
+        learned=assembled.learned,
     )
     with database.tenant_work(scope) as session:
         recorded = record(session, Prepared(folder=folder, files=(file,)), scope=scope, caller=caller)

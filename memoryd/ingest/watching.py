@@ -32,6 +32,7 @@ from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.facts import BATCH_LIMIT, FileState, Folder, Prepared, RootHealth, Seen
 from memoryd.ingest.hearing import Events, OverflowEar, is_trial, understand
 from memoryd.ingest.keeping import keep
+from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.lanes import LARGE_FILE, Lanes
 from memoryd.ingest.preparing import prepare_here
 from memoryd.ingest.recording import record
@@ -310,7 +311,7 @@ class Watcher:
 
     def _read(self, watched: WatchedRoot, files: dict[bytes, Seen]) -> set[bytes]:
         """Read and record files; return those that somebody still writes."""
-        folder = self._folder(watched.root, files)
+        folder = knowing(self._folder(watched.root, files), self._database, self._scope)
         large = {path: face for path, face in files.items() if face.size >= LARGE_FILE}
         if large:
             self._arrive(watched, folder, large)
