@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Processes of a test run: two for each of two cores, since half of the time a test waits for Postgres or a browser.
 JOBS ?= 4
 
-.PHONY: help setup setup-dev demo test check fix bench conformance faults lint types walls package clean
+.PHONY: help setup setup-dev demo test check fix bench conformance faults fuzz lint types walls package clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -57,8 +57,12 @@ bench: setup-dev ## every benchmark, quick
 conformance: setup-dev ## the protocol suite: stand-in, and a real ComfyUI at MEMORYD_TEST_COMFYUI_URL
 	@$(BIN)/pytest -q tests/conformance
 
-faults: setup-dev ## kill -9 of server, worker, watcher and Postgres in the middle of work, twenty times
+faults: setup-dev ## kill -9 in the middle of work and of a backlog, twenty times each; a root unmounted
 	@$(BIN)/python tests/faults/run.py
+	@$(BIN)/python tests/faults/backlog.py
+
+fuzz: setup-dev ## 200,000 mutated files over every reader and the whole way of recording
+	@$(BIN)/python tests/fuzz/run.py
 
 clean: ## take away the .venv and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
