@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from memoryd.access import keys, people, projects
 from memoryd.access.facts import Role, Scope
@@ -56,6 +56,8 @@ BROWSER_ARGUMENTS = (
 )
 PATIENCE_MS = 10_000
 """How long a page may take to show what a test waits for."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,7 +130,7 @@ def test_a_taking_in_is_shown_to_its_end(studio: Studio, tab: Page, http: httpx.
     tab.goto(f"{studio.url}/intake")
     row = tab.get_by_role("row").filter(has_text="taken-in")
     # The page asks again by itself.
-    expect(row).to_contain_text("done")
+    expect(row).to_contain_text("done", timeout=60_000)
     expect(row).to_contain_text("20 of 20 files")
     expect(row).to_contain_text("20 new")
     expect(row.get_by_role("link", name="findings")).to_have_attribute("href", "/?q=has:findings")
