@@ -96,12 +96,10 @@ def attest(session: Session, caller: Caller, asset_id: AssetId, said: Declaratio
     own_id, run = new_id(), new_id()
     parameters = _parameters(clean)
     _insert_run(session, run, own_id, asset_id, owner, maker, parameters)
-    # Words are the asset's, whoever looks: where another project owns the same bytes, it must not find it by ours (INV-6).
     marks = [] if maker is None else [quoted(person_mark(maker))]
-    alone = not queries.is_owned_elsewhere(session, asset_id, owner)
     queries.insert_attestation(
         session,
-        " ".join([search_words(parameters), *marks]) if alone else "",
+        " ".join([search_words(parameters), *marks]),
         id=own_id,
         asset_id=asset_id,
         project_id=owner,
@@ -117,6 +115,7 @@ def attest(session: Session, caller: Caller, asset_id: AssetId, said: Declaratio
         person_id=maker,
         by_person=caller.person_id,
     )
+    queries.settle_words(session, [asset_id])
     facts: dict[str, Json] = {
         "attestation": str(own_id),
         "made_by": clean.made_by,
@@ -142,7 +141,7 @@ def withdraw(session: Session, caller: Caller, asset_id: AssetId, attestation: U
             f"at {row.withdrawn_at:%Y-%m-%d %H:%M} UTC", hint="declare anew if it holds after all"
         )
     queries.withdraw(session, attestation, caller.person_id)
-    queries.take_words(session, asset_id)
+    queries.settle_words(session, [asset_id])
     project = None if row.project_id is None else ProjectId(row.project_id)
     _tell(session, caller, "asset.attest.withdraw", asset_id, project, {"attestation": str(attestation)})
 

@@ -18,8 +18,8 @@ from memoryd.catalog.annotations import BadAnnotation, ProjectUnclear
 from memoryd.catalog.looking_up import AssetNotFound
 from memoryd.catalog.marks import refresh_marks
 from memoryd.catalog.queries import annotations as attaching
+from memoryd.catalog.queries import attesting, importing, showing
 from memoryd.catalog.queries import attribution as queries
-from memoryd.catalog.queries import importing, showing
 from memoryd.events.outbox import announce
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
@@ -110,6 +110,7 @@ def undo(session: Session, caller: Caller, reattribution: UUID) -> int:
         raise ReattributionPast("some pictures were attributed again since", hint="take the later one back first")
     queries.move_back(session, reattribution)
     queries.rewrite_owner_marks(session, reattribution)
+    attesting.settle_words(session, queries.move_declarations(session, reattribution))
     digest = merkle_root(item.sha256 for item in items)
     facts: dict[str, Json] = {"assets": len(items), "merkle_root": digest.hex() if digest else None}
     audit.note(session, caller, "asset.attribute.undo", f"attribution:{reattribution}", facts)
@@ -144,6 +145,7 @@ def _reattribute(session: Session, caller: Caller, assets: Sequence[AssetId], wi
     count = queries.insert_items(session, own_id, moving, target, person)
     places, runs = queries.move(session, own_id)
     queries.rewrite_owner_marks(session, own_id)
+    attesting.settle_words(session, queries.move_declarations(session, own_id))
     copied = 0
     if wish.with_annotations and target is not None:
         copied = sum(

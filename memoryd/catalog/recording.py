@@ -15,6 +15,7 @@ from memoryd.catalog import attribution, lineage, run_facts
 from memoryd.catalog.asset_rows import asset_row, extraction_row, findings_json, location_row, project_row, words_row
 from memoryd.catalog.facts import AssetRecord, RecordedAsset, Succession
 from memoryd.catalog.marks import FLAG_FINDING, set_marks
+from memoryd.catalog.queries import attesting as attesting_queries
 from memoryd.catalog.queries import places as places_queries
 from memoryd.catalog.queries import recording as queries
 from memoryd.catalog.queries import removal
@@ -140,6 +141,11 @@ def _record_projects_and_words(
         queries.write_words(session, list(rows.values()))
     if unwritten := newly_owned - {row["asset_id"] for row in rows.values()}:
         queries.write_project_marks(session, unwritten)
+    ids: set[UUID] = {known[sha256].id for sha256 in new}
+    rewritten: set[UUID] = {known[sha256].id for sha256 in rows} - ids
+    if known_before := rewritten | (newly_owned - ids):
+        # INV-6: what one project declared of these bytes is not found by the next that owns them.
+        attesting_queries.settle_words(session, known_before, rewritten=rewritten)
 
 
 def _settle_heads(session: Session, batch: Sequence[AssetRecord], known: Stands) -> None:

@@ -13,6 +13,7 @@ from memoryd.catalog.annotations import BadAnnotation, ProjectUnclear
 from memoryd.catalog.attesting import Declaration
 from memoryd.catalog.facts import GenerationOrigin
 from memoryd.catalog.looking_up import AssetNotFound
+from memoryd.catalog.reattributing import Wish, reattribute, undo
 from memoryd.catalog.recording import record_assets
 from memoryd.catalog.showing import show_asset
 from memoryd.disclosure.evidence import with_memory
@@ -119,6 +120,66 @@ def test_what_one_project_declares_does_not_show_in_another_with_equal_bytes(
     assert attesting.list_attestations(session, child, bob.sees) == []
     assert found(session, "heron", bob) == found(session, "seed:7", bob) == found(session, "has:prompt", bob) == []
     assert all(hit.prompt is None and hit.seed is None for hit in find(session, parse(""), bob.sees).rows)
+
+
+def test_what_was_declared_while_the_bytes_were_one_projects_is_not_found_by_the_next_that_takes_them_in(
+    session: Session, tenant: TenantScope, fox: ProjectId, owl: ProjectId
+) -> None:
+    ada, bob = caller(session, tenant, fox), caller(session, tenant, owl)
+    [child] = plain(session, "child", project=fox)
+    said = Declaration(made_by="midjourney", prompt="a violet heron", model="secretmodel", seed=7)
+    attesting.attest(session, ada, child, said)
+    assert found(session, "heron", ada) == [child]
+    plain(session, "child", project=owl)
+    asked = ("heron", "violet heron", "model:secretmodel", "tool:midjourney", "seed:7", "has:prompt", "person:ada")
+    assert not any(found(session, one, bob) for one in asked)
+    assert found(session, "", bob) == [child]
+    # Nor by what is declared later, nor when the file is read anew.
+    later = attesting.attest(session, ada, child, Declaration(made_by="midjourney", prompt="an amber heron"))
+    record_assets(session, [record("child", project=fox, prompt="a grey fox", plugin_version="2")])
+    assert found(session, "heron", bob) == found(session, "amber", bob) == []
+    assert found(session, "grey", bob) == [child]
+    attesting.withdraw(session, ada, child, later)
+    assert found(session, "heron", bob) == []
+    assert len(attesting.list_attestations(session, child, ada.sees)) == 2
+
+
+def test_words_that_file_and_declaration_share_stay_when_another_project_comes(
+    session: Session, tenant: TenantScope, fox: ProjectId, owl: ProjectId
+) -> None:
+    ada, bob = caller(session, tenant, fox), caller(session, tenant, owl)
+    [one] = record_assets(session, [record("picture", project=fox, prompt="a red fox")])
+    attesting.attest(session, ada, one.asset_id, Declaration(made_by="midjourney", prompt="a grey fox by night"))
+    record_assets(session, [record("picture", project=fox, prompt="a grey fox", plugin_version="2")])
+    plain(session, "picture", project=owl)
+    assert found(session, "grey fox", bob) == [one.asset_id]
+    assert found(session, "night", bob) == []
+
+
+def test_a_declaration_goes_where_its_picture_is_moved_to(
+    session: Session, tenant: TenantScope, fox: ProjectId, owl: ProjectId
+) -> None:
+    ada, bob, both = caller(session, tenant, fox), caller(session, tenant, owl), caller(session, tenant, fox, owl)
+    [picture] = plain(session, "picture", project=fox)
+    attesting.attest(session, ada, picture, Declaration(made_by="midjourney", prompt="a violet heron"))
+    moved = reattribute(session, both, [picture], Wish(project="owl"))
+    assert moved.id
+    assert found(session, "heron", bob) == [picture]
+    assert len(attesting.list_attestations(session, picture, bob.sees)) == 1
+    assert found(session, "heron", ada) == []
+
+
+def test_undoing_a_move_brings_declared_words_back(
+    session: Session, tenant: TenantScope, fox: ProjectId, owl: ProjectId
+) -> None:
+    ada, both = caller(session, tenant, fox), caller(session, tenant, fox, owl)
+    [picture] = plain(session, "picture", project=fox)
+    attesting.attest(session, ada, picture, Declaration(made_by="midjourney", prompt="a violet heron"))
+    moved = reattribute(session, both, [picture], Wish(project="owl"))
+    assert moved.id
+    assert undo(session, both, moved.id) == 1
+    assert found(session, "violet heron", ada) == [picture]
+    assert len(attesting.list_attestations(session, picture, ada.sees)) == 1
 
 
 def test_a_stranger_to_the_project_can_neither_link_nor_declare(

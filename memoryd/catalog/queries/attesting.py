@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, cast, delete, exists, func, literal, select, text, true, update
+from sqlalchemy import Row, Text, cast, delete, func, literal, select, text, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR, insert
 from sqlalchemy.orm import aliased
 
 from memoryd.access.facts import Sees
 from memoryd.access.tables import Person, Project
-from memoryd.catalog.tables.content import AssetProject, AssetText
+from memoryd.catalog.tables.content import Asset, AssetText
 from memoryd.catalog.tables.decided import Attestation
 from memoryd.catalog.tables.runs import GenerationOutput
 from memoryd.foundation.database import Session
@@ -20,14 +21,11 @@ AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 
 def insert_attestation(session: Session, words: str, **values: object) -> None:
-    """Record what was declared, and let the asset be found by it; `words` is the text of a tsvector."""
+    """Record what was declared; `words` is the text of a tsvector, which `settle_words` lets the asset be found by."""
     new = cast(literal(words), TSVECTOR)
     had = select(func.tsvector_to_array(AssetText.words)).where(AssetText.asset_id == values["asset_id"])
     added = func.ts_delete(new, func.coalesce(had.scalar_subquery(), cast(literal("{}"), ARRAY(Text))))
     session.execute(insert(Attestation).values(words=new, added=added, **values))
-    session.execute(
-        update(AssetText).where(AssetText.asset_id == values["asset_id"]).values(words=AssetText.words.op("||")(new))
-    )
 
 
 def find_attestation(session: Session, attestation: UUID) -> Attestation | None:
@@ -74,35 +72,51 @@ def list_attestations(session: Session, asset: UUID, sees: Sees) -> list[AnyRow]
     )
 
 
-def is_owned_elsewhere(session: Session, asset: UUID, project: UUID | None) -> bool:
-    """Tell whether another project than this one owns the asset as well."""
-    other = AssetProject.project_id.is_distinct_from(project)
-    return bool(session.scalar(select(exists().where(AssetProject.asset_id == asset, other))))
+def settle_words(session: Session, assets: Collection[UUID], *, rewritten: Collection[UUID] = ()) -> None:
+    """Let assets be found by what is declared of them where the declaring project alone owns them, and only there.
 
-
-def take_words(session: Session, asset: UUID) -> None:
-    """Let an asset no longer be found by words that only withdrawn declarations brought."""
+    Words are the asset's, whoever looks: another project with equal bytes must not find it by ours (INV-6). To be called
+    after whatever changes what is declared of an asset, or who owns it. `rewritten`: those of the assets whose words were
+    written anew, from their file alone.
+    """
+    concerned = select(Attestation.asset_id).where(Attestation.asset_id.in_(assets))
+    # Whoever declares and whoever takes the bytes in at the same time each see what the other did.
+    locked = (
+        select(Asset.id).where(Asset.id.in_(concerned)).order_by(Asset.sha256).with_for_update(of=Asset, key_share=True)
+    )
+    settled = session.scalars(locked).all()
+    if not settled:
+        return
     session.execute(
         text(
             """
-            update asset_text set words = ts_delete(words, array(
-                select one.lexeme from attestation gone, unnest(gone.added) as one
-                where gone.asset_id = :asset and gone.withdrawn_at is not null
-                except
-                select held.lexeme from attestation still, unnest(still.words) as held
-                where still.asset_id = :asset and still.withdrawn_at is null))
-            where asset_id = :asset
+            update attestation said set added = ts_delete(said.words, tsvector_to_array(asset_text.words))
+            from asset_text where asset_text.asset_id = said.asset_id and said.asset_id = any(:assets)
             """
         ),
-        {"asset": asset},
+        {"assets": [asset for asset in settled if asset in set(rewritten)]},
     )
-
-
-def declared_words(asset_id: Any) -> ColumnElement[str]:
-    """What declarations add to an asset's words: for whoever writes them anew."""
-    said = (
-        select(func.string_agg(cast(Attestation.words, Text), " "))
-        .where(Attestation.asset_id == asset_id, Attestation.withdrawn_at.is_(None))
-        .scalar_subquery()
+    session.execute(
+        text(
+            """
+            with shown as (
+                select said.asset_id, cast(string_agg(cast(said.words as text), ' ') as tsvector) as words
+                from attestation said
+                where said.asset_id = any(:assets) and said.withdrawn_at is null
+                  and not exists (select from asset_project owner where owner.asset_id = said.asset_id
+                                  and owner.project_id is distinct from said.project_id)
+                group by said.asset_id
+            ), own as (
+                select asset_text.asset_id, ts_delete(asset_text.words, array(
+                    select one.lexeme from attestation said, unnest(said.added) as one
+                    where said.asset_id = asset_text.asset_id)) as words
+                from asset_text where asset_text.asset_id = any(:assets)
+            )
+            update asset_text set words = own.words || coalesce(
+                ts_delete(shown.words, tsvector_to_array(own.words)), cast('' as tsvector))
+            from own left join shown on shown.asset_id = own.asset_id
+            where asset_text.asset_id = own.asset_id
+            """
+        ),
+        {"assets": list(settled)},
     )
-    return cast(func.coalesce(said, ""), TSVECTOR)

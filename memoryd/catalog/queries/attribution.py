@@ -222,6 +222,23 @@ def move_back(session: Session, own_id: UUID) -> None:
     session.execute(update(Reattribution).where(Reattribution.id == own_id).values(undone_at=func.clock_timestamp()))
 
 
+def move_declarations(session: Session, own_id: UUID) -> list[UUID]:
+    """Let what was declared of a re-attribution's assets belong to where its runs belong now; return those assets."""
+    session.execute(
+        text(
+            """
+            update attestation said set project_id = run.project_id
+            from generation run, reattribution_item item
+            where item.reattribution_id = :id and said.asset_id = item.asset_id and run.id = said.generation_id
+              and run.project_id is distinct from said.project_id
+            """
+        ),
+        {"id": own_id},
+    )
+    item = ReattributionItem
+    return list(session.scalars(select(item.asset_id).where(item.reattribution_id == own_id)))
+
+
 def rewrite_owner_marks(session: Session, own_id: UUID) -> None:
     """Let the assets of a re-attribution be found under those projects and people that they belong to now."""
     session.execute(

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Select, cast, delete, exists, func, litera
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR, insert
 
 from memoryd.catalog.facts import GenerationOrigin, LocationState
-from memoryd.catalog.queries.attesting import declared_words
 from memoryd.catalog.queries.listed import BIG, BYTES, FLAG, ID, INT, MOMENT, TEXT, Row, copy_rows, listed
 from memoryd.catalog.run_matching import KnownRun
 from memoryd.catalog.succession import KnownAsset
@@ -305,7 +304,10 @@ def inherit_projects(session: Session, assets: Collection[UUID]) -> None:
 
 
 def write_words(session: Session, rows: Sequence[Row]) -> None:
-    """Write assets' words (`words`: text of a tsvector), each with the marks of all projects that own the asset."""
+    """Write assets' words (`words`: text of a tsvector), each with the marks of all projects that own the asset.
+
+    What people declared is not among them: `attesting.settle_words` adds it.
+    """
     new = listed(rows, {"asset_id": ID, "root_id": ID, "made_at": MOMENT, "recipe": TEXT, "head": FLAG, "words": TEXT})
     written = insert(AssetText).from_select(
         ["asset_id", "root_id", "made_at", "recipe", "head", "words"],
@@ -317,11 +319,7 @@ def write_words(session: Session, rows: Sequence[Row]) -> None:
     session.execute(
         written.on_conflict_do_update(
             index_elements=[AssetText.asset_id],
-            # What people declared of an asset is not in its file: it stays where the file is read again.
-            set_={
-                "words": written.excluded.words.op("||")(declared_words(AssetText.asset_id)),
-                "recipe": written.excluded.recipe,
-            },
+            set_={"words": written.excluded.words, "recipe": written.excluded.recipe},
         )
     )
 
