@@ -1,4 +1,4 @@
-"""The literal inputs of a graph that search can ask for: `node:KSampler.cfg>6`."""
+"""What search can ask of a graph's nodes: their classes (`node:VAEDecode`), and literal inputs (`node:KSampler.cfg>6`)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ _EXACT_LIMIT = 2**53
 def node_values(graph: Graph) -> tuple[NodeValue, ...]:
     """Return the literals of the executed nodes, each once, sorted, at most NODE_VALUES_LIMIT.
 
+    A class of which no literal is kept stands there once by itself, with an input and a text that are empty: whether it
+    took part can be asked all the same.
+
     Without what differs from run to run (seeds, texts, names of files, what is typed into value nodes): searches of
     their own find those. Hence all graphs of one workflow (digest at that level) give the same values.
     """
     found: set[tuple[str, str, float | None, str | None]] = set()
+    classes: set[str] = set()
     for id_ in execution_order(graph, root_outputs(graph)):
         node = graph.nodes[id_]
+        classes.add(node.class_type)
         if is_value_source(node.class_type):
             continue
         for name, value in node.inputs.items():
@@ -34,6 +39,7 @@ def node_values(graph: Graph) -> tuple[NodeValue, ...]:
             number, text = _split(value)
             if number is not None or text is not None:
                 found.add((node.class_type, name, number, text))
+    found.update((bare, "", None, "") for bare in classes - {class_type for class_type, *_ in found})
     ordered = sorted(found, key=lambda v: (v[0], v[1], v[2] is None, v[2] or 0.0, v[3] or ""))
     return tuple(
         NodeValue(class_type=class_type, input=name, number=number, text=text)

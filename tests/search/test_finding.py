@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 
 import pytest
 
@@ -17,6 +18,9 @@ from memoryd.foundation.paging import BadCursor
 from memoryd.search import finding
 from memoryd.search.facts import Hit
 from memoryd.search.query_language import parse
+from memoryd.workflows.documents import keep_graphs
+from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.preparing import prepare_graph
 from tests.catalog.records import digest, job_id, record
 
 
@@ -126,6 +130,22 @@ FOUND_BY: dict[str, list[str]] = {
 
 def test_a_search_finds_the_newest_first(session: Session, shelf: list[str]) -> None:
     assert {text: words(hits(session, text), *shelf) for text in FOUND_BY} == FOUND_BY
+
+
+def test_every_class_that_took_part_finds_a_picture(session: Session, ours: ProjectId) -> None:
+    drawn = {"class_type": "Draws", "inputs": {"size": 8}}
+    saved = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}
+    graph, _ = parse_graph(json.dumps({"1": drawn, "2": saved}).encode())
+    assert graph is not None
+    prepared = prepare_graph(graph)
+    keep_graphs(session, [prepared])
+    plain = record("drawn", prompt="a square", seed=1, minutes=1, project=ours)
+    assert plain.generation is not None
+    run = dataclasses.replace(plain.generation, exact=prepared.identities.exact)
+    record_assets(session, [dataclasses.replace(plain, generation=run)])
+    for asked in ("node:Draws", "node:SaveImage", "node:Dra*", "node:Draws.size<9"):
+        assert words(hits(session, asked), "drawn") == ["drawn"], asked
+    assert hits(session, "node:Save") == []
 
 
 def test_a_hit_says_what_a_list_shows(session: Session, shelf: list[str], ours: ProjectId) -> None:

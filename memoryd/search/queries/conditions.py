@@ -258,7 +258,15 @@ def _dated(field: str, value: str, now: datetime.datetime) -> ColumnElement[bool
 def _node(value: str) -> _Met:
     found = node_condition(value)
     if found is None:
-        return _words(lexemes.name_query("y", value))
+        # Its mark finds samplers in any spelling of case; every executed class is among the values of its workflow.
+        alike = (
+            StoredNodeValue.class_type.startswith(value[:-1], autoescape=True)
+            if value.endswith("*")
+            else StoredNodeValue.class_type == value
+        )
+        named = select(StoredNodeValue.workflow).where(alike).scalar_subquery()
+        marked = _words(lexemes.name_query("y", value)).sql()
+        return _Met(condition=or_(marked, _of_workflows(GraphIdentity.digest.in_(named))))
     class_type, name, compare, wanted = found
     as_number = number(wanted)
     alike = StoredNodeValue.text == wanted
