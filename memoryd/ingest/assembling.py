@@ -8,7 +8,6 @@ import datetime
 import time
 from collections.abc import Iterator, Mapping
 
-from memoryd.catalog.attribution import read_claim
 from memoryd.catalog.facts import (
     AssetKind,
     AssetRecord,
@@ -18,6 +17,7 @@ from memoryd.catalog.facts import (
     MadeSource,
     OutputRecord,
 )
+from memoryd.catalog.own_text import read_claim
 from memoryd.catalog.search_document import search_words
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.facts import Folder, Knowledge

@@ -20,10 +20,10 @@ from memoryd.catalog.attribution import (
     Said,
     corrected,
     decide,
-    read_claim,
 )
 from memoryd.catalog.facts import AssetRecord, OwnClaim
 from memoryd.catalog.looking_up import AssetNotFound
+from memoryd.catalog.own_text import read_claim
 from memoryd.catalog.reattributing import Wish, reattribute, undo
 from memoryd.catalog.recording import record_assets
 from memoryd.catalog.removal import RemovalKind

@@ -94,7 +94,7 @@ def take_in(database: Database, tenant: TenantScope, store: BlobStore, folder: P
 def models(database: Database, tenant: TenantScope) -> dict[str, str]:
     with database.tenant_work(tenant) as session:
         rows = session.execute(text("select name, source from generation_model order by name"))
-        return dict(rows.tuples().all())
+        return {row.name: row.source for row in rows}
 
 
 def test_a_file_with_both_graphs_teaches_how_to_read_one_with_the_editors_alone(
