@@ -17,7 +17,6 @@ from memoryd.foundation.canonical_json import JSON_DEPTH_LIMIT, Json, JsonTooDee
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.workflows.facts import Graph, Link, Node, Value
-from memoryd.workflows.identity import VISITS_LIMIT as VISITS_LIMIT
 from memoryd.workflows.identity import spelled_nodes
 from memoryd.workflows.spelling import REMEMBERED_NODES, Remembered
 from memoryd.workflows.topology import topology
@@ -115,8 +114,8 @@ def parse_graph(raw: bytes) -> tuple[Graph | None, tuple[Finding, ...]]:
     """Return the graph of a prompt document (API format), or None with the findings that say why there is none.
 
     Numbers keep all digits. A list is a link only if it is exactly an existing node's id and an int. `is_changed` is
-    kept apart from the inputs. Without a graph: beyond DOCUMENT_LIMIT, NODES_LIMIT, VISITS_LIMIT or JSON_DEPTH_LIMIT; not
-    JSON; an editor's graph; no node in it; an output that depends on itself. NaN and infinities are no value, NUL and
+    kept apart from the inputs. Without a graph: beyond DOCUMENT_LIMIT, NODES_LIMIT or JSON_DEPTH_LIMIT; not JSON;
+    an editor's graph; no node in it; an output that depends on itself. NaN and infinities are no value, NUL and
     lone surrogates U+FFFD, and a member that is no node is left out: each with a finding beside the graph.
     """
     if len(raw) > DOCUMENT_LIMIT:
@@ -172,12 +171,9 @@ def _graph(reader: _Reader, document: Json) -> Graph | None:
         return None
     graph = Graph(nodes=nodes)
     try:
-        shape = topology(graph, spelled_nodes(graph), VISITS_LIMIT)
+        shape = topology(graph, spelled_nodes(graph))
     except NotCanonical as error:
         reader.find("not-a-graph", error.detail)
-        return None
-    if len(shape.roots) * len(nodes) > VISITS_LIMIT:
-        reader.find("too-many-outputs", f"{len(shape.roots)} outputs of {len(nodes)} nodes are beyond VISITS_LIMIT")
         return None
     if shape.cyclic:
         reader.find("graph-has-cycle", "an output depends on itself: ComfyUI cannot have executed this")

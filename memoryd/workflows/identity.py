@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.errors import NotAcceptable, TooLarge
 from memoryd.foundation.findings import Finding
 from memoryd.workflows.facts import RECIPE, Graph, Identities, Level, Link, Node, OutputIdentity
 from memoryd.workflows.spelling import Spelled, quoted, spell, spelled
@@ -29,8 +29,8 @@ from memoryd.workflows.topology import HEADS, Rooted, Topology, topology
 COERCED_RECIPE = f"{RECIPE}+specs"
 """The recipe of identities whose values were coerced by node specifications: comparable only among themselves."""
 
-VISITS_LIMIT = 2_000_000
-"""Outputs times nodes of one graph: the work that identity takes at most. Real graphs stay below 20,000."""
+VISITS_LIMIT = 200_000
+"""Nodes visited from all outputs of one graph: the work that identity takes at most. Real graphs stay below 20,000."""
 
 _RUN_HEADS = {level: f"memoryd run {RECIPE} {level}\n".encode() for level in Level}
 _NO_SAVING_OUTPUT = Finding(code="no-saving-output", detail="no node of this graph saves anything")
@@ -38,6 +38,10 @@ _NO_SAVING_OUTPUT = Finding(code="no-saving-output", detail="no node of this gra
 
 class GraphHasCycle(NotAcceptable):
     """An output of this graph depends on itself."""
+
+
+class TooManyOutputs(TooLarge):
+    """This graph is too large to be compared."""
 
 
 def coerced(value: Json, type_: str) -> Json:
@@ -101,14 +105,20 @@ def identify(graph: Graph, specs: NodeSpecs | None = None) -> Identities:
     With `specs` values are first coerced as the server does, and the recipe says so (COERCED_RECIPE). A graph without a
     saving output is rooted at its previews, or at what nobody takes from, with a finding. `canonical` is the run as
     canonical JSON: `{"nodes": [[class, literals, links]…], "outputs": [number…], "recipe": …}`.
-    Raises: GraphHasCycle; NotCanonical for values that `parse_graph` never lets through.
+    Raises: GraphHasCycle; TooManyOutputs beyond VISITS_LIMIT; NotCanonical for values that `parse_graph` never lets through.
     """
     nodes = spelled_nodes(graph, specs)
-    shape = topology(graph, nodes, VISITS_LIMIT)
-    if shape.cyclic or not shape.outputs:
+    shape = topology(graph, nodes)
+    if shape.cyclic:
         raise GraphHasCycle("no identity without an order of execution", hint="read graphs with parse_graph")
+    rooted = shape.outputs(nodes, VISITS_LIMIT)
+    if not rooted:
+        raise TooManyOutputs(
+            f"{len(shape.roots)} outputs of {len(nodes)} nodes visit more than {VISITS_LIMIT} (VISITS_LIMIT)",
+            hint="it is kept and read as it is; only graphs below this limit are compared",
+        )
     recipe = RECIPE if specs is None else COERCED_RECIPE
-    found = [(_output(nodes, output), output.index) for output in shape.outputs]
+    found = [(_output(nodes, output), output.index) for output in rooted]
     if len(found) > 1:
         found.sort(key=lambda pair: (pair[0].exact, pair[0].node))
     outputs = tuple([output for output, _ in found])
@@ -129,4 +139,13 @@ def _run(level: Level, digests: Sequence[bytes], recipe: str) -> bytes:
     return hashlib.sha256(_RUN_HEADS[level] + recipe.encode() + b"\n" + b"".join(sorted(digests))).digest()
 
 
-__all__ = ["COERCED_RECIPE", "VISITS_LIMIT", "GraphHasCycle", "coerced", "identify", "spell", "spelled_nodes"]
+__all__ = [
+    "COERCED_RECIPE",
+    "VISITS_LIMIT",
+    "GraphHasCycle",
+    "TooManyOutputs",
+    "coerced",
+    "identify",
+    "spell",
+    "spelled_nodes",
+]

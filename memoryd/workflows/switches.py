@@ -78,7 +78,11 @@ def switch_of(class_type: str, names: tuple[str, ...]) -> Switch | None:
         selector = next((name for name in others if name.lower() in _CONDITIONS), None)
         if selector is None and len(others) == 1:
             selector = others[0]
-        return Switch(selector=selector, branches={True: sides[True], False: sides[False]}) if selector is not None else None
+        return (
+            Switch(selector=selector, branches={True: sides[True], False: sides[False]})
+            if selector is not None
+            else None
+        )
     return _lettered(names) or _numbered(class_type, names)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import sys
 from collections.abc import Sequence
 
 from memoryd.workflows.facts import RECIPE, Graph, Level
@@ -36,25 +37,44 @@ class Rooted:
 
 
 class Topology:
-    """A graph's shape. `roots` are node indexes in the document's order; `outputs` is empty where `cyclic`: where there is
-    no order to execute it in, since a root depends on itself or on what is not there.
+    """A graph's shape. `roots` are node indexes in the document's order; `cyclic`: there is no order to execute it in, since
+    a root depends on itself or on what is not there.
     """
 
-    __slots__ = ("_canonical", "_targets", "cyclic", "ids", "outputs", "roots", "saves")
+    __slots__ = ("_canonical", "_outputs", "_targets", "cyclic", "ids", "roots", "saves", "visits")
 
-    def __init__(self, ids: tuple[str, ...], nodes: Sequence[Spelled], visits_limit: int) -> None:
-        """`visits_limit`: beyond so many nodes times outputs nothing is walked through."""
+    def __init__(self, ids: tuple[str, ...], nodes: Sequence[Spelled]) -> None:
+        """`nodes` are those with these ids, in order."""
         place = {id_: index for index, id_ in enumerate(ids)}
         self.ids = ids
         self._targets = [[place.get(link.node, _MISSING) for _, link, _ in node.links] for node in nodes]
         self.roots, self.saves = _roots([node.node.class_type for node in nodes], self._targets)
         self.cyclic = not self.roots or _has_cycle(self._targets, self.roots)
         self._canonical: dict[tuple[int, ...], tuple[tuple[int, str], ...]] = {}
-        walked = not self.cyclic and len(self.roots) * len(ids) <= visits_limit
-        self.outputs = tuple(self._rooted(nodes, root) for root in self.roots) if walked else ()
+        self._outputs: tuple[Rooted, ...] | None = None
+        self.visits = 0
 
-    def _rooted(self, nodes: Sequence[Spelled], root: int) -> Rooted:
-        numbers = _numbering(self._targets, (root,))
+    def outputs(self, nodes: Sequence[Spelled], visits_limit: int) -> tuple[Rooted, ...]:
+        """Return each output's own numbering, none where `cyclic` or where all of them together visit more nodes than this.
+
+        Walked through at the first call: whoever only reads a graph need not wait for it. `visits` counts.
+        """
+        if self._outputs is None:
+            self._outputs = tuple(self._walked(nodes, visits_limit))
+        return self._outputs
+
+    def _walked(self, nodes: Sequence[Spelled], visits_limit: int) -> list[Rooted]:
+        numberings: list[tuple[int, dict[int, int]]] = []
+        self.visits = 0
+        for root in () if self.cyclic else self.roots:
+            numbers = _numbering(self._targets, (root,), visits_limit - self.visits)
+            self.visits += len(numbers)
+            if self.visits > visits_limit:
+                return []
+            numberings.append((root, numbers))
+        return [self._rooted(nodes, root, numbers) for root, numbers in numberings]
+
+    def _rooted(self, nodes: Sequence[Spelled], root: int, numbers: dict[int, int]) -> Rooted:
         marks = _marks(nodes, self._targets, numbers)
         steps = tuple(
             [
@@ -121,11 +141,11 @@ def _has_cycle(targets: Sequence[Sequence[int]], roots: Sequence[int]) -> bool:
     return False
 
 
-def _numbering(targets: Sequence[Sequence[int]], roots: Sequence[int]) -> dict[int, int]:
-    """Nodes by first visit from the roots, depth first, inputs in the order of their names."""
+def _numbering(targets: Sequence[Sequence[int]], roots: Sequence[int], limit: int = sys.maxsize) -> dict[int, int]:
+    """Nodes by first visit from the roots, depth first, inputs in the order of their names; one beyond `limit` at most."""
     numbers: dict[int, int] = {}
     waiting = list(reversed(roots))
-    while waiting:
+    while waiting and len(numbers) <= limit:
         index = waiting.pop()
         if index not in numbers:
             numbers[index] = len(numbers)
@@ -155,11 +175,11 @@ def _marks(nodes: Sequence[Spelled], targets: Sequence[Sequence[int]], numbers: 
 _shapes: Remembered[tuple[object, ...], Topology] = Remembered(REMEMBERED_SHAPES)
 
 
-def topology(graph: Graph, nodes: Sequence[Spelled], visits_limit: int) -> Topology:
+def topology(graph: Graph, nodes: Sequence[Spelled]) -> Topology:
     """Return a graph's shape; `nodes` are its nodes' spellings in order. Links to nodes that are not there are an error."""
     ids = tuple(graph.nodes)
     if len(ids) > SHAPE_NODES_LIMIT:
-        return Topology(ids, nodes, visits_limit)
-    key = (visits_limit, ids, tuple([node.number for node in nodes]))
+        return Topology(ids, nodes)
+    key = (ids, tuple([node.number for node in nodes]))
     known = _shapes.get(key)
-    return known if known is not None else _shapes.keep(key, Topology(ids, nodes, visits_limit))
+    return known if known is not None else _shapes.keep(key, Topology(ids, nodes))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from memoryd.ingest.understanding import Understood, understand
 from memoryd.plugin_api.facts import Carrier, Confidence, Reading
@@ -190,3 +191,14 @@ def test_what_cannot_be_stored_is_replaced() -> None:
     understood = understand(reading(parameters="a\x00fox\nSteps: 2, Sampler: Euler, Seed: 1"), "a.png")
     assert understood.parameters is not None
     assert understood.parameters.prompts[0].text == "a\ufffdfox"
+
+
+def test_a_graph_too_large_to_be_compared_is_read_and_says_so() -> None:
+    asked: dict[str, Any] = dict(prompt(9))
+    asked |= {f"a{n}": {"class_type": "A", "inputs": {"a": [f"a{n - 1}", 0]} if n else {}} for n in range(5_000)}
+    asked |= {f"s{n}": {"class_type": "SaveImage", "inputs": {"images": ["a4999", 0]}} for n in range(50)}
+    understood = understand(reading(graph=asked), "a.png")
+    assert understood.read.graph is not None
+    assert understood.read.prepared is None
+    assert "too-many-outputs" in codes(understood) + [finding.code for finding in understood.read.findings]
+    assert understood.parameters is not None

@@ -8,8 +8,9 @@ import pytest
 from memoryd.foundation.findings import Finding
 from memoryd.workflows.facts import Graph, Link
 from memoryd.workflows.graph_reading import DOCUMENT_LIMIT, FINDINGS_LIMIT, NODES_LIMIT, parse_graph
-from memoryd.workflows.identity import identify
+from memoryd.workflows.identity import VISITS_LIMIT, TooManyOutputs, identify, spelled_nodes
 from memoryd.workflows.parameters import read_parameters
+from memoryd.workflows.topology import Rooted, Topology
 
 SAVE = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}
 
@@ -196,10 +197,49 @@ def test_a_chain_of_many_nodes_is_read_and_identified() -> None:
     assert read_parameters(graph).node == "s"
 
 
-def test_many_outputs_of_many_nodes_are_a_finding() -> None:
-    graph, findings = parse({str(number): SAVE for number in range(2000)})
-    assert graph is None
-    assert findings == ["too-many-outputs"]
+def many_outputs(nodes: int, outputs: int) -> dict[str, Any]:
+    """A chain that is saved at each of its last nodes."""
+    prompt: dict[str, Any] = {"0": {"class_type": "A", "inputs": {}}}
+    prompt |= {str(n): {"class_type": "A", "inputs": {"a": [str(n - 1), 0]}} for n in range(1, nodes)}
+    prompt |= {
+        f"s{n}": {"class_type": "SaveImage", "inputs": {"images": [str(nodes - 1 - n), 0]}} for n in range(outputs)
+    }
+    return prompt
+
+
+def test_a_graph_of_too_many_outputs_is_read_and_only_not_compared() -> None:
+    graph, findings = parse(many_outputs(15_000, 95))
+    assert graph is not None
+    assert findings == []
+    with pytest.raises(TooManyOutputs, match="VISITS_LIMIT"):
+        identify(graph)
+    assert read_parameters(graph).node in graph.nodes
+
+
+def test_the_walk_ends_at_its_limit_whatever_the_graph() -> None:
+    graph, _ = parse(many_outputs(5_000, 95))
+    assert graph is not None
+    nodes = spelled_nodes(graph)
+    shape = Topology(tuple(graph.nodes), nodes)
+    assert shape.outputs(nodes, VISITS_LIMIT) == ()
+    assert shape.visits == VISITS_LIMIT + 1
+    # Exactly at the limit it is walked whole: 2 nodes, then 3, of a chain of 3 with two outputs.
+    small, _ = parse(many_outputs(2, 2))
+    assert small is not None
+    nodes = spelled_nodes(small)
+    assert len(Topology(tuple(small.nodes), nodes).outputs(nodes, 5)) == 2
+    assert Topology(tuple(small.nodes), nodes).outputs(nodes, 4) == ()
+
+
+def test_reading_a_graph_walks_to_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> list[Rooted]:
+        raise AssertionError
+
+    monkeypatch.setattr(Topology, "_walked", refuse)
+    graph, _ = parse(many_outputs(50, 20))
+    assert graph is not None
+    with pytest.raises(AssertionError):
+        identify(graph)
 
 
 def test_findings_about_values_have_an_end() -> None:
