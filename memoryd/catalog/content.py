@@ -9,8 +9,9 @@ import io
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.looking_up import AssetNotFound, check_seen
@@ -20,9 +21,16 @@ from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import AssetId
+from memoryd.workflows.spelling import Remembered
 
 IN_MEMORY_LIMIT = 64 * 1024 * 1024
 """Bytes up to which a verified copy is held in memory, so that nobody can rewrite it between check and use."""
+
+CHECKS_REMEMBERED = 256
+"""Large files of which it is remembered that their bytes were checked: a film that is sought in is asked for often."""
+
+SETTLED_NS = 2_000_000_000
+"""A file changed later than this before its check is not remembered: file systems count time in coarse steps."""
 
 _PART = 1024 * 1024
 
@@ -76,12 +84,16 @@ def find_copies(session: Session, asset_id: AssetId, sees: Sees = None) -> Copie
     )
 
 
-def open_copy(store: ByteStore, tenant: TenantScope, copies: Copies) -> BinaryIO:
+def open_copy(store: ByteStore, tenant: TenantScope, copies: Copies, *, remembered: bool = False) -> BinaryIO:
     """Return an asset's bytes for reading from their start, verified: from the blob store, else from where they lie.
 
-    Reads all bytes once; call it outside of a transaction for large files. Raises: ContentMissing.
+    Reads all bytes once; call it outside of a transaction for large files. With `remembered` a file beyond
+    IN_MEMORY_LIMIT is not read again where this process checked it and nobody wrote to it since: for parts of films.
+    Raises: ContentMissing.
     """
     for source in _sources(store, tenant, copies):
+        if remembered and copies.size > IN_MEMORY_LIMIT and _checked.get(_stand(source)) == copies.sha256:
+            return source
         verified = _verified(source, copies)
         if verified is not None:
             return verified
@@ -121,10 +133,22 @@ def _sources(store: ByteStore, tenant: TenantScope, copies: Copies) -> Iterator[
             os.close(descriptor)
 
 
+_Stand: TypeAlias = "tuple[int, int, int, int, int]"
+_checked: Remembered[_Stand, bytes] = Remembered(CHECKS_REMEMBERED)
+"""By where a file lies and when it last changed: the SHA-256 that its bytes were found to have."""
+
+
+def _stand(source: BinaryIO) -> _Stand:
+    # The time of change (ctime) is the kernel's own: whoever writes into a file cannot keep it.
+    found = os.fstat(source.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _verified(source: BinaryIO, copies: Copies) -> BinaryIO | None:
     """Return the bytes if they are the asset's, else None; `source` is closed unless it is returned."""
     digest = hashlib.sha256()
     held = io.BytesIO() if copies.size <= IN_MEMORY_LIMIT else None
+    began, before = time.time_ns(), None if held is not None else _stand(source)
     size = 0
     try:
         while part := source.read(_PART):
@@ -143,5 +167,7 @@ def _verified(source: BinaryIO, copies: Copies) -> BinaryIO | None:
         source.close()
         held.seek(0)
         return held
+    if before is not None and before == _stand(source) and began - before[-1] > SETTLED_NS:
+        _checked.keep(before, copies.sha256)
     source.seek(0)
     return source

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Annotated, BinaryIO
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Annotator, Approver, Office, Reader, ReaderCaller
 from memoryd.catalog import annotations as attaching
 from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
+from memoryd.catalog.byte_ranges import Answer, ByteRange, asked_range
 from memoryd.catalog.curation import endpoints as curation
 from memoryd.catalog.looking_up import find_asset
 from memoryd.catalog.paste_text import paste_text
@@ -123,29 +124,52 @@ def show_lineage(
     )
 
 
-@router.get("/assets/{ref}/content", response_class=StreamingResponse)
-def get_content(ref: str, caller: ReaderCaller, office: Office, download: bool = False) -> StreamingResponse:
-    """The asset's bytes, verified by their hash."""
+@router.get(
+    "/assets/{ref}/content",
+    response_class=StreamingResponse,
+    responses={206: {"description": "The part that was asked for"}, 416: {"description": "It lies beyond the end"}},
+)
+def get_content(
+    ref: str,
+    caller: ReaderCaller,
+    office: Office,
+    download: bool = False,
+    wanted: Annotated[str | None, Header(alias="Range", max_length=200)] = None,
+    condition: Annotated[str | None, Header(alias="If-Range", max_length=200)] = None,
+) -> Response:
+    """The asset's bytes, verified by their hash; with `Range: bytes=first-last` that part of them."""
     with office.database.tenant_work(caller.tenant) as session:
         copies = content.find_copies(session, find_asset(session, ref, caller.sees), caller.sees)
         face = faces.list_faces(session, [copies.asset_id], caller.sees)[copies.asset_id]
+    etag = f'"{copies.sha256.hex()}"'
+    part = asked_range(wanted, condition, etag=etag, size=copies.size)
+    if part is Answer.NOT_SATISFIABLE:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{copies.size}", "ETag": etag})
     # Outside of the transaction: a large file is read and hashed here.
-    opened = content.open_copy(office.store, caller.tenant, copies)
+    opened = content.open_copy(office.store, caller.tenant, copies, remembered=isinstance(part, ByteRange))
     shown = copies.media_type in SHOWN_AS_THEY_ARE
     ending = _ENDINGS.get(copies.media_type, "")
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(copies.size),
+        "Content-Disposition": _disposition(
+            face.name or f"{copies.sha256.hex()[:16]}{ending}", inline=shown and not download
+        ),
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": _SANDBOX,
+    }
+    length = copies.size
+    if isinstance(part, ByteRange):
+        opened.seek(part.first)
+        length = part.length
+        headers |= {"Content-Length": str(length), "Content-Range": part.content_range}
     return StreamingResponse(
-        _parts(opened),
+        _parts(opened, length),
+        status_code=206 if isinstance(part, ByteRange) else 200,
         media_type=copies.media_type if shown else "application/octet-stream",
-        headers={
-            "Content-Length": str(copies.size),
-            "Content-Disposition": _disposition(
-                face.name or f"{copies.sha256.hex()[:16]}{ending}", inline=shown and not download
-            ),
-            "ETag": f'"{copies.sha256.hex()}"',
-            "Cache-Control": "private, no-cache",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": _SANDBOX,
-        },
+        headers=headers,
     )
 
 
@@ -258,9 +282,10 @@ def withdraw_approval(ref: str, work: Approver, project: OneProject = None) -> N
     attaching.withdraw_approval(work.session, work.caller, asset, project)
 
 
-def _parts(opened: BinaryIO) -> Iterator[bytes]:
+def _parts(opened: BinaryIO, length: int) -> Iterator[bytes]:
     with opened:
-        while part := opened.read(_PART):
+        while length and (part := opened.read(min(_PART, length))):
+            length -= len(part)
             yield part
 
 
