@@ -121,7 +121,10 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--files", type=int, default=40)
     asked.add_argument("--pictures", type=Path, default=None)
+    asked.add_argument("--quick", action="store_true", help="a quarter of the files")
     options = asked.parse_args()
+    if options.quick:
+        options.files = max(options.files // 4, 1)
     random.seed(1)
     different = [painted(seed) for seed in range(10)]
     pngs = [encoded(picture, "PNG", compress_level=4) for picture in different]

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from memoryd.imaging.unpacked_png import unpacked
+
 try:
     import pyspng  # type: ignore[import-not-found, import-untyped, unused-ignore]
 except ImportError:
@@ -60,7 +62,8 @@ def _content(file: BinaryIO) -> bytes | None:
 
 def _samples(content: bytes) -> NDArray[Any] | None:
     try:
-        return np.ascontiguousarray(pyspng.load(content, format="RGBA"))
+        # Where it is not of the plainest kind, libspng takes it as it is.
+        return np.ascontiguousarray(pyspng.load(unpacked(content) or content, format="RGBA"))
     except (ValueError, RuntimeError, TypeError, OSError):
         # Pillow says what is wrong with it.
         return None
