@@ -45,7 +45,9 @@ def attest(
     seed: Annotated[str | None, typer.Option(help="0 to 18446744073709551615.")] = None,
     tool_version: Annotated[str | None, typer.Option(help="The tool's version.")] = None,
     person: Annotated[str | None, typer.Option(help="The maker's login; without it you.")] = None,
-    not_generated: Annotated[bool, typer.Option("--not-generated", help="No trained model made it.")] = False,
+    not_generated: Annotated[
+        bool, typer.Option("--not-generated", help="No trained model made it: --made-by camera --not-generated.")
+    ] = False,
     withdraw: Annotated[str | None, typer.Option(help="Take this declaration (its id) back.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Show what was declared.")] = False,
     note: Note = None,
@@ -58,11 +60,12 @@ def attest(
         server().delete(f"{address}/{withdraw}")
         say("Withdrawn; the trail keeps it.")
         return
-    if show or made_by is None:
-        if not show:
-            raise typer.BadParameter("say what made it: --made-by midjourney", param_hint="--made-by")
+    if show:
         _say_attestations(server().get(address), json)
         return
+    if made_by is None:
+        such = "camera" if not_generated else "midjourney"
+        raise typer.BadParameter(f"say what made it: --made-by {such}", param_hint="--made-by")
     said = {"made_by": made_by, "prompt": prompt, "negative": negative, "model": model, "seed": seed, "note": note}
     more = {"tool_version": tool_version, "person": person, "generated": not not_generated, "project": project}
     made = server().post(address, {**said, **more})

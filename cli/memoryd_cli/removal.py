@@ -11,9 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from memoryd.catalog.emptying import checked_days
+from memoryd.foundation.errors import Conflict, MemorydError, NotFound
 from memoryd_cli.client import server
-from memoryd_cli.output import as_json, say, table
+from memoryd_cli.output import as_json, explain, say, table
 from memoryd_cli.search import AsJson, asset_of, at
+from memoryd_cli.watching import named_root
 
 Refs = Annotated[list[str], typer.Argument(help="Pictures: ids, 8 or more digits of a SHA-256, or files.")]
 Project = Annotated[str | None, typer.Option("--project", "-p", help="For which project, where there are several.")]
@@ -84,14 +86,27 @@ def _remove(kind: str, refs: list[str], reason: str | None, project: str | None,
 
 def restore(refs: Refs, project: Project = None, json: AsJson = False) -> None:
     """Bring rejected, hidden or trashed pictures back."""
-    items = [server().delete(at(asset_of(ref), "removal"), project=project) for ref in refs]
+    items: list[dict[str, Any]] = []
+    kept: MemorydError | None = None
+    for ref, asset in [(ref, asset_of(ref)) for ref in refs]:
+        try:
+            item = server().delete(at(asset, "removal"), project=project)
+        except (Conflict, NotFound) as error:
+            # One that cannot be brought back keeps no other from it.
+            if kept is not None:
+                explain(kept)
+            kept = type(error)(ref, hint=error.hint)
+            continue
+        items.append(item)
+        if not json:
+            files = f", {item['files']} files back in their place" if item["kind"] == "trashed" else ""
+            say(f"{ref} was {item['kind']}, and is back{files}.")
     if json:
         as_json({"items": items})
-        return
-    for item in items:
-        files = f", {item['files']} files back in their place" if item["kind"] == "trashed" else ""
-        say(f"{item['asset_id']} was {item['kind']}, and is back{files}.")
-    _say_left([left for item in items for left in item["left"]])
+    else:
+        _say_left([left for item in items for left in item["left"]])
+    if kept is not None:
+        raise kept
 
 
 def trash_list(
@@ -141,8 +156,9 @@ def trash_off(root: Annotated[str, typer.Argument(help="A watched folder: its id
 
 
 def _switch(root: str, *, on: bool) -> None:
-    server().put("/trash/roots", {"root": root, "on": on})
-    say(f"Trash is {'on' if on else 'off'} for {root}.")
+    found = named_root(root)
+    server().put("/trash/roots", {"root": found["id"], "on": on})
+    say(f"Trash is {'on' if on else 'off'} for {found['path']}.")
 
 
 def _say_left(left: list[dict[str, Any]]) -> None:

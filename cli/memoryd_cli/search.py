@@ -31,7 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 def asset_of(ref: str) -> str:
-    """Return the id of the asset that a reference means: a file of this machine is looked up by its content.
+    """Return the id of the asset that a reference means: a file of this machine is looked up by its content; where none
+    lies any more (in a trash, moved), by the place where it lay.
 
     Raises: AssetNotFound, as the server's problem.
     """
@@ -41,7 +42,16 @@ def asset_of(ref: str) -> str:
             return str(server().get("/lookup", ref=hash_file(path).sha256.hex())["id"])
         except NotFound:
             ref = str(path.resolve())
-    return str(server().get("/lookup", ref=ref)["id"])
+    try:
+        return str(server().get("/lookup", ref=ref)["id"])
+    except NotFound:
+        if path.is_absolute() or not (path.suffix or path.parent.name):
+            raise
+        lay_at = str(path.absolute())
+    try:
+        return str(server().get("/lookup", ref=lay_at)["id"])
+    except NotFound as error:
+        raise type(error)(repr(ref), hint=error.hint) from None
 
 
 def at(asset_id: str, *more: str) -> str:

@@ -178,7 +178,7 @@ def list_folders(
 @watch_app.command("show")
 def show(root: Root, json: Json = False) -> None:
     """Show one watched folder: how it is watched, and whose its files are."""
-    found = _find(root)
+    found = named_root(root)
     if json:
         as_json(found)
         return
@@ -211,7 +211,7 @@ def rules(
     json: Json = False,
 ) -> None:
     """Show a folder's rules, or replace them. What is recorded stays as it is."""
-    found = _find(root)
+    found = named_root(root)
     if rule or clear or create_projects is not None:
         change: dict[str, Any] = {} if create_projects is None else {"create_projects": create_projects}
         if rule or clear:
@@ -233,7 +233,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say how a file would be attributed, and why."""
-    found, inside = (_find(root), path) if root is not None else _containing(path)
+    found, inside = (named_root(root), path) if root is not None else _containing(path)
     told = server().get(f"/roots/{found['id']}/attribution", place=inside)
     if json:
         as_json(told)
@@ -283,7 +283,8 @@ def _spelled(rule: dict[str, Any]) -> str:
     return str(rule["pattern"]) + (f" => {', '.join(names)}" if names else "")
 
 
-def _find(ref: str) -> dict[str, Any]:
+def named_root(ref: str) -> dict[str, Any]:
+    """Return the watched folder of an id or a path, also a path relative to here. Raises: NoSuchRoot."""
     wanted = {ref, ref.rstrip("/"), str(Path(ref).expanduser().absolute()), str(Path(ref).expanduser().resolve())}
     roots = server().get("/roots", retired=True)["items"]
     found: list[dict[str, Any]] = [root for root in roots if root["id"] == ref or root["path"] in wanted]
@@ -303,7 +304,7 @@ def _containing(path: str) -> tuple[dict[str, Any], str]:
 
 
 def _change(ref: str, change: dict[str, Any], *, json: bool) -> None:
-    changed = server().patch(f"/roots/{_find(ref)['id']}", json=change)
+    changed = server().patch(f"/roots/{named_root(ref)['id']}", json=change)
     if json:
         as_json(changed)
     else:

@@ -72,7 +72,7 @@ def the_only_one(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyUp(
-                str(home), hint="use that one (`memoryd roots add FOLDER` adds a folder), or set another MEMORYD_HOME"
+                str(home), hint="use that one (`memoryd watch add FOLDER` adds a folder), or set another MEMORYD_HOME"
             ) from error
         yield
     finally:

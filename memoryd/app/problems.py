@@ -17,6 +17,9 @@ from memoryd.web.rendering import page
 PROBLEM_TYPE = "application/problem+json"
 _log = log_for(__name__)
 
+_WORDS = {"uuid_parsing": "is no id; ids are whole, such as 01a1fee5-72e6-758e-afad-b77ed022033a"}
+"""What is said instead of pydantic's words on how a thing is spelled that people copy."""
+
 
 class ServerFault(MemorydError):
     """The server met a fault of its own."""
@@ -45,7 +48,7 @@ def add_problem_answers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        detail = f"{_where(first['loc'])}: {first['msg']}"
+        detail = f"{_where(first['loc'])}: {_WORDS.get(first['type'], first['msg'])}"
         if _is_page(request):
             return _page(request, 422, NotAcceptable(detail, hint="go back and change what was entered"))
         # What was sent is not echoed: it may be a secret.

@@ -71,7 +71,7 @@ def add_root(
         watched_by=watched_by.value,
     )
     if not free:
-        raise RootExists(f"{shown(clean)} on {host}", hint="`memoryd roots list` shows it")
+        raise RootExists(f"{shown(clean)} on {host}", hint="`memoryd watch list` shows it")
     return root
 
 
@@ -84,7 +84,7 @@ def show_root(session: Session, root: WatchRootId) -> WatchRoot:
     """Return one watched folder. Raises: RootNotFound."""
     found = queries.list_roots(session, retired=True, root=root)
     if not found:
-        raise RootNotFound(f"root {root}", hint="`memoryd roots list` shows them")
+        raise RootNotFound(f"root {root}", hint="`memoryd watch list` shows them")
     return found[0]
 
 
@@ -100,7 +100,7 @@ def find_root(session: Session, ref: str, host: str | None = None) -> WatchRoot:
     for root in list_roots(session, retired=True):
         if root.shown_path == plain and (host is None or root.host == host):
             return root
-    raise RootNotFound(f"{ref[:200]!r}", hint="`memoryd roots list` shows them")
+    raise RootNotFound(f"{ref[:200]!r}", hint="`memoryd watch list` shows them")
 
 
 def change_root(
@@ -169,4 +169,4 @@ def retire_root(session: Session, root: WatchRootId, *, retired: bool = True) ->
 
 def _update(session: Session, root: WatchRootId, **values: object) -> None:
     if values and not queries.update_root(session, root, **values):
-        raise RootNotFound(f"root {root}", hint="`memoryd roots list` shows them")
+        raise RootNotFound(f"root {root}", hint="`memoryd watch list` shows them")

@@ -119,7 +119,7 @@ def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> 
             looked = survey(database, scope, root, below=below, again=True)
             if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
                 raise FolderOffline(
-                    f"{root.shown_path}: {looked.health.value}", hint="`memoryd roots list` says what is wrong"
+                    f"{root.shown_path}: {looked.health.value}", hint="`memoryd watch list` says what is wrong"
                 )
             slow = _is_slow(real, looked.seen, time.perf_counter() - began)
             return looked.seen, _as_portion(_rooted(database, scope, root, looked.read, wish), looked.read, slow=slow)

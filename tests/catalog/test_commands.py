@@ -17,7 +17,10 @@ from memoryd.access.projects import ensure_project
 from memoryd.catalog.recording import record_assets
 from memoryd.foundation.database import Database, TenantScope
 from memoryd_cli import annotations as annotating
+from memoryd_cli import attribution as attributing
+from memoryd_cli import removal as removing
 from memoryd_cli import search as searching
+from memoryd_cli import watching
 from memoryd_cli.client import Client
 from tests.catalog.conftest import Knock
 from tests.catalog.records import digest, record
@@ -25,6 +28,8 @@ from tests.catalog.records import digest, record
 app = typer.Typer()
 searching.register(app)
 annotating.register(app)
+removing.register(app)
+attributing.register(app)
 RUN = CliRunner()
 
 
@@ -35,7 +40,8 @@ def _spoken_to(
     token = key_of(tenant, Role.ADMIN, None)["Authorization"].removeprefix("Bearer ")
     client = Client("https://studio.example", token, transport=stranger._transport)
     monkeypatch.setattr(searching, "server", lambda: client)
-    monkeypatch.setattr(annotating, "server", lambda: client)
+    for part in (annotating, removing, attributing, watching):
+        monkeypatch.setattr(part, "server", lambda: client)
     with database.tenant_work(tenant) as session:
         fox = ensure_project(session, "fox")
         record_assets(
@@ -119,3 +125,19 @@ def test_a_file_is_looked_up_by_its_content(tmp_path: Path, database: Database, 
 
 def test_what_is_not_there_is_an_error() -> None:
     run("show", "nowhere.png", code=1)
+
+
+def test_one_picture_that_cannot_be_brought_back_keeps_no_other_from_it() -> None:
+    run("reject", PIC)
+    assert f"{PIC} was rejected, and is back" in run("bring-back", UP, PIC, code=1)
+    assert PIC[:12] in run("search", "seed:18446744073709551615")
+
+
+def test_a_picture_is_named_by_the_place_where_it_lay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"image {PIC}" in run("show", "pic.png")
+
+
+def test_a_declaration_says_what_made_it_also_where_no_model_did() -> None:
+    assert "--made-by camera" in run("attest", UP, "--not-generated", code=2)
+    assert "Declared" in run("attest", UP, "--made-by", "camera", "--not-generated")
