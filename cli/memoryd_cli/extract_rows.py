@@ -22,18 +22,25 @@ from memoryd.workflows.wire import show_finding
 
 _NEVER_WALKED = frozenset((".git", "__MACOSX", "@eaDir"))
 
+_JSON = "application/json"
+
 LORA_ROLES = frozenset(("loras", "xlabs_loras", "lycoris", "lora"))
 
 
 def rows_of(paths: Iterable[Path], specs: NodeSpecs | None = None) -> Iterator[dict[str, Any]]:
-    """Yield one object for each file named, and for each in a folder named that is media by its name or its content."""
+    """Yield one object for each file named, and in a folder named for each that is media by its name or content, or a graph
+    as JSON.
+    """
     for path in paths:
         if not path.is_dir():
             yield row_of(path, specs)
             continue
         for file in _files(path):
             row = row_of(file, specs)
-            if is_taken(os.fsencode(file.name)) or row["media_type"] is not None:
+            if row["media_type"] == _JSON:
+                if row["tool"] is not None:
+                    yield row  # whatever else is JSON says nothing here
+            elif is_taken(os.fsencode(file.name)) or row["media_type"] is not None:
                 yield row
 
 
@@ -51,8 +58,7 @@ def _files(path: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if name not in _NEVER_WALKED)
         for name in sorted(names):
-            if not name.lower().endswith(".json"):
-                yield Path(folder) / name
+            yield Path(folder) / name
 
 
 def _read(path: Path) -> tuple[Reading | None, tuple[Finding, ...]]:
@@ -76,7 +82,7 @@ def json_reading(raw: bytes) -> Reading:
     return Reading(
         plugin="json",
         version="1",
-        media_type="application/json",
+        media_type=_JSON,
         kind="other",
         carriers=(Carrier(place="json:file", key="workflow" if is_editor else "prompt", raw=raw),),
         prompt=None if is_editor else 0,

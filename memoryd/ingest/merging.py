@@ -186,15 +186,30 @@ def _prompts(graph: Parameters, text: Parameters) -> tuple[PromptUse, ...]:
     if not graph.prompts:
         return text.prompts
     kept: list[PromptUse] = []
+    is_backend = text.tool not in _SETTINGS_TEXT_TOOLS and text.tool != "comfyui"
     for polarity in Polarity:
         own = [use for use in graph.prompts if use.polarity is polarity]
-        others = [use for use in text.prompts if use.polarity is polarity and not use.is_template]
-        if others and own and all(use.is_template for use in own):
+        others = [
+            use
+            for use in text.prompts
+            if use.polarity is polarity and not use.is_template and use.confidence is not Confidence.LOW
+        ]
+        if others and all(use.is_template for use in own or graph.prompts):
             # The graph has the template, its saver wrote down what became of it.
             kept += [dataclasses.replace(use, confidence=Confidence.MEDIUM) for use in others]
+        elif others and own and is_backend:
+            # Where ComfyUI only served another tool, what the person wrote there comes first: the tool takes comments and
+            # its own words out of it. Of the graph only what says more is kept.
+            written = _words(" ".join(use.text for use in others))
+            kept += others
+            kept += [use for use in own if not _words(use.text) <= written]
         else:
             kept += own
     return tuple(kept)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.casefold()))
 
 
 def _models(graph: Parameters, text: Parameters) -> tuple[ModelUse, ...]:
@@ -254,7 +269,11 @@ def _bases(side: Parameters) -> list[str]:
 
 
 def _positives(side: Parameters) -> list[str]:
-    texts = [use.text for use in side.prompts if use.polarity is Polarity.POSITIVE and use.text.strip()]
+    texts = [
+        use.text
+        for use in side.prompts
+        if use.polarity is Polarity.POSITIVE and use.text.strip() and use.confidence is not Confidence.LOW
+    ]
     return [*texts, " ".join(texts)] if len(texts) > 1 else texts
 
 

@@ -96,13 +96,23 @@ def _lora_texts(graph: Graph, order: Iterable[str]) -> Iterator[tuple[str, str, 
     for id_ in order:
         node = graph.nodes[id_]
         shape = shape_of(node.class_type, tuple(node.inputs))
-        if shape.reads_loras:
+        if shape.reads_loras and not _lists_loras(node):
             # Of a text with wildcards only what it became counts.
             names = ("populated_text",) if "populated_text" in node.inputs else tuple(node.inputs)
             for name in names:
                 value = node.inputs[name]
-                if isinstance(value, str) and "<lora:" in value:
-                    yield id_, name, value
+                text = word_behind(graph, value, (name,)) if name in shape.texts else value
+                if isinstance(text, str) and "<lora:" in text:
+                    yield id_, name, text
+
+
+def _lists_loras(node: Node) -> bool:
+    """Whether beside its text the node says of each LoRA whether it is on: then the text is only how they were typed."""
+    for value in node.inputs.values():
+        rows = value.get("__value__") if isinstance(value, dict) else value
+        if isinstance(rows, list) and any(isinstance(row, dict) and "active" in row for row in rows):
+            return True
+    return False
 
 
 def _of_input(
@@ -297,7 +307,7 @@ def _of_text(graph: Graph, id_: str, name: str, text: str) -> Iterator[ModelUse]
             name=match[1].rstrip(".;"),
             evidence="text",
         )
-    if "<lora:" not in lowered or not _reads_loras(graph, node):
+    if "<lora:" not in lowered or _lists_loras(node) or not _reads_loras(graph, node, name):
         return
     for match in _LORA.finditer(text):
         strength = _entry_number(match[2])
@@ -314,15 +324,13 @@ def _of_text(graph: Graph, id_: str, name: str, text: str) -> Iterator[ModelUse]
         )
 
 
-def _reads_loras(graph: Graph, node: Node) -> bool:
-    """Whether the node, or one that its text comes through, makes something of LoRAs in a text."""
+def _reads_loras(graph: Graph, node: Node, name: str) -> bool:
+    """Whether the node, or the one that its text comes from, makes something of LoRAs in a text."""
     if shape_of(node.class_type, tuple(node.inputs)).reads_loras:
         return True
-    for value in node.inputs.values():
-        other = graph.nodes.get(value.node) if isinstance(value, Link) else None
-        if other is not None and shape_of(other.class_type, tuple(other.inputs)).reads_loras:
-            return True
-    return False
+    value = node.inputs.get(name)
+    other = graph.nodes.get(value.node) if isinstance(value, Link) else None
+    return other is not None and shape_of(other.class_type, tuple(other.inputs)).reads_loras
 
 
 def find_inputs(graph: Graph, order: Iterable[str]) -> list[InputUse]:

@@ -108,7 +108,8 @@ _TEXT_INPUTS: Mapping[str, tuple[str, ...]] = {
     "RgthreeSDXLPowerPromptSimple": ("prompt_g", "prompt_l"),
 }  # fmt: skip
 _LORA_TEXT = re.compile(
-    r"lora ?manager|loramanager|prompt ?control|wildcard|power prompt|powerprompt|^easy |^ttn |lora.*tag"
+    r"lora ?manager|loramanager|prompt ?control|wildcard|power prompt|powerprompt|^easy |^ttn |^pclazy"
+    r"|lora.*(?:tag|load|appl|stack|hook|schedul|from ?text|from ?prompt)|(?:load|appl|schedul|from ?text|from ?prompt).*lora"
 )
 _TEMPLATE_WORDS = frozenset(
     (

@@ -19,9 +19,9 @@ SEED_LIMIT = 2**64 - 1
 _SETTINGS_HOPS_LIMIT = 30
 
 _SEED = ("seed", "noise_seed", "base_seed", "seed_value", "seed_num", "seed_")
-_STEPS = ("steps", "num_steps", "num_inference_steps", "steps_total", "total_steps", "sampling_steps")
+_STEPS = ("steps", "num_steps", "num_inference_steps", "steps_total", "total_steps", "sampling_steps", "base_steps")
 _CFG = ("cfg", "cfg_conds", "cfg_scale", "true_gs", "guidance_scale", "cfg_scale_start", "true_cfg_scale", "cfg_value")
-_SAMPLER = ("sampler_preset", "sampler_name", "sampler", "sampler_type", "sampling_algorithm")
+_SAMPLER = ("sampler_preset", "sampler_name", "sampler", "sampler_type", "sampling_algorithm", "sampling_method")
 _SCHEDULER = ("scheduler", "scheduler_name", "schedule", "sigma_schedule")
 _DENOISE = ("denoise", "denoise_strength", "denoise_amount", "denoising_strength")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

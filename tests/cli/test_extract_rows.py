@@ -41,7 +41,9 @@ def test_folders_are_walked_also_hidden_ones(images: Path, tmp_path: Path) -> No
     shutil.copy(images / "no_metadata.png", tmp_path / ".kept" / "one.png")
     shutil.copy(images / "no_metadata.png", tmp_path / "without_suffix")
     (tmp_path / "notes.md").write_text("no picture")
-    assert {Path(row["path"]).name for row in rows(tmp_path)} == {"one.png", "without_suffix"}
+    (tmp_path / "package.json").write_text('{"prompt": "no graph"}')
+    (tmp_path / "graph.json").write_text('{"1": {"class_type": "SaveImage", "inputs": {}}}')
+    assert {Path(row["path"]).name for row in rows(tmp_path)} == {"one.png", "without_suffix", "graph.json"}
 
 
 def test_what_cannot_be_read_is_a_line_with_a_finding(tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ def test_carriers_that_disagree_are_both_named() -> None:
     assert understood.parameters.samplers[0].seed == 9
 
 
+def test_where_comfyui_served_another_tool_the_words_typed_there_come_first() -> None:
+    told = {"PositivePrompt": "a red fox # by day", "NegativePrompt": "", "Steps": 3, "Seed": 9, "ModelName": "tiny"}
+    understood = understand(reading(graph=prompt(9), **{"parameters-json": json.dumps(told)}), "a.png")
+    assert understood.parameters is not None
+    texts = [use.text for use in understood.parameters.prompts if use.polarity is Polarity.POSITIVE]
+    assert texts[0] == "a red fox # by day"
+    assert "a red fox" not in texts[1:]
+
+
 def test_a_graph_that_says_nothing_leaves_the_word_to_the_text() -> None:
     scaled = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},

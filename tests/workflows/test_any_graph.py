@@ -456,3 +456,24 @@ def test_dates_and_numbers_in_a_prefix_are_filled_in(graph_of: Make, prefix: str
     found = find_saving_output(graph, filename)
     assert found is not None
     assert (found.node, found.certain) == ("3", True)
+
+
+def test_loras_in_a_text_count_where_a_loader_reads_it(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["6"][1]["text"] = "a fox <lora:unread:1>"
+    txt2img["20"] = ("LoraLoader", {"lora_name": "real.safetensors", "model": ["4", 0], "clip": ["4", 1]})
+    txt2img["6"][1]["clip"] = ["20", 1]
+    txt2img["3"][1]["model"] = ["20", 0]
+    assert names(read_parameters(graph_of(txt2img)), "loras") == ["real.safetensors"]
+    txt2img["21"] = ("PrimitiveString", {"value": "a fox <lora:tagged:0.5>"})
+    txt2img["20"] = ("LoraTagLoader", {"text": ["21", 0], "model": ["4", 0], "clip": ["4", 1]})
+    assert names(read_parameters(graph_of(txt2img)), "loras") == ["tagged"]
+
+
+def test_of_loras_that_are_typed_and_listed_the_list_says_which_are_on(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    rows = [{"name": "kept", "strength": 1, "active": True}, {"name": "left", "strength": 1, "active": False}]
+    txt2img["20"] = (
+        "Lora Loader (LoraManager)",
+        {"text": "<lora:kept:1> <lora:left:1>", "loras": {"__value__": rows}, "model": ["4", 0], "clip": ["4", 1]},
+    )
+    txt2img["3"][1]["model"] = ["20", 0]
+    assert names(read_parameters(graph_of(txt2img)), "loras") == ["kept"]

@@ -6,6 +6,7 @@ that it is one.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 from memoryd.foundation.findings import Finding
@@ -72,11 +73,13 @@ def recipe_of(read: SettingsText, place: str, *, claimed: tuple[int, ...] = ()) 
     texts = texts_of(read, place, confidence)
     tool = tool_of(read)
     if tool == "comfyui":
-        # A saver that was not told the prompt writes this word.
-        told = tuple(said for said in texts if said.text.strip().lower() != _PLACEHOLDER)
-        if len(told) < len(texts):
+        # A saver that was not told the prompt writes this word. It stays what the file says, but is hardly believed.
+        if any(said.text.strip().lower() == _PLACEHOLDER for said in texts):
             confidence = Confidence.LOW
-        texts = told
+        texts = tuple(
+            dataclasses.replace(said, confidence=confidence) if said.text.strip().lower() == _PLACEHOLDER else said
+            for said in texts
+        )
     width, height = values.size(read.value("size"))
     width, height = width or values.pixels(read.value("width")), height or values.pixels(read.value("height"))
     findings: tuple[Finding, ...] = ()

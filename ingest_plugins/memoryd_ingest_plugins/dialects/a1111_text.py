@@ -20,6 +20,12 @@ _STEPS = re.compile(r"^[ \t]*Steps:[ \t]*\d+[ \t\r]*(?:,|$)", re.MULTILINE)
 _INLINE_STEPS = re.compile(r"\bSteps: ?\d+, ?(?:Sampler|Schedule|Scheduler|Size|Seed|CFG|Model|Distilled)\b")
 _NEGATIVE = re.compile(r"^[ \t]*Negative prompt:[ \t]*", re.MULTILINE)
 _INLINE_NEGATIVE = re.compile(r"\bNegative prompt: ")
+_HEADING = re.compile(r"\s*Positive prompt:[ \t]*\n?")
+"""What savers write that put every setting into a line of its own. Source: files of the WLSH nodes."""
+
+_SETTING_LINE = re.compile(
+    r"(?:Model|Model hash|Seed|Sampler|Scheduler|CFG scale|Size|VAE|Denoise|Clip skip):[ \t]*\S[^\n]*", re.IGNORECASE
+)
 _TEMPLATE = re.compile(r"^[ \t]*(Negative [Tt]emplate|Template):[ \t]*", re.MULTILINE)
 _KEY = re.compile(r"[\s,]*([A-Za-z_][\w \-/.()+]{0,80}?)[ \t]*:[ \t]*")
 _PLAIN = re.compile(r"[^,\n]*")
@@ -53,7 +59,11 @@ class SettingsText:
 def read_settings_text(text: str) -> SettingsText:
     """Return the parts of a text; never raises. Without a settings line the whole text is a prompt."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    heading = _HEADING.match(text)
+    text = text if heading is None else text[heading.end() :]
     begin = _settings_begin(text)
+    if heading is not None:
+        begin = _lines_begin(text, begin)
     head, tail = (text, "") if begin is None else (text[:begin], text[begin:])
     after = _TEMPLATE.search(tail)
     templates = "" if after is None else tail[after.start() :]
@@ -75,6 +85,17 @@ def _settings_begin(text: str) -> int | None:
     # A text whose line breaks were lost on its way.
     for found in _INLINE_STEPS.finditer(text):
         begin = found.start()
+    return begin
+
+
+def _lines_begin(text: str, begin: int | None) -> int | None:
+    """Where the lines begin that each say one setting, right before `begin` or at the text's end."""
+    place = len(text) if begin is None else begin
+    while place:
+        line = text.rfind("\n", 0, place - 1) + 1
+        if _SETTING_LINE.fullmatch(text[line:place].strip()) is None:
+            break
+        begin = place = line
     return begin
 
 

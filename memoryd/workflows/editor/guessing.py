@@ -41,6 +41,7 @@ def guess(drawn: Drawn, values: list[Json]) -> list[tuple[str, Json]]:
     takes = {slot.type for slot in drawn.inputs}
     gives = {output.type for output in drawn.outputs}
     samples = "LATENT" in gives and "MODEL" in takes
+    sides = _sides(drawn, values)
     found: list[tuple[str, Json]] = []
     used: set[str] = set()
     for index, value in enumerate(values):
@@ -48,7 +49,7 @@ def guess(drawn: Drawn, values: list[Json]) -> list[tuple[str, Json]]:
             continue
         before = values[index - 1] if index else None
         after = values[index + 1] if index + 1 < len(values) else None
-        name = _name(drawn, value, before, after, samples, gives, used) or f"widget_{index}"
+        name = sides.get(index) or _name(drawn, value, before, after, samples, gives, used) or f"widget_{index}"
         unique, count = name, 1
         while unique in used:
             count += 1
@@ -56,6 +57,22 @@ def guess(drawn: Drawn, values: list[Json]) -> list[tuple[str, Json]]:
         used.add(unique)
         found.append((unique, value))
     return found
+
+
+def _sides(drawn: Drawn, values: list[Json]) -> dict[int, str]:
+    """The first two texts of a node that gives both prompts: as two outputs that are called so, or encoded in one."""
+    told = [output.name.lower() for output in drawn.outputs]
+    both = any("positive" in name for name in told) and any("negative" in name for name in told)
+    encoded = len(drawn.outputs) == 1 and "EMBEDS" in drawn.outputs[0].type
+    prose = [index for index, value in enumerate(values) if isinstance(value, str) and _is_prose(value)]
+    if len(prose) < 2 or not (both or encoded):
+        return {}
+    return {prose[0]: "positive", prose[1]: "negative"}
+
+
+def _is_prose(text: str) -> bool:
+    text = text.strip()
+    return (" " in text or not text.isascii()) and not is_model_file(text) and not _PICTURE_FILE.search(text)
 
 
 def _name(

@@ -143,9 +143,24 @@ def test_the_version_tells_the_tool(version: str, tool: str) -> None:
     assert understood(dialect, png(parameters=f"x\nSteps: 2, Sampler: Euler, Version: {version}")).tool == tool
 
 
-def test_a_saver_that_was_told_nothing_says_nothing() -> None:
+def test_a_saver_that_was_told_nothing_is_hardly_believed() -> None:
     text = "unknown\nNegative prompt: unknown\nSteps: 20, Sampler: euler_simple, Seed: 0, Version: ComfyUI"
-    assert understood(dialect, png(parameters=text)).texts == ()
+    recipe = understood(dialect, png(parameters=text))
+    assert {(said.text, said.confidence) for said in recipe.texts} == {("unknown", Confidence.LOW)}
+    assert {one.confidence for one in recipe.passes} == {Confidence.LOW}
+
+
+def test_a_text_with_a_heading_for_each_prompt_and_a_setting_a_line() -> None:
+    text = (
+        "Positive prompt:\na stamp, a dog\nNegative prompt:\ncat, photo\nModel: base_1.0\nSeed: 391450666467552\n"
+        "Steps: 20\nCFG scale: 7.0\nSampler: dpmpp_sde"
+    )
+    recipe = understood(dialect, png(parameters=text))
+    assert (positive(recipe), negative(recipe)) == (["a stamp, a dog"], ["cat, photo"])
+    assert (recipe.passes[0].seed, recipe.passes[0].steps) == (391450666467552, 20)
+    without_steps = understood(dialect, png(parameters=text[: text.index("Steps")]))
+    assert (negative(without_steps), without_steps.passes[0].seed) == (["cat, photo"], 391450666467552)
+    assert [model.name for model in without_steps.models] == ["base_1.0"]
 
 
 def test_sdnext_names_networks_and_hashes_in_two_lists() -> None:

@@ -286,3 +286,11 @@ def test_what_is_no_editor_graph_is_a_finding() -> None:
         found = convert(raw)
         assert found.graph is None
         assert [finding.code for finding in found.findings] == [code]
+
+
+def test_an_unknown_node_that_gives_both_prompts_has_one_text_for_each(converted: Convert, node: Draw) -> None:
+    values = ["a fox in snow", "blurry, dark", 1]
+    encoded = inputs_of(converted([node(1, "OddEncode", outputs=["ODD_EMBEDS"], values=values)]), "1")
+    assert (encoded["positive"], encoded["negative"]) == ("a fox in snow", "blurry, dark")
+    reader = inputs_of(converted([node(1, "OddReader", outputs=["POSITIVE", "NEGATIVE"], values=values)]), "1")
+    assert (reader["positive"], reader["negative"]) == ("a fox in snow", "blurry, dark")
