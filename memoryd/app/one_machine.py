@@ -23,7 +23,7 @@ from memoryd.foundation.errors import Conflict, NotAcceptable
 from memoryd.foundation.migrations import require_current, schema_states
 from memoryd.foundation.settings import Settings
 from memoryd.ingest.facts import Custody
-from memoryd.ingest.roots import ensure_root
+from memoryd.ingest.roots import ensure_root, keep_apart
 
 PORT_PATIENCE_S = 5.0
 """How long the port of a server that was just killed may take to come free."""
@@ -53,9 +53,11 @@ def bring_up(settings: Settings, wishes: Wishes, *, say: Callable[[str], None]) 
     """Start Postgres, the tables, server, follow-up work, watcher and (with a ComfyUI) a worker; keep them alive.
 
     Returns after Ctrl-C or SIGTERM, with everything stopped in order. Raises: NotAFolder; OpenToStrangers; TlsUnusable;
-    AlreadyUp; PortTaken; SchemaBehind; DatabaseDown.
+    AlreadyUp; PortTaken; SchemaBehind; DatabaseDown; RootsOverlap where a folder and memoryd's own lie in each other.
     """
     folders = [checked_folder(folder) for folder in wishes.folders]
+    for folder in folders:
+        keep_apart(folder, settings.home)
     require_protected(settings)
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with the_only_one(settings.home):
@@ -92,7 +94,7 @@ def _bring_up(settings: Settings, wishes: Wishes, folders: Sequence[Path], say: 
     database = Database(where.server, pool_size=2)
     try:
         tenant = _tenant(database, settings.tenant)
-        _remember_roots(database, tenant, folders, wishes)
+        _remember_roots(database, tenant, folders, wishes, settings.home)
         token = _join_token(database, tenant, wishes)
     finally:
         database.close()
@@ -119,7 +121,9 @@ def _tenant(database: Database, slug: str) -> TenantScope:
         return directory.find_tenant(session, slug)
 
 
-def _remember_roots(database: Database, tenant: TenantScope, folders: Sequence[Path], wishes: Wishes) -> None:
+def _remember_roots(
+    database: Database, tenant: TenantScope, folders: Sequence[Path], wishes: Wishes, home: Path
+) -> None:
     with database.tenant_work(tenant) as session:
         project = projects.ensure_project(session, wishes.project)
         person = people.find_person(session, people.LOCAL_LOGIN)
@@ -131,6 +135,7 @@ def _remember_roots(database: Database, tenant: TenantScope, folders: Sequence[P
                 project_id=project,
                 person_id=person,
                 custody=wishes.custody,
+                home=home,
             )
 
 

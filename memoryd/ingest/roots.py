@@ -72,7 +72,7 @@ def ensure_root(
         raise NotAFolder(f"{path} is not a folder that can be read", hint="name an existing folder on the server")
     raw = os.fsencode(real)
     if home is not None:
-        _keep_apart(real, home.expanduser().resolve())
+        keep_apart(real, home)
     for root in catalog_roots.list_roots(session, retired=True):
         if root.host != host or root.watched_by is not RootWatcher.SERVER:
             continue
@@ -106,8 +106,12 @@ def ensure_root(
     return catalog_roots.show_root(session, added)
 
 
-def _keep_apart(folder: Path, home: Path) -> None:
-    """Refuse a folder in which the memory would find its own files: blobs and thumbnails are not new pictures."""
+def keep_apart(folder: Path, home: Path) -> None:
+    """Return where the memory finds none of its own files in a folder: blobs and thumbnails are not new pictures.
+
+    `folder` is resolved. Raises: RootsOverlap.
+    """
+    home = home.expanduser().resolve()
     inside = folder.relative_to(home) if folder.is_relative_to(home) else None
     if inside is not None and not (inside.parts and inside.parts[0] == "outputs"):
         raise RootsOverlap(f"{folder} lies in memoryd's own folder {home}", hint="watch where the pictures are written")

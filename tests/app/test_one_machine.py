@@ -13,6 +13,7 @@ from memoryd.app.one_machine import AlreadyUp, Wishes, bring_up, the_only_one
 from memoryd.app.serving import OpenToStrangers, PortTaken, TlsUnusable, reachable, require_protected
 from memoryd.foundation.settings import Settings
 from memoryd.foundation.tls import TrustUnusable, trust
+from memoryd.ingest.roots import RootsOverlap, keep_apart
 
 
 def silent(_: str) -> None:
@@ -64,6 +65,21 @@ def test_off_loopback_without_protection_nothing_is_made(tmp_path: Path, wishes:
     with pytest.raises(OpenToStrangers):
         bring_up(Settings(home=tmp_path / "home", host="0.0.0.0"), wishes, say=silent)  # noqa: S104
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("watched", ["home", "home/blobs", "."])
+def test_a_folder_in_or_around_the_home_is_refused_before_anything_starts(tmp_path: Path, watched: str) -> None:
+    home = tmp_path / "home"
+    (home / "blobs").mkdir(parents=True)
+    with pytest.raises(RootsOverlap) as refused:
+        bring_up(Settings(home=home, port=0), Wishes(folders=(tmp_path / watched,)), say=silent)
+    assert refused.value.hint.startswith("watch ")
+    assert [path.name for path in home.iterdir()] == ["blobs"]
+
+
+def test_folders_that_no_walk_leads_from_to_the_home_are_fine(tmp_path: Path) -> None:
+    keep_apart(tmp_path, tmp_path / ".memoryd")
+    keep_apart(tmp_path / "home" / "outputs", tmp_path / "home")
 
 
 def test_tls_files_are_tried_before_they_are_needed(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
