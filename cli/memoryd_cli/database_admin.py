@@ -38,7 +38,8 @@ def upgrade(json: AsJson = False) -> None:
 
     states = connecting.upgrade(Settings())
     if json:
-        as_json([{"schema": s.schema, "line": s.line, "revision": s.revision, "head": s.head} for s in states])
+        items = [{"schema": s.schema, "line": s.line, "revision": s.revision, "head": s.head} for s in states]
+        as_json({"items": items})
         return
     table(("schema", "revision"), [(state.schema, state.revision) for state in states])
 
@@ -56,7 +57,7 @@ def status(json: AsJson = False) -> None:
     place = str(cluster.data) if cluster else "external (MEMORYD_DATABASE_URL)"
     if json:
         shown = [{"schema": s.schema, "revision": s.revision, "head": s.head, "current": s.current} for s in states]
-        as_json({"place": place, "embedded": cluster is not None, "answers": running, "schemas": shown})
+        as_json({"place": place, "embedded": cluster is not None, "answers": running, "items": shown})
         return
     say(f"{place}: {'answers' if running else 'is not running' if cluster and cluster.is_made() else 'not made yet'}")
     if states:
@@ -96,7 +97,8 @@ def doctor(json: AsJson = False) -> None:
             if finding.next_step:
                 say(f"      next: {finding.next_step}")
     if json:
-        as_json([{"check": f.check, "state": f.state, "said": f.said, "next_step": f.next_step} for f in findings])
+        items = [{"check": f.check, "state": f.state, "said": f.said, "next_step": f.next_step} for f in findings]
+        as_json({"items": items})
     if any(finding.state is State.FAIL for finding in findings):
         raise typer.Exit(UNWELL_EXIT_CODE)
 

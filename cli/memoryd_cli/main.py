@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import select
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from memoryd import __version__
 from memoryd.foundation.errors import MemorydError
@@ -46,10 +50,28 @@ Only the part that a command line names is loaded: a search need not wait for wh
 INTERRUPTED_EXIT_CODE = 130
 
 
+class Commands(TyperGroup):
+    """The commands. Where whoever reads our output went away (head, less), they end quietly, and well."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        # What a context is depends on whose click Typer comes with: it is only handed on.
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            # Typer takes every broken pipe for our output's and ends with 1; one to another program is a failure.
+            if not forget_unread():
+                raise file_trouble(error) from error
+            raise typer.Exit(0) from error
+        return answer
+
+
 def command_line(parts: Iterable[str] = tuple(PARTS)) -> typer.Typer:
     """Return the command line with the commands of these parts."""
     app = typer.Typer(
         name="memoryd",
+        cls=Commands,
         help="The memory of a generative studio: every ComfyUI run recorded, found, disclosed and made again.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -90,10 +112,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_EXIT_CODE)
-    except BrokenPipeError:
-        # The reader of our output (head, less) went away: not our failure.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         # A full disk, a folder that may not be written to: said in a sentence, the traceback for who asks for it.
         if os.environ.get("MEMORYD_LOG_LEVEL", "").upper() == "DEBUG":
@@ -101,3 +119,33 @@ def main() -> None:
         unusable = file_trouble(error)
         explain(unusable)
         sys.exit(unusable.exit_code)
+    finally:
+        # What a command that failed had still to say need not reach anybody.
+        forget_unread()
+
+
+def forget_unread() -> bool:
+    """Write out what is still to be written; return whether nobody reads it any more, and let it go nowhere then."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    if not _is_unread():
+        return False
+    # Python writes what is left once more at its end, and would complain. Source: Python's docs, signal, SIGPIPE.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return True
+
+
+def _is_unread() -> bool:
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):
+        # It is no file at all.
+        return False
+    if not hasattr(select, "poll"):
+        # Windows cannot be asked; there a broken pipe is said as any other trouble with a file.
+        return False
+    watch = select.poll()
+    watch.register(number, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))

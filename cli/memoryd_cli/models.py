@@ -63,7 +63,7 @@ def list_models(
     """List models, the newest first."""
     answer = server().get("/models", kind=kind, folder=folder, licensed=False if unlicensed else None, limit=limit)
     if json:
-        as_json(answer["items"])
+        as_json(answer)
         return
     table(
         ("SHA-256", "KIND", "BASE", "SIZE", "NAME", "LICENCE"),
@@ -123,7 +123,7 @@ def state_licence(
     body = {"name": name, "url": url, "version": version}
     stated = server().post(f"/models/{quote(ref.replace(chr(92), '/'))}/licences", json=body)
     if json:
-        as_json(stated)
+        as_json({"items": stated})
         return
     for licence in stated:
         say(f"licence  {_licence(licence)}")

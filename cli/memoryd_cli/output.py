@@ -12,8 +12,16 @@ from rich.table import Table
 
 from memoryd.foundation.errors import MemorydError
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Lines(Console):
+    """A console that leaves it to `main` what becomes of a command nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+console = _Lines(highlight=False, soft_wrap=True)
+errors = _Lines(stderr=True, highlight=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:

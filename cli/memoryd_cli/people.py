@@ -85,12 +85,11 @@ def list_tenants(json: AsJson = False) -> None:
     finally:
         database.close()
     if json:
-        as_json(
-            [
-                {"slug": t.scope.slug, "name": t.name, "state": t.state, "schema": t.scope.schema, "at": t.created_at}
-                for t in found
-            ]
-        )
+        items = [
+            {"slug": t.scope.slug, "name": t.name, "state": t.state, "schema": t.scope.schema, "at": t.created_at}
+            for t in found
+        ]
+        as_json({"items": items})
         return
     table(("tenant", "name", "state", "schema"), [(t.scope.slug, t.name, t.state, t.scope.schema) for t in found])
 
@@ -142,7 +141,7 @@ def list_people(json: AsJson = False) -> None:
     """List everybody, with their roles."""
     answer = server().get("/people")
     if json:
-        as_json(answer["items"])
+        as_json(answer)
         return
     table(("login", "name", "roles"), [(p["login"], p["display_name"], _roles(p)) for p in answer["items"]])
 
@@ -197,7 +196,7 @@ def list_projects(json: AsJson = False) -> None:
     """List the projects that you see."""
     answer = server().get("/projects")
     if json:
-        as_json(answer["items"])
+        as_json(answer)
         return
     table(("project", "name", "since"), [(p["slug"], p["name"], p["created_at"][:10]) for p in answer["items"]])
 
@@ -234,7 +233,7 @@ def list_keys(json: AsJson = False) -> None:
     """List the API keys, without their secrets."""
     answer = server().get("/keys")
     if json:
-        as_json(answer["items"])
+        as_json(answer)
         return
     table(
         ("prefix", "name", "person", "scopes", "last used", "state"),

@@ -47,10 +47,11 @@ def add_worker(
 
 def list_workers(json: AsJson = False) -> None:
     """List the workers, what they do, and when they were last heard."""
-    items: list[dict[str, Any]] = server().get("/workers")["items"]
+    answer = server().get("/workers")
     if json:
-        as_json(items)
+        as_json(answer)
         return
+    items: list[dict[str, Any]] = answer["items"]
     table(
         ["id", "label", "state", "online", "pools", "running", "models", "last heard"],
         (
@@ -87,10 +88,11 @@ def add_pool(
 
 def list_pools(json: AsJson = False) -> None:
     """List the pools that jobs may name."""
-    items = server().get("/pools")["items"]
+    answer = server().get("/pools")
     if json:
-        as_json(items)
+        as_json(answer)
         return
+    items = answer["items"]
     table(
         ["name", "shared", "warm-up s", "longest run s"],
         ((one["name"], "yes" if one["shared"] else "no", one["warm_up_s"], one["max_run_time_s"]) for one in items),

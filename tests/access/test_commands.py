@@ -42,7 +42,7 @@ def test_people_and_projects() -> None:
     assert "https://studio.example/sign-in?token=default." in said
     assert "ada@studio\tAda\tproducer in film" in run("people", "list")
     assert "?token=" in run("people", "link", "ada@studio")
-    assert [p["slug"] for p in json.loads(run("projects", "list", "--json"))] == ["default", "film"]
+    assert [p["slug"] for p in json.loads(run("projects", "list", "--json"))["items"]] == ["default", "film"]
     run("people", "erase", "ada@studio", input="n\n", code=1)
     run("people", "erase", "ada@studio", "--yes")
     assert "ada@studio" not in run("people", "list")

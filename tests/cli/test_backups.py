@@ -200,7 +200,7 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(lived_in: Settings, monke
     try:
         answer = RUN.invoke(app, ["doctor", "--json"])
         assert answer.exit_code == 1
-        failed = {line["check"]: line for line in json.loads(answer.output) if line["state"] == "fail"}
+        failed = {line["check"]: line for line in json.loads(answer.output)["items"] if line["state"] == "fail"}
         assert set(failed) == {"keys", "blobs of acme"}
         assert "1 damaged" in failed["blobs of acme"]["said"]
         assert all(line["next_step"] for line in failed.values())
@@ -227,7 +227,7 @@ def test_status_says_where_the_schemas_stand(lived_in: Settings, monkeypatch: py
     monkeypatch.setenv("MEMORYD_HOME", str(lived_in.home))
     answer = json.loads(RUN.invoke(app, ["db", "status", "--json"]).output)
     assert answer["answers"]
-    assert {schema["schema"]: schema["current"] for schema in answer["schemas"]} == {
+    assert {schema["schema"]: schema["current"] for schema in answer["items"]} == {
         "farm": True,
         "t_acme": True,
         "t_default": True,

@@ -85,7 +85,7 @@ def test_models_are_listed_shown_and_licensed(models: Path) -> None:
     listed = run("models", "list")
     assert "CC-BY-4.0 (stated by the file)" in listed
     assert "loras/style/ink.safetensors" in listed
-    assert len(json.loads(run("models", "list", "--unlicensed", "--json"))) == 2
+    assert len(json.loads(run("models", "list", "--unlicensed", "--json"))["items"]) == 2
     assert "and more" in run("models", "list", "--limit", "1")
     shown = run("models", "show", "base.safetensors")
     assert "licence  unknown: nobody named one" in shown
