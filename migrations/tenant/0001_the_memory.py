@@ -659,9 +659,6 @@ STATEMENTS = (
         ended_at TIMESTAMP WITH TIME ZONE,
         cached BOOLEAN DEFAULT 'false' NOT NULL,
         extracted_by TEXT,
-        tool TEXT,
-        tool_version TEXT,
-        settings JSONB DEFAULT '{}' NOT NULL,
         adopted_by UUID,
         recorded_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
         CONSTRAINT generation_pkey PRIMARY KEY (id),
@@ -846,7 +843,6 @@ STATEMENTS = (
         ordinal SMALLINT NOT NULL,
         node TEXT NOT NULL,
         source TEXT NOT NULL,
-        confidence TEXT NOT NULL,
         CONSTRAINT generation_input_pkey PRIMARY KEY (generation_id, output_node, ordinal),
         CONSTRAINT generation_input_generation_id_fkey FOREIGN KEY(generation_id) REFERENCES generation (id)
     )
@@ -862,8 +858,6 @@ STATEMENTS = (
         name TEXT NOT NULL,
         sha256 BYTEA,
         identified TEXT,
-        claimed_hash TEXT,
-        air TEXT,
         strength_model DOUBLE PRECISION,
         strength_clip DOUBLE PRECISION,
         evidence TEXT NOT NULL,
@@ -872,7 +866,6 @@ STATEMENTS = (
         ordinal SMALLINT NOT NULL,
         node TEXT NOT NULL,
         source TEXT NOT NULL,
-        confidence TEXT NOT NULL,
         CONSTRAINT generation_model_pkey PRIMARY KEY (generation_id, output_node, ordinal),
         CONSTRAINT generation_model_generation_id_fkey FOREIGN KEY(generation_id) REFERENCES generation (id)
     )
@@ -913,7 +906,6 @@ STATEMENTS = (
         ordinal SMALLINT NOT NULL,
         node TEXT NOT NULL,
         source TEXT NOT NULL,
-        confidence TEXT NOT NULL,
         CONSTRAINT generation_prompt_pkey PRIMARY KEY (generation_id, output_node, ordinal),
         CONSTRAINT generation_prompt_generation_id_fkey FOREIGN KEY(generation_id) REFERENCES generation (id)
     )
@@ -933,7 +925,6 @@ STATEMENTS = (
         ordinal SMALLINT NOT NULL,
         node TEXT NOT NULL,
         source TEXT NOT NULL,
-        confidence TEXT NOT NULL,
         CONSTRAINT generation_sampler_pkey PRIMARY KEY (generation_id, output_node, ordinal),
         CONSTRAINT generation_sampler_generation_id_fkey FOREIGN KEY(generation_id) REFERENCES generation (id)
     )
