@@ -153,7 +153,9 @@ def _say_run(run: dict[str, Any]) -> None:
     who = f" by {run['person']}" if run["person"] else ""
     where = f" on ComfyUI {run['comfyui_version']}" if run["comfyui_version"] else ""
     where += f" ({run['gpu']})" if run["gpu"] else ""
-    say(f"  run          {run['origin']}{who}{where}{'' if run['certain'] else ' (which output is not certain)'}")
+    # A tool's text speaks of the picture that it stands in; only a graph has several outputs.
+    doubt = " (which output is not certain)" if run["exact"] and not run["certain"] else ""
+    say(f"  run          {run['origin']}{who}{where}{doubt}")
     _say("tool", " ".join(filter(None, (run["tool"], run["tool_version"]))))
     for prompt in run["prompts"]:
         template = " (a template: the text was made at run time)" if prompt["is_template"] else ""

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, features
+from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from memoryd.foundation.errors import NotAcceptable, TooLarge
 
@@ -125,8 +125,10 @@ def opened_picture(source: Source) -> Iterator[Image.Image]:
             if isinstance(error, OSError) and error.errno is not None:
                 # The disk or the network failed, not the picture.
                 raise
+            reason = f"{type(error).__name__}: {str(error)[:200] or 'no reason given'}"
             raise ImageUnreadable(
-                f"{type(error).__name__}: {str(error)[:200] or 'no reason given'}",
+                # Pillow's own words name an object of this process.
+                "no decoder knows its format" if isinstance(error, UnidentifiedImageError) else reason,
                 hint="the file is damaged, incomplete or of a format that memoryd does not decode",
             ) from None
 

@@ -72,9 +72,15 @@ class ServerLink:
         self._http.close()
 
     def register(self, *, host: str, path: str, project: str | None, custody: str) -> tuple[str, str]:
-        """Return (id, custody) of this machine's folder, registered where it was not. Raises: as send; FolderTaken."""
+        """Return (id, custody) of this machine's folder, registered where it was not.
+
+        Raises: as send, but FolderUnknown; FolderTaken.
+        """
         wish = {"host": host, "path": path, "custody": custody, **({"project": project} if project else {})}
-        answer = self._ask("/roots", json=wish)
+        try:
+            answer = self._ask("/roots", json=wish)
+        except FolderUnknown as error:
+            raise Refused(error.detail, hint=error.hint) from None  # what is not there is what was named for it
         body = _json(answer)
         try:
             return str(body["id"]), str(body["custody"])

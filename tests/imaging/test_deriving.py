@@ -122,7 +122,9 @@ def test_damaged_pixels_are_a_finding_and_have_no_digest(png: MakePng, noise: No
 def test_what_is_no_picture_and_what_is_too_large_is_said(
     monkeypatch: pytest.MonkeyPatch, png: MakePng, noise: Noise
 ) -> None:
-    assert codes(derive_bytes(b"nothing at all", EVERY_PART)) == ["not-decodable"]
+    unknown = derive_bytes(b"nothing at all", EVERY_PART)
+    assert codes(unknown) == ["not-decodable"]
+    assert unknown.findings[0].detail == "the picture cannot be decoded: no decoder knows its format"
     monkeypatch.setattr(deriving, "DERIVED_PIXEL_LIMIT", 10)
     large = derive_bytes(png(noise(3)), EVERY_PART)
     assert codes(large) == ["too-many-pixels"]

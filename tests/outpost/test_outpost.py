@@ -24,7 +24,7 @@ from memoryd.ingest import settling
 from memoryd.outpost import delivery, lookout, spool
 from memoryd.outpost.local_file import ReadFile, place_name, read_file, spelled
 from memoryd.outpost.outpost import NoToken, Options, Outpost, TokenExposed, read_token
-from memoryd.outpost.server_link import KeyRefused, ServerAway
+from memoryd.outpost.server_link import KeyRefused, Refused, ServerAway
 from memoryd.storage.blob_store import BlobStore
 from tests.ingest.conftest import Rows
 from tests.ingest.pictures import picture, png
@@ -264,6 +264,11 @@ def test_a_wrong_key_ends_the_start_with_its_reason_and_is_in_no_message(
     with pytest.raises(KeyRefused) as refused:
         Outpost(wrong).run()
     assert "mk_wrong_secret" not in f"{refused.value} {refused.value.hint} {caplog.text} {wrong!r}"
+
+
+def test_a_project_that_is_not_there_is_said_as_such(options: Options) -> None:
+    with pytest.raises(Refused, match="no such project"):
+        Outpost(dataclasses.replace(options, project="nowhere")).run_once()
 
 
 def test_a_server_that_is_away_is_said_at_once_where_one_run_was_asked_for(options: Options, server: Server) -> None:
