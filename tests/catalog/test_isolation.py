@@ -3,14 +3,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from memoryd.catalog.tables import attached, content, places, runs
+from memoryd.catalog.tables import attached, content, decided, enriched, places, runs
 from memoryd.foundation.database import Database, DBAPIError, TenantScope
 from memoryd.foundation.declarative import TenantTable
 
-PARTS = {part.__name__ for part in (attached, content, places, runs)}
-TABLES = sorted(
-    mapper.local_table.name for mapper in TenantTable.registry.mappers if mapper.class_.__module__ in PARTS
-)
+PARTS = {part.__name__ for part in (attached, content, decided, enriched, places, runs)}
+TABLES = sorted(mapper.local_table.name for mapper in TenantTable.registry.mappers if mapper.class_.__module__ in PARTS)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -22,4 +20,4 @@ def test_another_tenants_rows_are_out_of_reach(
 
 
 def test_every_table_of_the_room_is_meant() -> None:
-    assert len(TABLES) == 24
+    assert len(TABLES) == 35

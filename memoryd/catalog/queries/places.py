@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from memoryd.catalog.facts import Location as LocationFact
 from memoryd.catalog.facts import FolderRule, LocationPastReason, LocationState, RootState, RootWatcher, Watching
+from memoryd.catalog.facts import Location as LocationFact
 from memoryd.catalog.facts import WatchRoot as WatchRootFact
 from memoryd.catalog.queries.listed import BIG, BYTES, ID, TEXT, Row, listed
 from memoryd.catalog.tables.places import Location, LocationPast, WatchRoot
