@@ -16,6 +16,7 @@ from memoryd.ingest.merging import believed, merged, parameters_of
 from memoryd.plugin_api.dialects import understand_texts
 from memoryd.plugin_api.facts import FileTexts, Reading, Recipe
 from memoryd.plugin_api.texts import graph_text
+from memoryd.workflows.alike import AlikeGraph, find_alike
 from memoryd.workflows.editor.converting import convert
 from memoryd.workflows.editor.facts import WidgetOrder
 from memoryd.workflows.editor.lessons import Lessons
@@ -38,6 +39,14 @@ class ReadGraph:
     graph: Graph | None
     prepared: PreparedGraph | None
     findings: tuple[Finding, ...] = ()
+    alike: AlikeGraph | None = None
+    """Where others like it were read before: what it says is known but for its seeds and prompts."""
+
+    def parameters(self, graph: Graph, filename: str, specs: NodeSpecs | None) -> Parameters:
+        """Return what its graph says of how the file of this name was made."""
+        if self.alike is not None:
+            return self.alike.parameters(filename, specs)
+        return read_parameters(graph, filename=filename, specs=specs)
 
     @property
     def identities(self) -> Identities | None:
@@ -69,15 +78,16 @@ def read_graph(raw: bytes) -> ReadGraph:
 
     Identities are those of the document alone: what a worker's nodes accept today must not make another graph of it.
     """
-    graph, findings = parse_graph(raw)
+    alike = find_alike(raw)
+    graph, findings = (alike.graph, ()) if alike is not None else parse_graph(raw)
     if graph is None:
         return ReadGraph(graph=None, prepared=None, findings=findings)
     try:
         prepared = prepare_graph(graph)
     except MemorydError as error:
         finding = Finding(code=error.slug, detail=error.detail)
-        return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding))
-    return ReadGraph(graph=graph, prepared=prepared, findings=(*findings, *prepared.identities.findings))
+        return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding), alike=alike)
+    return ReadGraph(graph=graph, prepared=prepared, findings=(*findings, *prepared.identities.findings), alike=alike)
 
 
 def understand(
@@ -145,7 +155,7 @@ def _of_graph(
     if reading.prompt is not None:
         read = read_graph(graph_text(reading.carriers[reading.prompt]))
         if read.graph is not None:
-            return read, read_parameters(read.graph, filename=filename, specs=specs), read.findings
+            return read, read.parameters(read.graph, filename, specs), read.findings
     if reading.workflow is None:
         nothing = Parameters(node=None, certain=False) if reading.prompt is not None else None
         return read, nothing, read.findings

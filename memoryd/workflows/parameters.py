@@ -22,7 +22,7 @@ from memoryd.workflows.model_uses import find_inputs, find_models
 from memoryd.workflows.node_shapes import Sampling, shape_of
 from memoryd.workflows.prompts import find_prompts
 from memoryd.workflows.samplers import find_samplers, picture_chain, read_sampler
-from memoryd.workflows.saving_output import find_saving_output
+from memoryd.workflows.saving_output import SavingOutput, find_saving_output
 
 SAMPLERS_LIMIT = 200
 """Sampling passes of one picture that are read."""
@@ -46,7 +46,13 @@ def read_parameters(
     switch did not let through say nothing. From an editor's graph (`source`) no fact is surer than medium. Texts are as
     parse_graph leaves them: fit for the database.
     """
-    saving = find_saving_output(graph, filename, specs)
+    return parameters_of_output(graph, find_saving_output(graph, filename, specs), specs=specs, source=source)
+
+
+def parameters_of_output(
+    graph: Graph, saving: SavingOutput | None, *, specs: NodeSpecs | None = None, source: Source = Source.EXECUTED
+) -> Parameters:
+    """Return what the ancestors of a known saving node say; otherwise as `read_parameters`."""
     if saving is None:
         return Parameters(node=None, certain=False)
     order = ancestors(graph, (saving.node,))

@@ -65,7 +65,7 @@ def find_saving_output(
     The only saving node is certain. Among several, the one whose `filename_prefix` alone gives such a name is certain;
     otherwise the one that came through most passes among those that fit (or among all) is taken, and is not.
     """
-    base = re.split(r"[\\/]", filename)[-1] if filename else ""
+    base = _base(filename)
     candidates = _candidates(graph, base, specs)
     if not candidates:
         return None
@@ -82,11 +82,31 @@ def find_saving_output(
     return SavingOutput(node=node, certain=False, others=tuple(id_ for id_ in possible if id_ != node))
 
 
+def only_saving_output(graph: Graph, filename: str | None, specs: NodeSpecs | None) -> SavingOutput | None:
+    """Return the node that wrote the file where no other can have; it is that of all files with an equal `name_kind`."""
+    candidates = _candidates(graph, _base(filename), specs)
+    return SavingOutput(node=candidates[0], certain=True) if len(candidates) == 1 else None
+
+
+def name_kind(filename: str | None) -> tuple[bool, str | None]:
+    """Return all of a name that the choice of candidates looks at: whether it is a preview's, and the kind of its ending."""
+    base = _base(filename)
+    return _TEMPORARY.match(base) is not None, _kind_by_name(base)
+
+
 CANDIDATES_LIMIT = 20
 """Saving nodes that are weighed against each other."""
 
 WEIGHED_LIMIT = 60_000
 """Nodes times saving nodes that are walked through to weigh them. Real graphs stay below 10,000."""
+
+
+def _base(filename: str | None) -> str:
+    return re.split(r"[\\/]", filename)[-1] if filename else ""
+
+
+def _kind_by_name(base: str) -> str | None:
+    return _KINDS.get(base[base.rfind(".") :].lower())
 
 
 def _candidates(graph: Graph, base: str, specs: NodeSpecs | None) -> tuple[str, ...]:
@@ -120,7 +140,7 @@ def _of_kind(graph: Graph, candidates: tuple[str, ...], base: str) -> tuple[str,
     """The candidates that write such files as this: pictures, films or sounds, as their classes say."""
     if len(candidates) < 2:
         return candidates
-    kind = _KINDS.get(base[base.rfind(".") :].lower())
+    kind = _kind_by_name(base)
     kinds = {id_: _kind_of(graph.nodes[id_].class_type) for id_ in candidates}
     same = tuple(id_ for id_ in candidates if kinds[id_] == kind) if kind else ()
     return same or tuple(id_ for id_ in candidates if kinds[id_] != "other") or candidates
