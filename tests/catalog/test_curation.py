@@ -22,7 +22,7 @@ from memoryd.catalog.facts import LocationRecord
 from memoryd.catalog.recording import record_assets
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import AssetId
-from memoryd_cli import attribution, removal
+from memoryd_cli import attribution, removal, watching
 from memoryd_cli import search as searching
 from memoryd_cli.client import Client
 from tests.catalog.conftest import Knock
@@ -189,7 +189,7 @@ def test_pictures_change_hands_only_by_who_has_the_right_in_both_projects(
 def spoken_to(stranger: TestClient, tenant: TenantScope, key_of: Knock, monkeypatch: pytest.MonkeyPatch) -> None:
     token = key_of(tenant, Role.ADMIN, None)["Authorization"].removeprefix("Bearer ")
     client = Client("https://studio.example", token, transport=stranger._transport)
-    for part in (searching, attribution, removal):
+    for part in (searching, attribution, removal, watching):
         monkeypatch.setattr(part, "server", lambda: client)
 
 
