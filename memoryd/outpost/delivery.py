@@ -89,10 +89,14 @@ class Delivery:
 
     def register(self) -> None:
         """Make the folder known to the server. Raises: ServerAway, KeyRefused, FolderTaken, NotAllowed, Refused."""
-        told = self._registration
+        told, before = self._registration, self._spool.setting("root")
         self._root, custody = self._link.register(
             host=told.host, path=told.path, project=told.project, custody=told.custody
         )
+        if before not in (None, self._root):
+            # A server that was made anew, or restored without this folder: what was sent before is not known there.
+            for path in self._spool.forget_sent():
+                self._read_again(path)
         self._spool.keep_setting("root", self._root)
         _log.info("sending %s to %s (%s)", told.path, self._link.url, custody)
 

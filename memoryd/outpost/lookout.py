@@ -84,10 +84,21 @@ class Lookout:
 
     def read_all(self) -> None:
         """Look once, read everything that is settled, and return; what somebody still writes is waited for shortly."""
+        self._forget_asked()
         self._look(time.monotonic())
         while self._nominations and not self._stop.is_set():
             if not self._take(time.monotonic()):
                 self._stop.wait(TICK_S)
+
+    def is_asked(self) -> bool:
+        """Tell whether read_again() named files that nobody looked at since."""
+        return not self._again.empty()
+
+    def _forget_asked(self) -> bool:
+        asked = self._again.qsize()
+        for _ in range(asked):
+            self._faces.pop(self._again.get_nowait(), None)
+        return asked > 0
 
     def _listen(self) -> None:
         observer = Observer()
@@ -107,8 +118,7 @@ class Lookout:
                 self._events.put(event)
 
     def _step(self, now: float) -> bool:
-        for _ in range(self._again.qsize()):
-            self._faces.pop(self._again.get_nowait(), None)
+        if self._forget_asked():
             self._scan_at = 0.0
         for _ in range(self._events.qsize()):
             event = self._events.get_nowait()

@@ -119,6 +119,9 @@ class Outpost:
         try:
             self._lookout.read_all()
             self._delivery.deliver_all()
+            if self._lookout.is_asked():
+                self._lookout.read_all()
+                self._delivery.deliver_all()
             return self._spool.counts()
         finally:
             self._close()

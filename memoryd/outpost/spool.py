@@ -233,6 +233,12 @@ class Spool:
             db.execute("delete from letter where id = ?", (letter.id,))
             db.execute("delete from file where path = ?", (letter.path,))
 
+    def forget_sent(self) -> list[str]:
+        """Drop the notes of all files that were sent or refused, and return their paths: they are read again when seen."""
+        with self._writing() as db:
+            rows = db.execute("delete from file where state <> ? returning path", (FileState.READ,)).fetchall()
+        return [path for (path,) in rows]
+
     def counts(self) -> Counts:
         """Return how far everything is."""
         with self._lock:

@@ -20,6 +20,7 @@ from memoryd.access import keys, people
 from memoryd.access.facts import Role, Scope
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import NotRecognised
+from memoryd.foundation.ids import new_id
 from memoryd.ingest import settling
 from memoryd.outpost import delivery, lookout, spool
 from memoryd.outpost.local_file import ReadFile, place_name, read_file, spelled
@@ -233,6 +234,20 @@ def test_a_second_run_sends_nothing_again_and_broken_files_are_left(
     second = Outpost(options).run_once()
     assert (second.sent, second.refused, second.waiting) == (2, 1, 0)
     assert rows("select last_seen from location order by id") == seen
+
+
+def test_a_server_that_does_not_know_the_folder_any_more_gets_everything_again(
+    options: Options, folder: Path, rows: Rows
+) -> None:
+    (folder / "a.png").write_bytes(picture(4))
+    Outpost(options).run_once()
+    first = Outpost(options)
+    first._spool.keep_setting("root", str(new_id()))
+    first._close()
+    rows("delete from location returning id")
+    again = Outpost(options).run_once()
+    assert (again.sent, again.waiting) == (1, 0)
+    assert len(_places(rows)) == 1
 
 
 def test_a_full_spool_leaves_files_in_their_folder_until_there_is_room(
