@@ -107,6 +107,11 @@ _TEXT_INPUTS: Mapping[str, tuple[str, ...]] = {
     "RgthreeSDXLPowerPromptPositive": ("prompt_g", "prompt_l"),
     "RgthreeSDXLPowerPromptSimple": ("prompt_g", "prompt_l"),
 }  # fmt: skip
+_HELPERS = (
+    ("preprocessor", "annotators"),
+    (" vfi", "frame_interpolation"),
+    ("interpolation", "frame_interpolation"),
+)
 _LORA_TEXT = re.compile(
     r"lora ?manager|loramanager|prompt ?control|wildcard|power prompt|powerprompt|^easy |^ttn |^pclazy"
     r"|lora.*(?:tag|load|appl|stack|hook|schedul|from ?text|from ?prompt)|(?:load|appl|schedul|from ?text|from ?prompt).*lora"
@@ -132,6 +137,10 @@ _MEDIA = re.compile(
     re.IGNORECASE,
 )
 
+_PICTURES_OF_TEXT = re.compile(
+    r"(?:image|video)generat|generat(?:e|or|ion)?(?:image|video)|te?xt(?:to|2)(?:image|img|video|vid)|(?<![a-z])t2[iv](?![a-z])",
+    re.IGNORECASE,
+)
 _GENERATING_SERVICE = re.compile(
     r"dall-?e|gptimage|openaiimage|fluxpro|fluxkontext(?:pro|max)|flux2(?:pro|max)|ideogramv|recraft\w*to|stabilityst|stabilityultra|gemini\w*image"
     r"|^kling|^luma\w*(?:image|video)|^runway|^veo|^minimax|^pixverse|^moonvalley|^pika|^vidu|^bytedance|^bria|^wan\w*api",
@@ -152,9 +161,16 @@ def model_role(class_type: str, name: str) -> str | None:
         return "loras"
     while bare:
         if bare in _ROLE_BY_INPUT:
-            return _ROLE_BY_INPUT[bare]
+            role = _ROLE_BY_INPUT[bare]
+            return _helper_role(class_type) or role if role == "checkpoints" else role
         _, _, bare = bare.partition("_")
     return None
+
+
+def _helper_role(class_type: str) -> str | None:
+    """The folder of a class that calls its file a checkpoint though no picture is sampled by it."""
+    told = class_type.lower()
+    return next((role for word, role in _HELPERS if word in told), None)
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
@@ -233,6 +249,13 @@ def _known_classes() -> tuple[frozenset[str], frozenset[str], Mapping[str, Mappi
     """The shipped table: classes that sample, other classes that are known, folders by class and input."""
     table = json.loads(Path(__file__).with_name("known_classes.json").read_text(encoding="ascii"))
     return frozenset(table["samplers"]), frozenset(table["others"]), table["loaders"]
+
+
+@functools.lru_cache(NAME_CACHE_SIZE)
+def makes_pictures_of_text(class_type: str) -> bool:
+    """Tell whether the class says that a text goes in and a picture or film comes out: JanusImageGeneration."""
+    told = re.sub(r"[ _-]", "", class_type)
+    return "prompt" not in told.lower() and _PICTURES_OF_TEXT.search(told) is not None
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from memoryd.workflows.node_roles import (
     is_generating_service,
     is_known_class,
+    makes_pictures_of_text,
     model_role,
     reads_loras_in_text,
     text_inputs,
@@ -191,7 +192,11 @@ def shape_of(class_type: str, names: tuple[str, ...]) -> NodeShape:
         sampling=_sampling(class_type, names, words, bool(positive or negative)),
         switch=switch_of(class_type, names),
         is_known=is_known_class(class_type),
-        is_service=is_generating_service(class_type) and any(_SERVICE_PROMPT.match(name) for name in names),
+        is_service=any(_SERVICE_PROMPT.match(name) for name in names)
+        and (
+            is_generating_service(class_type)
+            or ("seed" in names and not (positive or negative) and makes_pictures_of_text(class_type))
+        ),
         is_saving=is_saving(class_type),
         is_template=writes_text_at_run_time(class_type),
         reads_loras=reads_loras_in_text(class_type),

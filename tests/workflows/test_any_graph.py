@@ -477,3 +477,35 @@ def test_of_loras_that_are_typed_and_listed_the_list_says_which_are_on(graph_of:
     )
     txt2img["3"][1]["model"] = ["20", 0]
     assert names(read_parameters(graph_of(txt2img)), "loras") == ["kept"]
+
+
+def test_what_a_helper_calls_its_checkpoint_is_no_model_of_the_picture(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["20"] = ("DepthAnythingV2Preprocessor", {"image": ["8", 0], "ckpt_name": "depth_vitl.pth"})
+    txt2img["21"] = ("RIFE VFI", {"frames": ["20", 0], "ckpt_name": "rife47.pth"})
+    txt2img["9"][1]["images"] = ["21", 0]
+    found = read_parameters(graph_of(txt2img))
+    assert (names(found, "annotators"), names(found, "frame_interpolation")) == (["depth_vitl.pth"], ["rife47.pth"])
+    assert len(names(found, "checkpoints")) == 1
+
+
+def test_a_node_that_makes_a_picture_of_a_text_by_itself_is_a_pass(graph_of: Make) -> None:
+    graph = {
+        "1": ("OddModelLoader", {"model_name": "odd/Pro-7B"}),
+        "2": ("OddImageGeneration", {"model": ["1", 0], "prompt": "a fox", "seed": 7, "cfg_weight": 5}),
+        "3": ("SaveImage", {"images": ["2", 0]}),
+    }
+    found = read_parameters(graph_of(graph))
+    assert (texts(found), [use.seed for use in found.samplers]) == (["a fox"], [7])
+    graph["2"] = ("OddTxt2ImgPromptGenerator", dict(graph["2"][1]))
+    assert read_parameters(graph_of(graph)).samplers == ()
+
+
+def test_passes_and_their_settings_by_less_usual_names(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["3"] = (
+        "OddGenerate",
+        {"random_seed": 4, "base_steps": 33, "guidance_scale": 4.5, "sampling_method": "odd", **txt2img["3"][1]},
+    )
+    for name in ("seed", "steps", "cfg", "sampler_name"):
+        del txt2img["3"][1][name]
+    (use,) = read_parameters(graph_of(txt2img)).samplers
+    assert (use.seed, use.steps, use.cfg, use.sampler) == (4, 33, 4.5, "odd")
