@@ -19,12 +19,15 @@ TOLD_SETTINGS = frozenset(
     | {"denoising strength", "hires upscale", "hires upscaler", "hires steps", "hires resize", "hires cfg scale"}
     | {"refiner", "refiner switch at", "module 1", "module 2", "module 3", "vae", "vae hash", "version", "app"}
     | {"variation seed", "variation seed strength", "eta noise seed delta", "beta schedule alpha"}
+    | {"adetailer model", "adetailer version", "adetailer confidence", "adetailer denoising strength", "mask blur"}
+    | {"model hash", "sampler sigma", "pipeline", "operations"}
     # Midjourney's options; `--no`, `--sref` and the like hold words or addresses.
     | {"--ar", "--v", "--niji", "--seed", "--stylize", "--s", "--chaos", "--c", "--weird", "--w", "--quality", "--q"}
     | {"--raw", "--tile", "--iw", "--stop", "job", "place in grid", "upscaled"}
     # Fooocus, InvokeAI, NovelAI.
     | {"performance", "sharpness", "guidance scale", "adm guidance", "refiner_switch", "generation_mode", "rand_device"}
     | {"cfg_rescale_multiplier", "request_type", "sm", "sm_dyn", "noise_schedule", "cfg_rescale", "uncond_scale"}
+    | {"clip_skip", "adm_guidance", "aspectratio", "controlnet_strength", "extra_noise_seed", "upscaler"}
     # What labels say: who says that it is generated.
     | {"digital source type", "claim generator", "aigc label", "aigc contentproducer", "aigc produceid"}
     | {"aigc contentpropagator", "aigc propagateid"}
