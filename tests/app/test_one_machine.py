@@ -73,7 +73,7 @@ def test_a_folder_in_or_around_the_home_is_refused_before_anything_starts(tmp_pa
     (home / "blobs").mkdir(parents=True)
     with pytest.raises(RootsOverlap) as refused:
         bring_up(Settings(home=home, port=0), Wishes(folders=(tmp_path / watched,)), say=silent)
-    assert refused.value.hint.startswith("watch ")
+    assert str(refused.value.hint).startswith("watch ")
     assert [path.name for path in home.iterdir()] == ["blobs"]
 
 
