@@ -7,6 +7,7 @@ into a few words. Whatever is not surely new is recorded from the whole record i
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from memoryd.catalog.search_document import project_mark
 from memoryd.catalog.succession import Descent
 from memoryd.foundation.copy_lines import copy_line, copy_lines
 from memoryd.foundation.ids import new_id
+from memoryd.workflows.facts import Parameters
+from memoryd.workflows.spelling import Remembered
 
 ASSET_COLUMNS = (
     *("id", "sha256", "size", "kind", "media_type", "width", "height", "frames", "made_at", "made_source", "root_id"),
@@ -63,6 +66,9 @@ TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("extraction", EXTRACTION_COLUMNS),
 )
 """The tables that a new file has rows in, each after those it refers to."""
+
+REMEMBERED_FACTS = 256
+"""Lists of models or input files whose rows are remembered: about 2 KB each."""
 
 
 class ReadyAsset(NamedTuple):
@@ -118,8 +124,8 @@ def ready_asset(record: AssetRecord) -> ReadyAsset | None:
             "generation_output": _line(OUTPUT_COLUMNS, output_row(run_id, asset, record)),
             "generation_sampler": copy_lines(run_facts.sampler_rows(*place)),
             "generation_prompt": copy_lines(run_facts.prompt_rows(*place)),
-            "generation_model": copy_lines(run_facts.model_rows(*place, {}, {})),
-            "generation_input": copy_lines(run_facts.input_rows(*place)),
+            "generation_model": _shared_lines(*place, run.parameters.models, _model_rows),
+            "generation_input": _shared_lines(*place, run.parameters.inputs, run_facts.input_rows),
         }
     return ReadyAsset(
         sha256=record.sha256,
@@ -139,6 +145,39 @@ def ready_asset(record: AssetRecord) -> ReadyAsset | None:
         models=() if run is None else tuple(sorted(run_facts.model_keys(run.parameters))),
         rows=tuple([rows.get(table, b"") for table, _ in TABLES]),
     )
+
+
+_lines: Remembered[tuple[int, str], tuple[object, bytes]] = Remembered(REMEMBERED_FACTS)
+"""By the number of the facts themselves and the output's node: the facts, and their rows without a run."""
+
+_NO_RUN = UUID(int=0)
+_NO_RUN_COLUMN = _NO_RUN.hex.encode() + b"\t"
+
+
+def _shared_lines(
+    run_id: UUID,
+    node: str,
+    parameters: Parameters,
+    uses: Sequence[object],
+    rows_of: Callable[[UUID, str, Parameters], Iterable[run_facts.FactRow]],
+) -> bytes:
+    """Rows of facts that hold no seed and no text: files that are alike have the very same ones, spelled once."""
+    if not uses:
+        return b""
+    key = (id(uses), node)
+    known = _lines.get(key)
+    # What is remembered holds the facts, so that their number is nothing else's.
+    if known is None or known[0] is not uses:
+        known = _lines.keep(key, (uses, copy_lines(rows_of(_NO_RUN, node, parameters))))
+    lines = known[1]
+    column = run_id.hex.encode() + b"\t"
+    if lines.count(_NO_RUN_COLUMN) == lines.count(b"\n"):
+        return lines.replace(_NO_RUN_COLUMN, column)
+    return copy_lines(rows_of(run_id, node, parameters))
+
+
+def _model_rows(run_id: UUID, node: str, parameters: Parameters) -> Iterable[run_facts.FactRow]:
+    return run_facts.model_rows(run_id, node, parameters, {}, {})
 
 
 def _is_plain_file(record: AssetRecord) -> bool:

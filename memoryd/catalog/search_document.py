@@ -17,7 +17,8 @@ from uuid import UUID
 
 from memoryd.foundation.texts import storable
 from memoryd.words.tokens import tsvector_text
-from memoryd.workflows.facts import Parameters, Polarity, Source
+from memoryd.workflows.facts import InputUse, ModelUse, Parameters, Polarity, Source
+from memoryd.workflows.spelling import Remembered
 
 RECIPE = "v1"
 
@@ -33,6 +34,9 @@ MARKS_LIMIT = 2_000
 
 NAMES_CACHED = 4_096
 """Names whose marks are remembered: the models and samplers of a studio come again in every picture."""
+
+MARKS_CACHED = 256
+"""Pictures' facts whose marks are remembered: about 4 KB each."""
 
 NAME_CACHED_LIMIT = 300
 """Characters of a name that is remembered."""
@@ -80,8 +84,27 @@ def name_forms(kind: str, name: str) -> tuple[str, str, tuple[str, ...]]:
     return mark(kind, name), mark(kind, bare), tuple(mark(kind, part) for part in _PARTS.findall(bare))
 
 
+_marks: Remembered[
+    tuple[int, int, str | None, tuple[tuple[str | None, str | None, str, Source], ...]],
+    tuple[tuple[ModelUse, ...], tuple[InputUse, ...], tuple[str, ...]],
+] = Remembered(MARKS_CACHED)
+"""Marks of facts that hold no text and no seed: files that are alike have the very same ones."""
+
+
 def document_marks(parameters: Parameters, class_types: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the marks of one output's facts, sorted, at most MARKS_LIMIT."""
+    if class_types:
+        return _marks_of(parameters, class_types)
+    passes = tuple([(use.sampler, use.scheduler, use.class_type, use.source) for use in parameters.samplers])
+    key = (id(parameters.models), id(parameters.inputs), parameters.tool, passes)
+    known = _marks.get(key)
+    # What is remembered holds the facts, so that their numbers are nothing else's.
+    if known is None or known[0] is not parameters.models or known[1] is not parameters.inputs:
+        known = _marks.keep(key, (parameters.models, parameters.inputs, _marks_of(parameters, ())))
+    return known[2]
+
+
+def _marks_of(parameters: Parameters, class_types: Iterable[str]) -> tuple[str, ...]:
     marks: set[str] = set()
     for model in parameters.models:
         for kind in _MODEL_KINDS.get(model.role, "m"):

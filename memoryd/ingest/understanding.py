@@ -83,7 +83,7 @@ def read_graph(raw: bytes) -> ReadGraph:
     if graph is None:
         return ReadGraph(graph=None, prepared=None, findings=findings)
     try:
-        prepared = prepare_graph(graph)
+        prepared = prepare_graph(graph, nodes=None if alike is None else alike.nodes)
     except MemorydError as error:
         finding = Finding(code=error.slug, detail=error.detail)
         return ReadGraph(graph=graph, prepared=None, findings=(*findings, finding), alike=alike)

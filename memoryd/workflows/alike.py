@@ -21,12 +21,13 @@ import orjson
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.workflows.facts import Graph, Link, Node, Parameters, PromptUse, SamplerUse, Value
 from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.identity import spelled_nodes
 from memoryd.workflows.literals import literal_behind
 from memoryd.workflows.node_roles import names_media_file, names_model_file
 from memoryd.workflows.node_shapes import shape_of
 from memoryd.workflows.parameters import parameters_of_output
 from memoryd.workflows.saving_output import SavingOutput, find_saving_output, name_kind, only_saving_output
-from memoryd.workflows.spelling import Remembered
+from memoryd.workflows.spelling import Remembered, Spelled
 
 REMEMBERED_DOCUMENTS = 256
 """Templates of each generation: about 60 KB each at 20 nodes."""
@@ -101,12 +102,15 @@ class _Reading:
 class Template:
     """A document's graph, with places to fill in."""
 
-    __slots__ = ("_alone", "_places", "_readings", "_trials")
+    __slots__ = ("_alone", "_changing", "_places", "_readings", "_spelled", "_trials")
 
     def __init__(self, trials: Sequence[tuple[Graph, Sequence[Literal]]], places: Sequence[tuple[str, str]]) -> None:
         """`trials` are two fillings and what was read of them; `places` are (node, input), in the document's order."""
         self._trials = tuple(trials)
         self._places = tuple(places)
+        self._spelled = spelled_nodes(trials[0][0])
+        changing = {id_ for id_, _ in places}
+        self._changing = tuple([(index, id_) for index, id_ in enumerate(trials[0][0].nodes) if id_ in changing])
         self._readings: dict[tuple[int, SavingOutput | None], _Reading] = {}
         self._alone: dict[tuple[bool, str | None, int], tuple[NodeSpecs | None, SavingOutput | None]] = {}
 
@@ -125,6 +129,13 @@ class Template:
                 id=id_, class_type=node.class_type, inputs=own, title=node.title, is_changed=node.is_changed
             )
         return Graph(nodes=nodes)
+
+    def nodes(self, graph: Graph) -> list[Spelled]:
+        """Return what `spelled_nodes` gives of a graph that `graph` gave."""
+        nodes = self._spelled.copy()
+        for index, id_ in self._changing:
+            nodes[index] = nodes[index].refilled(graph.nodes[id_])
+        return nodes
 
     def parameters(
         self, graph: Graph, values: Sequence[Literal], filename: str | None, specs: NodeSpecs | None
@@ -241,6 +252,11 @@ class AlikeGraph:
     graph: Graph
     template: Template
     values: tuple[Literal, ...]
+
+    @property
+    def nodes(self) -> list[Spelled]:
+        """What `spelled_nodes` gives of this graph."""
+        return self.template.nodes(self.graph)
 
     def parameters(self, filename: str | None, specs: NodeSpecs | None) -> Parameters:
         """Return what `read_parameters` does of this graph."""

@@ -99,15 +99,17 @@ def spelled_nodes(graph: Graph, specs: NodeSpecs | None = None) -> list[Spelled]
     return [Spelled(_coerced_node(node, specs)) for node in graph.nodes.values()]
 
 
-def identify(graph: Graph, specs: NodeSpecs | None = None) -> Identities:
+def identify(graph: Graph, specs: NodeSpecs | None = None, nodes: Sequence[Spelled] | None = None) -> Identities:
     """Return a graph's identities at all three levels, with one entry per saving output, in the order of their digests.
 
     With `specs` values are first coerced as the server does, and the recipe says so (COERCED_RECIPE). A graph without a
     saving output is rooted at its previews, or at what nobody takes from, with a finding. `canonical` is the run as
-    canonical JSON: `{"nodes": [[class, literals, links]…], "outputs": [number…], "recipe": …}`.
+    canonical JSON: `{"nodes": [[class, literals, links]…], "outputs": [number…], "recipe": …}`. `nodes` are what
+    `spelled_nodes` gives, where that is known already.
     Raises: GraphHasCycle; TooManyOutputs beyond VISITS_LIMIT; NotCanonical for values that `parse_graph` never lets through.
     """
-    nodes = spelled_nodes(graph, specs)
+    if nodes is None:
+        nodes = spelled_nodes(graph, specs)
     shape = topology(graph, nodes)
     if shape.cyclic:
         raise GraphHasCycle("no identity without an order of execution", hint="read graphs with parse_graph")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from isal import isal_zlib
 
@@ -11,7 +12,7 @@ from memoryd.plugin_api.facts import DocumentKind
 from memoryd.workflows.facts import RECIPE, Graph, NodeValue, PreparedDocument, PreparedGraph
 from memoryd.workflows.identity import identify
 from memoryd.workflows.node_values import node_values
-from memoryd.workflows.spelling import Remembered
+from memoryd.workflows.spelling import Remembered, Spelled
 
 _LEVEL = 1
 """Of the four levels of igzip the one that packs as well as zlib's own first level, three times as fast (measured)."""
@@ -32,9 +33,11 @@ def prepare_document(kind: DocumentKind, key: str, raw: bytes) -> PreparedDocume
     return PreparedDocument(sha256=hashlib.sha256(raw).digest(), kind=kind, key=key, raw=raw, packed=packed(raw))
 
 
-def prepare_graph(graph: Graph, specs: NodeSpecs | None = None) -> PreparedGraph:
-    """Return a graph ready to be stored: identities, searchable values. Raises as identify."""
-    identities = identify(graph, specs)
+def prepare_graph(
+    graph: Graph, specs: NodeSpecs | None = None, nodes: Sequence[Spelled] | None = None
+) -> PreparedGraph:
+    """Return a graph ready to be stored: identities, searchable values. `nodes` as for identify. Raises as identify."""
+    identities = identify(graph, specs, nodes)
     known = _values.get(identities.workflow) if identities.recipe == RECIPE else None
     if known is None:
         known = node_values(graph)

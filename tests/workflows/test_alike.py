@@ -13,7 +13,10 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.workflows import alike
 from memoryd.workflows.alike import find_alike
 from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.identity import identify, spelled_nodes
 from memoryd.workflows.parameters import read_parameters
+from memoryd.workflows.recipe_v1 import Instance
+from memoryd.workflows.spelling import Spelled
 
 NAMES = ("ComfyUI_00001_.png", "final_00012_.png", "ComfyUI_temp_abcde_00001_.png", "clip_00001.mp4", "", None)
 _numbers = itertools.count(1)
@@ -160,6 +163,10 @@ def _agrees(raw: bytes, chance: random.Random, specs: NodeSpecs | None = None) -
     assert [list(node.inputs) for node in found.graph.nodes.values()] == [
         list(node.inputs) for node in graph.nodes.values()
     ]
+    assert identify(found.graph, nodes=found.nodes) == identify(graph)
+    for known, anew in zip(found.nodes, spelled_nodes(graph), strict=True):
+        assert all(known.at_workflow(mark) == Spelled(anew.node).at_workflow(mark) for mark in (None, *Instance))
+        assert (known.literals, known.links, known.number) == (anew.literals, anew.links, anew.number)
     name = chance.choice(NAMES)
     assert found.parameters(name, specs) == read_parameters(graph, filename=name, specs=specs)
     return True
