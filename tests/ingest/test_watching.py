@@ -16,7 +16,7 @@ from memoryd.storage.blob_store import BlobStore
 from tests.ingest.conftest import Rows
 from tests.ingest.pictures import picture, png
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 """How long a test waits for what the watcher should notice; it is noticed long before."""
 
 

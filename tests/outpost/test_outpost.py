@@ -30,7 +30,7 @@ from memoryd.storage.blob_store import BlobStore
 from tests.ingest.conftest import Rows
 from tests.ingest.pictures import picture, png
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(autouse=True)

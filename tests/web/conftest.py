@@ -54,7 +54,7 @@ BROWSER_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 10_000
+PATIENCE_MS = 20_000
 """How long a page may take to show what a test waits for."""
 
 expect.set_options(timeout=PATIENCE_MS)

@@ -30,7 +30,7 @@ from memoryd.dispatch.wire import (
 )
 
 TOKEN, KEY = "one-time-token", "worker-key"
-WAIT_S = 15
+WAIT_S = 60
 
 
 @dataclasses.dataclass
