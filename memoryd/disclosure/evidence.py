@@ -24,6 +24,8 @@ from memoryd.workflows.samplers import find_samplers
 from memoryd.workflows.tracing import execution_order, saving_outputs
 
 STAND_IN_NAME = "memoryd stand-in engine"
+UNNAMED = "a generator that the file does not name"
+"""What wrote a file whose text has the settings of a generation, and no name."""
 DECLARED_NAME = "a generator that a person named"
 """What executed a run that is only declared: which program it was is that person's word, and not repeated as a fact."""
 
@@ -141,8 +143,10 @@ def _engine(version: str | None, *, stand_in: bool) -> EngineEvidence:
 def _engine_of(view: AssetView, in_file: EngineEvidence) -> EngineEvidence:
     versions = [run.comfyui_version for run in view.generations if run.comfyui_version]
     # INV-7: one run by the stand-in is enough never to call it a trained model's work.
-    painted = in_file.stand_in or any("stand-in" in version for version in versions)
-    return _engine(versions[0] if versions else in_file.version, stand_in=painted)
+    version = versions[0] if versions else in_file.version
+    if in_file.stand_in or any("stand-in" in version for version in versions):
+        return _engine(version, stand_in=True)
+    return dataclasses.replace(in_file, version=version)
 
 
 def _made_at(view: AssetView, run: GenerationView | None) -> datetime.datetime | None:
@@ -173,7 +177,8 @@ def _completed(in_file: Evidence, run: GenerationView) -> Evidence:
 
 
 def _evidence_of_run(run: GenerationView) -> Evidence:
-    """Return the evidence of a run whose file holds no graph (saved without metadata): what the job recorded."""
+    """Return the evidence of a run whose file holds no executed graph: what the job recorded (saved without metadata), a
+    tool's own text, or what was drawn in the editor."""
     samplers = tuple(
         SamplerUse(
             node=use.node,
@@ -186,6 +191,7 @@ def _evidence_of_run(run: GenerationView) -> Evidence:
             denoise=use.denoise,
             source=use.source,
             final=use.final,
+            confidence=use.confidence,
         )
         for use in run.samplers
     )
@@ -199,11 +205,20 @@ def _evidence_of_run(run: GenerationView) -> Evidence:
                 for use in run.prompts
             ),
             models=tuple(
-                ModelUse(node=use.node, input="", class_type=use.class_type, role=use.role, name=use.name)
+                ModelUse(
+                    node=use.node, input="", class_type=use.class_type, role=use.role, name=use.name, source=use.source
+                )
                 for use in run.models
             ),
             inputs=tuple(
-                InputUse(node=use.node, input="", class_type=use.class_type, name=use.name, sha256=use.sha256)
+                InputUse(
+                    node=use.node,
+                    input="",
+                    class_type=use.class_type,
+                    name=use.name,
+                    sha256=use.sha256,
+                    source=use.source,
+                )
                 for use in run.inputs
             ),
             generates=run.generates,
@@ -215,7 +230,16 @@ def _evidence_of_run(run: GenerationView) -> Evidence:
         ),
         recipe=RECIPE if run.exact else None,
         exact=run.exact,
-        agreed=run.certain,
+        # A text stands in the one picture that it is of; only a graph has several outputs.
+        agreed=run.certain or run.exact is None,
         declared=run.origin is GenerationOrigin.DECLARED,
-        engine=EngineEvidence(name=DECLARED_NAME) if run.origin is GenerationOrigin.DECLARED else EngineEvidence(),
+        engine=_engine_of_run(run),
     )
+
+
+def _engine_of_run(run: GenerationView) -> EngineEvidence:
+    if run.origin is GenerationOrigin.DECLARED:
+        return EngineEvidence(name=DECLARED_NAME)
+    if run.origin is GenerationOrigin.FILE and run.exact is None:
+        return EngineEvidence(name=run.tool or UNNAMED, version=run.tool_version)
+    return EngineEvidence()

@@ -3,6 +3,8 @@
     evidence                                       statement
     no graph                                       undecided
     sampler, from text alone                       created, trainedAlgorithmicMedia
+    a sampler that a tool's own text names         the same, and that it rests on that text
+    the editor's graph alone                       undecided: drawn is not run
     a person's declaration alone, that it is       created, trainedAlgorithmicMedia, and that it is only declared
     sampler that continued a picture               that picture opened, then edited, compositeWithTrainedAlgorithmicMedia
     sampler, and a picture pasted past it          created, compositeWithTrainedAlgorithmicMedia, the picture placed
@@ -27,6 +29,7 @@ from memoryd.disclosure.facts import (
     Statement,
     Undecided,
 )
+from memoryd.plugin_api.facts import Confidence
 from memoryd.workflows.facts import Parameters, Source
 
 _UPSCALE_ROLES = frozenset({"upscale_models", "latent_upscale_models"})
@@ -45,6 +48,10 @@ def what_to_say(evidence: Evidence) -> Statement | Undecided:
             reason="there is no graph: nothing tells how this was made",
             hint="a picture saved without metadata proves nothing; " + _DECLARE,
         )
+    if _is_only_drawn(parameters):
+        return Undecided(
+            reason="the file holds the editor's graph alone: what was drawn, not proven to have run", hint=_DECLARE
+        )
     if not evidence.agreed:
         return Undecided(
             reason="the graph saves several pictures, made in different ways, and the file does not say which it is",
@@ -55,9 +62,22 @@ def what_to_say(evidence: Evidence) -> Statement | Undecided:
     return _processed(evidence)
 
 
+def _is_only_drawn(parameters: Parameters) -> bool:
+    sources = {use.source for use in parameters.samplers} | {use.source for use in parameters.prompts}
+    sources |= {use.source for use in parameters.models} | {use.source for use in parameters.inputs}
+    return Source.EDITOR in sources and Source.EXECUTED not in sources
+
+
 def _generated(evidence: Evidence, parameters: Parameters) -> Statement | Undecided:
     if parameters.samplers and all(use.source is Source.INFERRED for use in parameters.samplers):
         return Undecided(reason="that a sampler took part is only inferred, not written anywhere", hint=_DECLARE)
+    if not parameters.samplers and evidence.exact is None and not evidence.declared:
+        return Undecided(reason="a trained model is named or said to have made it, and no sampler", hint=_DECLARE)
+    by_text = bool(parameters.samplers) and all(use.source is Source.TEXT for use in parameters.samplers)
+    if by_text and all(use.confidence is Confidence.LOW for use in parameters.samplers):
+        return Undecided(reason="that a sampler took part is a guess: its text was filled in by hand", hint=_DECLARE)
+    if by_text and not evidence.inputs and all((use.denoise or 1.0) < 1.0 for use in parameters.samplers):
+        return Undecided(reason="it was made from another picture, and its text does not say which", hint=_DECLARE)
     inputs = _parents_sorted(evidence.inputs)
     continued = [use for use in inputs if use.part in (InputPart.BASE, InputPart.UNKNOWN)]
     placed = [use for use in inputs if use.part is InputPart.PLACED]
@@ -70,6 +90,8 @@ def _generated(evidence: Evidence, parameters: Parameters) -> Statement | Undeci
             reasons=("painted by the stand-in engine, by a rule: no trained model was there",),
         )
     sampled = "a sampler stands among what this picture depends on"
+    if by_text:
+        sampled = "the text that a generator wrote into the file names a sampler"
     if evidence.declared:
         sampled = "a person declares that a trained model made it; nothing in the file says so"
     if continued:

@@ -49,7 +49,7 @@ def _making(subject: Subject) -> Iterator[Gap]:
             yield _gap(subject, "project-unknown", "the run that made it belongs to no known project")
         if run.person_id is None:
             yield _gap(subject, "person-unknown", "who made it is unknown")
-        if not run.certain:
+        if run.exact is not None and not run.certain:
             yield _gap(subject, "output-uncertain", "which output of the graph it is, the file does not say")
         if run.environment is None:
             told = f"packages and GPU made it is unknown; the program is said to be {run.tool}" if run.tool else ""

@@ -19,7 +19,8 @@ from memoryd.disclosure.facts import (
     Undecided,
 )
 from memoryd.disclosure.statement import what_to_say
-from memoryd.workflows.facts import Parameters
+from memoryd.plugin_api.facts import Confidence
+from memoryd.workflows.facts import Parameters, SamplerUse, Source
 
 NO_SAMPLER = Parameters(node="9")
 
@@ -63,6 +64,50 @@ def test_a_pasted_picture_makes_a_composite(evidence: Evidence) -> None:
     statement = said(dataclasses.replace(evidence, inputs=(InputEvidence(name="logo.png", part=InputPart.PLACED),)))
     assert statement.source_type is SourceType.COMPOSITE_TRAINED
     assert statement.deed is Deed.CREATED
+
+
+def _sampler(source: Source, denoise: float | None = None) -> SamplerUse:
+    return SamplerUse(
+        node="a place",
+        class_type="a tool",
+        seed=1,
+        steps=20,
+        cfg=7.0,
+        sampler="euler",
+        scheduler=None,
+        denoise=denoise,
+        source=source,
+    )
+
+
+def _told(*samplers: SamplerUse) -> Evidence:
+    return Evidence(parameters=Parameters(node=None, samplers=samplers, generates=True))
+
+
+def test_a_sampler_that_a_tools_own_text_names_is_said_to_be_told_by_it() -> None:
+    statement = said(_told(_sampler(Source.TEXT)))
+    assert statement.source_type is SourceType.TRAINED
+    assert statement.reasons == ("the text that a generator wrote into the file names a sampler",)
+
+
+def test_a_text_that_went_on_from_a_picture_without_naming_it_decides_nothing() -> None:
+    assert isinstance(what_to_say(_told(_sampler(Source.TEXT, denoise=0.4))), Undecided)
+
+
+def test_a_guess_decides_nothing() -> None:
+    assert isinstance(
+        what_to_say(_told(dataclasses.replace(_sampler(Source.TEXT), confidence=Confidence.LOW))), Undecided
+    )
+
+
+def test_a_text_that_names_a_maker_and_no_sampler_decides_nothing() -> None:
+    assert isinstance(what_to_say(_told()), Undecided)
+
+
+def test_what_was_only_drawn_in_the_editor_is_undecided() -> None:
+    answer = what_to_say(_told(_sampler(Source.EDITOR)))
+    assert isinstance(answer, Undecided)
+    assert "drawn" in answer.reason
 
 
 def test_an_output_that_may_be_one_of_several_kinds_is_undecided(evidence: Evidence) -> None:
