@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from memoryd.workflows.facts import Graph, Link, Node, Polarity, Value
-from memoryd.workflows.literals import chosen_branch
+from memoryd.workflows.literals import chosen_branch, switched_rows
 from memoryd.workflows.node_roles import input_files, names_media_file, names_model_file
 from memoryd.workflows.node_shapes import NodeShape, shape_of, words_of
 from memoryd.workflows.recipe_v1 import class_words
@@ -116,6 +116,10 @@ def _gather(graph: Graph, value: Value, joining: Joining, depth: int) -> str:
     shape = shape_of(node.class_type, tuple(node.inputs))
     if shape.is_template:
         joining.is_template = True
+    if rows := switched_rows(node):
+        # Words to switch on and off; a loader with such rows gives words that are read from its files.
+        joining.is_template = joining.is_template or not any("text" in row for row in rows)
+        return ", ".join(text for row in rows if row["active"] and isinstance(text := row.get("text"), str))
     parts = [_gather(graph, node.inputs[name], joining, depth + 1) for name in _parts(graph, node, shape, joining)]
     joined = _separator(node).join(part for part in parts if part)
     joining.characters += len(joined)

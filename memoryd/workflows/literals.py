@@ -117,6 +117,16 @@ def _related(inputs: Mapping[str, Value], names: Sequence[str]) -> str | None:
     return numbers[0] if names and not found and len(numbers) == 1 else None
 
 
+def switched_rows(node: Node) -> list[dict[str, Json]]:
+    """Return the rows of a list widget whose rows are switched on and off one by one (`active`), of all such of a node."""
+    found: list[dict[str, Json]] = []
+    for value in node.inputs.values():
+        rows = value.get("__value__") if isinstance(value, dict) else value
+        if isinstance(rows, list):
+            found += [row for row in rows if isinstance(row, dict) and "active" in row]
+    return found
+
+
 def number_behind(graph: Graph, value: Value | None, names: Sequence[str] = ()) -> int | float | None:
     """Return the number that an input has, or None. Texts that spell a number count: ComfyUI takes them as one."""
     literal = literal_behind(graph, value, names) if isinstance(value, Link) else value

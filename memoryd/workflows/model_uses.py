@@ -9,7 +9,7 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json
 from memoryd.plugin_api.facts import Confidence
 from memoryd.workflows.facts import Graph, InputUse, Link, ModelUse, Node, PromptUse, Value
-from memoryd.workflows.literals import literal_behind, number_behind, word_behind
+from memoryd.workflows.literals import literal_behind, number_behind, switched_rows, word_behind
 from memoryd.workflows.model_folders import folder_of_options
 from memoryd.workflows.node_roles import guessed_model_role, input_files, names_media_file, names_model_file
 from memoryd.workflows.node_shapes import NodeShape, shape_of
@@ -96,7 +96,8 @@ def _lora_texts(graph: Graph, order: Iterable[str]) -> Iterator[tuple[str, str, 
     for id_ in order:
         node = graph.nodes[id_]
         shape = shape_of(node.class_type, tuple(node.inputs))
-        if shape.reads_loras and not _lists_loras(node):
+        if shape.reads_loras and not switched_rows(node):
+            # With rows beside it the text is only how they were typed: the rows say which are on.
             # Of a text with wildcards only what it became counts.
             names = ("populated_text",) if "populated_text" in node.inputs else tuple(node.inputs)
             for name in names:
@@ -104,15 +105,6 @@ def _lora_texts(graph: Graph, order: Iterable[str]) -> Iterator[tuple[str, str, 
                 text = word_behind(graph, value, (name,)) if name in shape.texts else value
                 if isinstance(text, str) and "<lora:" in text:
                     yield id_, name, text
-
-
-def _lists_loras(node: Node) -> bool:
-    """Whether beside its text the node says of each LoRA whether it is on: then the text is only how they were typed."""
-    for value in node.inputs.values():
-        rows = value.get("__value__") if isinstance(value, dict) else value
-        if isinstance(rows, list) and any(isinstance(row, dict) and "active" in row for row in rows):
-            return True
-    return False
 
 
 def _of_input(
@@ -307,7 +299,7 @@ def _of_text(graph: Graph, id_: str, name: str, text: str) -> Iterator[ModelUse]
             name=match[1].rstrip(".;"),
             evidence="text",
         )
-    if "<lora:" not in lowered or _lists_loras(node) or not _reads_loras(graph, node, name):
+    if "<lora:" not in lowered or switched_rows(node) or not _reads_loras(graph, node, name):
         return
     for match in _LORA.finditer(text):
         strength = _entry_number(match[2])

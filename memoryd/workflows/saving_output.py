@@ -41,7 +41,9 @@ _KIND_WORDS = {
     ),
 }
 _PICTURES = re.compile(
-    r"^(?:images?|pictures?|frames?|videos?|audio|filenames|pixels|image_opt|result)(?:_\d+)?$", re.IGNORECASE
+    r"^(?:(?:input_|video_)?(?:images?|frames?)(?:_batch|_list)?|pictures?|videos?|audio|filenames|pixels|image_opt|result)"
+    r"(?:_\d+)?$",
+    re.IGNORECASE,
 )
 
 _TEMPORARY = re.compile(r"^ComfyUI_temp_[a-z]{5}_\d+_?\.", re.ASCII)
@@ -127,7 +129,14 @@ def _candidates(graph: Graph, base: str, specs: NodeSpecs | None) -> tuple[str, 
             and (specs is None or node.class_type not in specs or specs.is_output(node.class_type))
             and any(_PICTURES.match(name) for name, _ in links_of(node))
         )
+        shown = tuple(id_ for id_, node in graph.nodes.items() if is_preview(node.class_type))
+        if saving and shown and not _has_passes(graph, saving) and _has_passes(graph, shown):
+            saving = ()  # a picture that was drawn but leads nowhere, beside one that is shown
     return saving or tuple(dict.fromkeys((*root_outputs(graph), *told)))
+
+
+def _has_passes(graph: Graph, outputs: tuple[str, ...]) -> bool:
+    return bool(find_samplers(graph, ancestors(graph, outputs)))
 
 
 def _says_to_save(node: Node) -> bool | None:

@@ -509,3 +509,23 @@ def test_passes_and_their_settings_by_less_usual_names(graph_of: Make, txt2img: 
         del txt2img["3"][1][name]
     (use,) = read_parameters(graph_of(txt2img)).samplers
     assert (use.seed, use.steps, use.cfg, use.sampler) == (4, 33, 4.5, "odd")
+
+
+def test_words_to_switch_on_and_off_are_joined_as_they_are_switched(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    words = [{"text": "inked", "active": True}, {"text": "gothic", "active": False}, {"text": "old", "active": True}]
+    loras = [{"name": "ink", "strength": 1, "active": True}]
+    txt2img["20"] = ("Lora Loader (LoraManager)", {"text": "<lora:ink:1>", "loras": loras, "model": ["4", 0]})
+    txt2img["21"] = ("TriggerWord Toggle (LoraManager)", {"toggle_trigger_words": words, "trigger_words": ["20", 2]})
+    txt2img["22"] = ("StringConstantMultiline", {"string": "a fox"})
+    txt2img["23"] = ("JoinStrings", {"string1": ["21", 0], "string2": ["22", 0], "delimiter": ", "})
+    txt2img["6"][1]["text"] = ["23", 0]
+    assert texts(read_parameters(graph_of(txt2img))) == ["inked, old, a fox"]
+
+
+def test_a_shown_picture_counts_before_one_that_leads_nowhere(graph_of: Make, txt2img: dict[str, Any]) -> None:
+    txt2img["9"] = ("PreviewImage", {"images": ["8", 0]})
+    txt2img["20"] = ("LoadImage", {"image": "a.png"})
+    txt2img["21"] = ("ImageCrop", {"image": ["20", 0], "width": 8, "height": 8})
+    found = find_saving_output(graph_of(txt2img), "a.png")
+    assert found is not None
+    assert (found.node, found.certain) == ("9", True)

@@ -172,11 +172,17 @@ def _content(value: Json) -> Json:
 
 
 def _rows(values: list[Json]) -> tuple[list[tuple[str, Json]], list[Json]]:
-    """Split off rows that carry their own meaning: a LoRA with its switch is `lora_1`, `lora_2`, … (Power Lora Loader)."""
+    """Split off rows that carry their own meaning: a LoRA with its switch is `lora_1`, `lora_2`, … (Power Lora Loader), and
+    lists of rows that are switched one by one have the names that LoRA Manager gives them.
+    """
     rows: list[tuple[str, Json]] = []
     rest: list[Json] = []
     count = 0
     for value in values:
+        if isinstance(value, list) and any(isinstance(row, dict) and "active" in row for row in value):
+            named = any(isinstance(row, dict) and "name" in row for row in value)
+            rows.append(("loras" if named else "toggle_trigger_words", value))
+            continue
         if isinstance(value, dict):
             kind = value.get("type")
             if value.keys() >= _LORA_ROW:

@@ -294,3 +294,13 @@ def test_an_unknown_node_that_gives_both_prompts_has_one_text_for_each(converted
     assert (encoded["positive"], encoded["negative"]) == ("a fox in snow", "blurry, dark")
     reader = inputs_of(converted([node(1, "OddReader", outputs=["POSITIVE", "NEGATIVE"], values=values)]), "1")
     assert (reader["positive"], reader["negative"]) == ("a fox in snow", "blurry, dark")
+
+
+def test_lists_of_rows_that_are_switched_one_by_one_are_kept(converted: Convert, node: Draw) -> None:
+    loras = [{"name": "ink", "strength": 1, "active": False}]
+    words = [{"text": "inked", "active": True}]
+    loader = node(1, "Lora Loader (LoraManager)", values=["<lora:ink:1>", loras])
+    toggle = node(2, "TriggerWord Toggle (LoraManager)", values=[True, True, words, "inked"])
+    found = converted([loader, toggle])
+    assert inputs_of(found, "1")["loras"] == loras
+    assert inputs_of(found, "2")["toggle_trigger_words"] == words
