@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, and_, any_, bindparam, false, func, or_, select, true, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.access.facts import Sees
 from memoryd.catalog.facts import LocationState
 from memoryd.catalog.tables.content import Asset, AssetProject, Extraction
 from memoryd.catalog.tables.places import Location
 from memoryd.catalog.tables.runs import Generation, GenerationOutput
+from memoryd.foundation.arrays import Array
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import WatchRootId
 from memoryd.ingest.changes import Known
@@ -84,7 +85,7 @@ def resolve_quarantine(
 
 def _any_of(digests: list[bytes]) -> Any:
     # One array: a parameter each would be spelled, sent and planned a thousand times.
-    return any_(bindparam(None, digests, ARRAY(LargeBinary), unique=True))
+    return any_(bindparam(None, digests, Array(LargeBinary), unique=True))
 
 
 def _open_at(places: Sequence[tuple[WatchRootId | None, bytes]], *columns: Any) -> Any:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text, update
 
+from memoryd.foundation.arrays import array_text
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import WorkflowId
 from memoryd.workflows.facts import Level
@@ -67,29 +68,33 @@ _KEEP_ORDERS = text(
 )
 
 
+def _arrays(rows: Columns) -> dict[str, object]:
+    return {name: array_text(values) for name, values in rows.items()}
+
+
 def insert_documents(session: Session, rows: Columns) -> None:
     """Insert documents: sha256, kind, packed, size."""
-    session.execute(_INSERT_DOCUMENTS, rows)
+    session.execute(_INSERT_DOCUMENTS, _arrays(rows))
 
 
 def insert_graphs(session: Session, rows: Columns) -> None:
     """Insert graphs: exact, recipe, canonical, nodes."""
-    session.execute(_INSERT_GRAPHS, rows)
+    session.execute(_INSERT_GRAPHS, _arrays(rows))
 
 
 def insert_identities(session: Session, rows: Columns) -> None:
     """Insert identities of graphs: exact, level, recipe, digest."""
-    session.execute(_INSERT_IDENTITIES, rows)
+    session.execute(_INSERT_IDENTITIES, _arrays(rows))
 
 
 def insert_workflows(session: Session, rows: Columns) -> list[bytes]:
     """Insert workflows (id, digest, recipe, name) and return the digests of those that were not known, sorted."""
-    return sorted(bytes(digest) for digest in session.scalars(_INSERT_WORKFLOWS, rows))
+    return sorted(bytes(digest) for digest in session.scalars(_INSERT_WORKFLOWS, _arrays(rows)))
 
 
 def insert_values(session: Session, rows: Columns) -> None:
     """Insert values of workflows: workflow, ordinal, class_type, input, number, text."""
-    session.execute(_INSERT_VALUES, rows)
+    session.execute(_INSERT_VALUES, _arrays(rows))
 
 
 def find_documents(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -100,12 +105,12 @@ def find_documents(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, by
 
 def list_documents(session: Session, sha256s: Iterable[bytes]) -> set[bytes]:
     """Return those of these documents that are kept."""
-    return set(map(bytes, session.scalars(_KNOWN_DOCUMENTS, {"asked": list(sha256s)})))
+    return set(map(bytes, session.scalars(_KNOWN_DOCUMENTS, {"asked": array_text(list(sha256s))})))
 
 
 def list_known_graphs(session: Session, exacts: Iterable[bytes]) -> set[bytes]:
     """Return those of these graphs that are known."""
-    return set(map(bytes, session.scalars(_KNOWN_GRAPHS, {"asked": list(exacts)})))
+    return set(map(bytes, session.scalars(_KNOWN_GRAPHS, {"asked": array_text(list(exacts))})))
 
 
 def find_canonical(session: Session, exact: bytes) -> bytes | None:

@@ -20,9 +20,9 @@ from sqlalchemy import (
     column,
     func,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
+from memoryd.foundation.arrays import Array
 from memoryd.foundation.database import Session, raw_connection
 
 Row: TypeAlias = Mapping[str, object]
@@ -41,7 +41,7 @@ MOMENT: TypeEngine[Any] = DateTime(timezone=True)
 def listed(rows: Sequence[Row], types: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
     """Return a table of the rows, to select from: one array per column, whatever the number of rows."""
     arrays = [
-        bindparam(f"listed_{name}", [row[name] for row in rows], ARRAY(kind), unique=True)
+        bindparam(f"listed_{name}", [row[name] for row in rows], Array(kind), unique=True)
         for name, kind in types.items()
     ]
     columns = [column(name, kind) for name, kind in types.items()]
