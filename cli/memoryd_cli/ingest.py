@@ -1,4 +1,4 @@
-"""`ingest`, `roots`, `quarantine`: taking files in, the watched folders, the files that could not be read."""
+"""`ingest`, `quarantine`: taking files in, and the files that could not be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ RUNNING = ("looking", "reading")
 RESUMED = ("interrupted", "stopped")
 """States of takings-in that did not come to their end, though nothing was wrong with them."""
 
-roots_app = typer.Typer(help="The watched folders.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Files that could not be read, and why.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -32,7 +31,6 @@ class IngestFailed(MemorydError):
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command()(ingest)
-    app.add_typer(roots_app, name="roots")
     app.add_typer(quarantine_app, name="quarantine")
 
 
@@ -183,86 +181,6 @@ def _size(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
-
-
-@roots_app.command("add")
-def add_root(
-    folder: Annotated[Path, typer.Argument(help="Folder on the server's machine.")],
-    project: Annotated[str | None, typer.Option(help="Project that its files belong to.")] = None,
-    custody: Annotated[Custody, typer.Option(help="Who holds the bytes.")] = Custody.REFERENCE,
-    json: Json = False,
-) -> None:
-    """Watch a folder; a small marker file is put in it, by which it is known again."""
-    request = {"path": str(folder.expanduser().absolute()), "project": project, "custody": custody.value}
-    root = server().post("/roots", json=request)
-    if json:
-        as_json(root)
-    else:
-        say(f"watching {root['path']} ({root['id']})")
-
-
-@roots_app.command("list")
-def list_roots(
-    retired: Annotated[bool, typer.Option("--all", help="Those no longer watched, too.")] = False, json: Json = False
-) -> None:
-    """Show the watched folders and how they are."""
-    answer = server().get("/roots", retired=retired)
-    if json:
-        as_json(answer)
-        return
-    table(
-        ("id", "host", "path", "state", "files", "custody", "aliases", "why"),
-        (
-            (
-                root["id"],
-                root["host"],
-                root["path"],
-                "retired" if root["retired"] else root["state"],
-                root["files"],
-                root["custody"],
-                ", ".join(f"{machine}={path}" for machine, path in root["aliases"].items()),
-                root["state_reason"],
-            )
-            for root in answer["items"]
-        ),
-    )
-
-
-@roots_app.command("alias")
-def alias(
-    root: Annotated[str, typer.Argument(help="Root's id.")],
-    machine: Annotated[str, typer.Argument(help="Name of the machine that has another path.")],
-    path: Annotated[str | None, typer.Argument(help="The folder's path there (`Z:\\out`); nothing forgets it.")] = None,
-    json: Json = False,
-) -> None:
-    """Say what another machine calls a folder, so that each person copies a path that works."""
-    _change(root, {"aliases": {machine: path}}, json=json)
-
-
-@roots_app.command("accept")
-def accept(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
-    """Bring an offline folder back as it is now: what is gone from it is then gone."""
-    _change(root, {"state": "online"}, json=json)
-
-
-@roots_app.command("pause")
-def pause(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
-    """Stop watching a folder for now; `accept` begins again."""
-    _change(root, {"state": "paused"}, json=json)
-
-
-@roots_app.command("retire")
-def retire(root: Annotated[str, typer.Argument(help="Root's id.")], json: Json = False) -> None:
-    """Watch a folder no more. What was recorded from it stays."""
-    _change(root, {"retired": True}, json=json)
-
-
-def _change(root: str, change: dict[str, Any], *, json: bool) -> None:
-    changed = server().patch(f"/roots/{root}", json=change)
-    if json:
-        as_json(changed)
-    else:
-        say(f"{changed['path']}: {changed['state']}{', retired' if changed['retired'] else ''}")
 
 
 @quarantine_app.command("list")

@@ -22,8 +22,8 @@ from memoryd_cli.output import explain, say
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "processes": ("up", "demo", "serve", "work"),
-        "watching": ("watch",),
-        "ingest": ("ingest", "roots", "quarantine"),
+        "watching": ("watch", "roots"),
+        "ingest": ("ingest", "quarantine"),
         "enrichment": ("enrich",),
         "search": ("search", "show", "lineage"),
         "annotations": ("tag", "rate", "note", "collect", "approve"),

@@ -53,9 +53,13 @@ watch_app = typer.Typer(
 )
 
 
+roots_app = typer.Typer(help="The watched folders: an older name for `watch`.", no_args_is_help=True)
+
+
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.add_typer(watch_app, name="watch")
+    app.add_typer(roots_app, name="roots")
 
 
 @watch_app.callback()
@@ -120,6 +124,7 @@ def folder(
 
 
 @watch_app.command("add")
+@roots_app.command("add")
 def add(
     folder: Annotated[Path, typer.Argument(help="Folder on the server's machine.")],
     project: Annotated[str | None, typer.Option(help="Project that its files belong to.")] = None,
@@ -148,6 +153,7 @@ def add(
 
 
 @watch_app.command("list")
+@roots_app.command("list")
 def list_folders(
     retired: Annotated[bool, typer.Option("--all", help="Those no longer watched, too.")] = False, json: Json = False
 ) -> None:
@@ -157,7 +163,7 @@ def list_folders(
         as_json(answer)
         return
     table(
-        ("id", "host", "path", "state", "watched by", "how", "files", "rules", "why"),
+        ("id", "host", "path", "state", "watched by", "how", "files", "rules", "aliases", "why"),
         (
             (
                 root["id"],
@@ -168,6 +174,7 @@ def list_folders(
                 root["watching"],
                 root["files"],
                 len(root["rules"]),
+                ", ".join(f"{machine}={path}" for machine, path in root["aliases"].items()),
                 root["state_reason"] or root["watching_why"],
             )
             for root in answer["items"]
@@ -176,6 +183,7 @@ def list_folders(
 
 
 @watch_app.command("show")
+@roots_app.command("show")
 def show(root: Root, json: Json = False) -> None:
     """Show one watched folder: how it is watched, and whose its files are."""
     found = named_root(root)
@@ -248,19 +256,34 @@ def explain(
         say(f"there is no {missing}")
 
 
+@watch_app.command("alias")
+@roots_app.command("alias")
+def alias(
+    root: Root,
+    machine: Annotated[str, typer.Argument(help="Name of the machine that has another path.")],
+    path: Annotated[str | None, typer.Argument(help="The folder's path there (`Z:\\out`); nothing forgets it.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what another machine calls a folder, so that each person copies a path that works."""
+    _change(root, {"aliases": {machine: path}}, json=json)
+
+
 @watch_app.command("pause")
+@roots_app.command("pause")
 def pause(root: Root, json: Json = False) -> None:
     """Stop watching a folder for now; `resume` begins again."""
     _change(root, {"state": "paused"}, json=json)
 
 
 @watch_app.command("resume")
+@roots_app.command("accept")
 def resume(root: Root, json: Json = False) -> None:
     """Watch a folder again, as it is now: what is gone from it is then gone."""
     _change(root, {"state": "online", "retired": False}, json=json)
 
 
 @watch_app.command("remove")
+@roots_app.command("retire")
 def remove(root: Root, json: Json = False) -> None:
     """Watch a folder no more. What was recorded from it stays."""
     _change(root, {"retired": True}, json=json)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.facts import FileTexts, Recipe
+from memoryd.plugin_api.installed import load_installed
 
 ENTRY_POINT_GROUP = "memoryd.dialects"
 
@@ -56,25 +56,9 @@ class Dialects:
 @functools.cache
 def discover_dialects() -> Dialects:
     """Return the installed dialects. One that cannot be loaded is a finding and stops nobody else's files."""
-    found: dict[str, Dialect] = {}
-    findings: list[Finding] = []
-    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
-        try:
-            loaded: object = entry.load()
-        except Exception as error:  # a stranger's code: whatever it raises is its finding
-            detail = f"{type(error).__name__}: {error}"
-            findings.append(Finding(code="dialect-not-loaded", detail=detail, where=entry.value))
-            continue
-        if not isinstance(loaded, Dialect):
-            findings.append(
-                Finding(code="dialect-not-a-dialect", detail="it lacks members of Dialect", where=entry.value)
-            )
-        elif loaded.name in found:
-            findings.append(Finding(code="dialect-name-taken", detail=f"{loaded.name!r} twice", where=entry.value))
-        else:
-            found[loaded.name] = loaded
+    found, findings = load_installed(ENTRY_POINT_GROUP, Dialect, "dialect")  # type: ignore[type-abstract]
     ordered = sorted(found.values(), key=lambda dialect: (dialect.rank, dialect.name))
-    return Dialects(dialects=tuple(ordered), findings=tuple(findings))
+    return Dialects(dialects=tuple(ordered), findings=findings)
 
 
 def understand_texts(

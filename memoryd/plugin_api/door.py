@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.facts import Completeness, Reading
+from memoryd.plugin_api.installed import load_installed
 
 ENTRY_POINT_GROUP = "memoryd.ingest_plugins"
 
@@ -64,24 +64,8 @@ class Discovery:
 @functools.cache
 def discover() -> Discovery:
     """Return the installed plugins. One that cannot be loaded is a finding and stops nobody else's files."""
-    plugins: dict[str, IngestPlugin] = {}
-    findings: list[Finding] = []
-    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
-        try:
-            loaded: object = entry.load()
-        except Exception as error:  # a stranger's code: whatever it raises is its finding
-            detail = f"{type(error).__name__}: {error}"
-            findings.append(Finding(code="plugin-not-loaded", detail=detail, where=entry.value))
-            continue
-        if not isinstance(loaded, IngestPlugin):
-            findings.append(
-                Finding(code="plugin-not-a-plugin", detail="it lacks members of IngestPlugin", where=entry.value)
-            )
-        elif loaded.name in plugins:
-            findings.append(Finding(code="plugin-name-taken", detail=f"{loaded.name!r} twice", where=entry.value))
-        else:
-            plugins[loaded.name] = loaded
-    return Discovery(plugins=tuple(plugins[name] for name in sorted(plugins)), findings=tuple(findings))
+    plugins, findings = load_installed(ENTRY_POINT_GROUP, IngestPlugin, "plugin")  # type: ignore[type-abstract]
+    return Discovery(plugins=tuple(plugins[name] for name in sorted(plugins)), findings=findings)
 
 
 def installed_plugins() -> tuple[IngestPlugin, ...]:

@@ -108,7 +108,13 @@ def read_exif(walk: Walk, blob: bytes) -> None:
     for word in _GRAPH_WORDS:
         place = blob.find(b"\x00" + word) + 1
         if place and not any(carrier.raw.startswith(word) for carrier in walk.carriers[before:]):
-            _restore(walk, before, blob[place:].partition(b"\x00")[0])
+            _restore(walk, before, _whole(blob[place:]))
+
+
+def _whole(rest: bytes) -> bytes:
+    """The graph at the beginning of `rest`: to the first NUL, or over it where a stray one stands inside."""
+    first = rest.partition(b"\x00")[0]
+    return first if first.rstrip().endswith(b"}") else rest[: rest.rfind(b"}") + 1] or first
 
 
 def _restore(walk: Walk, before: int, raw: bytes) -> None:

@@ -8,20 +8,22 @@ import typer
 from typer.testing import CliRunner
 
 from memoryd.foundation.errors import NotAcceptable
-from memoryd_cli import ingest
+from memoryd_cli import ingest, watching
 from memoryd_cli.client import Client
 from tests.ingest.conftest import TestClient
 from tests.ingest.pictures import picture
 
 app = typer.Typer()
 ingest.register(app)
+watching.register(app)
 RUN = CliRunner()
 
 
 @pytest.fixture(autouse=True)
 def _spoken_to(local: TestClient, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client("http://127.0.0.1:7860", None, transport=local._transport)
-    monkeypatch.setattr(ingest, "server", lambda: client)
+    for commands in (ingest, watching):
+        monkeypatch.setattr(commands, "server", lambda: client)
     monkeypatch.setattr(ingest, "POLL_S", 0.02)
 
 
