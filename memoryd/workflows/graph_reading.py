@@ -124,7 +124,7 @@ def parse_graph(raw: bytes) -> tuple[Graph | None, tuple[Finding, ...]]:
         clean_texts=(b"\\u" in raw or b"\xed" in raw) and _MAY_BE_UNSTORABLE.search(raw) is not None,
     )
     try:
-        graph = _graph(reader, _document(raw))
+        graph = _graph(reader, _document(reader, raw))
     except JsonTooDeep as error:
         reader.find("nested-too-deeply", error.detail)
         graph = None
@@ -134,13 +134,26 @@ def parse_graph(raw: bytes) -> tuple[Graph | None, tuple[Finding, ...]]:
     return graph, tuple(reader.findings)
 
 
-def _document(raw: bytes) -> Json:
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_OVERWRITTEN = re.compile("|".join(f'(?<="){"class_type"[:at]}\x00{"class_type"[at + 1 :]}(?=")' for at in range(10)))
+"""The word that makes a node one, with a byte of it overwritten."""
+
+
+def _document(reader: _Reader, raw: bytes) -> Json:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         # The PNG specification says latin-1 for these texts; every byte is a character there.
         text = raw.decode("latin-1")
-    value = read_json(text)
+    try:
+        value = read_json(text)
+    except NotJson:
+        whole = _CONTROL.sub("\ufffd", _OVERWRITTEN.sub("class_type", text))
+        if whole == text:
+            raise
+        # A byte of it was overwritten by some program: the rest still says what was executed.
+        reader.find("text-not-storable", "control characters in the document were replaced by U+FFFD")
+        value = read_json(whole)
     return read_json(value) if isinstance(value, str) else value
 
 

@@ -159,6 +159,15 @@ def test_a_value_behind_one_of_changed_length_is_found(change: int) -> None:
     assert [text_of(carrier).strip() for carrier in walk.carriers] == [f"workflow:{WORKFLOW}", f"prompt:{PROMPT}"]
 
 
+def test_a_graph_is_found_whole_over_a_stray_nul() -> None:
+    broken = f"prompt:{PROMPT}".replace('"class_type"', '"class_typ\x00"').encode()
+    block = exif([(0x010F, 2, b"workflow:{}" + b" " * 40 + b"\x00"), (0x0110, 2, broken + b"\x00")])
+    place = block.index(b"prompt:")
+    walk = Walk(io.BytesIO(b""), "webp", "image/webp")
+    read_exif(walk, block[: place - 30] + b"\x00" + block[place:])
+    assert [carrier.raw.rstrip(b"\x00") for carrier in walk.carriers if carrier.raw.startswith(b"prompt:")] == [broken]
+
+
 def test_directories_that_lead_in_a_circle_end() -> None:
     content = b"II*\x00" + struct.pack("<IH", 8, 0) + struct.pack("<I", 8)
     walk = Walk(io.BytesIO(content), "tiff", "image/tiff")

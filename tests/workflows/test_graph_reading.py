@@ -246,3 +246,11 @@ def test_findings_about_values_have_an_end() -> None:
     inputs = ", ".join(f'"i{number}": NaN' for number in range(500))
     _, findings = parse_graph(f'{{"1": {{"class_type": "A", "inputs": {{{inputs}}}}}}}'.encode())
     assert len(findings) == FINDINGS_LIMIT
+
+
+def test_a_byte_that_was_overwritten_costs_only_what_it_stood_in() -> None:
+    raw = b'{"1": {"class_typ\x00": "Odd", "inputs": {}}, "2": {"class_type": "RandomNoise", "input\x00": {"noise_seed": 5}}}'
+    graph, findings = parse_graph(raw)
+    assert graph is not None
+    assert {id_: node.class_type for id_, node in graph.nodes.items()} == {"1": "Odd", "2": "RandomNoise"}
+    assert [finding.code for finding in findings] == ["text-not-storable"]
