@@ -18,7 +18,9 @@ _WITH_HASH = re.compile(r"(.+?)\s*\[([0-9a-fA-F]{6,64})\]")
 _BARE_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 _SUFFIX = re.compile(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft)$", re.IGNORECASE)
 _ROLES = {"lora": "loras", "lyco": "loras", "hypernet": "hypernetworks"}
-_BUILT_IN_VAE = frozenset(("automatic", "auto", "default", "built-in", "built in", "baked vae", "baked", "unknown"))
+_BUILT_IN_VAE = frozenset(
+    ("automatic", "auto", "default", "default (model)", "built-in", "built in", "baked vae", "baked", "unknown")
+)
 _SDNEXT_FILES = (
     ("unet", "diffusion_models"),
     ("te", "text_encoders"),

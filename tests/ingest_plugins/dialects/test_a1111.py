@@ -179,3 +179,10 @@ def test_sdnext_names_networks_and_hashes_in_two_lists() -> None:
         ("detailer", 5, False),
         ("parameters", 4, True),
     ]
+
+
+def test_fooocus_says_the_models_own_vae_in_words() -> None:
+    text = (
+        "x\nSteps: 30, Sampler: DPM++ 2M, Seed: 5, Size: 8x8, Model: m, VAE: Default (model), Version: Fooocus v2.5.5"
+    )
+    assert names(understood(dialect, png(parameters=text)), "vae") == []
