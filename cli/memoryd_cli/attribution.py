@@ -196,9 +196,14 @@ def attribute(
 _PICTURE = re.compile(r"[0-9a-fA-F]{8,64}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def names_pictures(words: list[str]) -> bool:
+    """Tell whether all the words are ids, digests or files; otherwise they are a search."""
+    return all(_PICTURE.fullmatch(word) or Path(word).is_file() for word in words)
+
+
 def _named(which: list[str]) -> dict[str, Any]:
     """Return what words name: pictures where all of them are ids, digests or files; else a search."""
-    if all(_PICTURE.fullmatch(word) or Path(word).is_file() for word in which):
+    if names_pictures(which):
         return {"refs": [asset_of(word) for word in which]}
     return {"query": " ".join(which)}
 

@@ -12,12 +12,17 @@ from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.settings import Settings
 from memoryd.reports.facts import SealState
 from memoryd.reports.sealing import SUFFIX, verify_report
+from memoryd_cli.attribution import names_pictures
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say
-from memoryd_cli.search import asset_of
+from memoryd_cli.search import asset_of, at
 
 BAD_REPORT_EXIT_CODE = 10
 """`report verify` ends with this where the report or its signature was changed or cannot be read."""
+
+
+SHA_DIGITS = 24
+"""Digits by which one of several pictures is asked for; a search has 4,096 characters at most."""
 
 
 class FileThere(Conflict):
@@ -45,7 +50,13 @@ def _report(
             raise NoReport("no file was named", hint="memoryd report verify FILE")
         _verify(Path(" ".join(words[1:])), json)
         return
-    _make(" ".join(words), html, out, json)
+    _make(_several(words) if len(words) > 1 and names_pictures(words) else " ".join(words), html, out, json)
+
+
+def _several(refs: list[str]) -> str:
+    """Return the search that finds exactly these pictures."""
+    digests = [server().get(at(asset_of(ref)))["sha256"] for ref in refs]
+    return "is:all " + " OR ".join(f"sha256:{digest[:SHA_DIGITS]}" for digest in digests)
 
 
 def _make(what: str, html: bool, out: Path, json: bool) -> None:

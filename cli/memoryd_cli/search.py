@@ -92,8 +92,23 @@ def _row(hit: dict[str, Any]) -> list[object]:
         hit["seed"],
         hit["models"][0] if hit["models"] else None,
         prompt if len(prompt) <= _PROMPT_WIDTH else prompt[: _PROMPT_WIDTH - 1] + "…",
-        face["name"],
+        _frames(hit["sequence"]) if hit.get("sequence") else face["name"],
     ]
+
+
+def _frames(sequence: dict[str, Any]) -> str:
+    missing = f", {sequence['missing']} missing" if sequence["missing"] else ""
+    return f"{sequence['name']} ({sequence['frames']} frames, {sequence['first']} to {sequence['last']}{missing})"
+
+
+def _traits(asset: dict[str, Any]) -> str:
+    traits = asset.get("traits") or {}
+    units = {"duration": "s", "frame_rate": "frames/s", "sample_rate": "samples/s", "channels": "channels"}
+    told = [f"{traits[name]:g} {unit}" for name, unit in units.items() if traits.get(name) is not None]
+    frames = [f"{asset['frames']} frames"] if (asset["frames"] or 1) > 1 else []
+    profile = [f"colour profile {traits['profile']['name']}"] if traits.get("profile") else []
+    layers = [f"layers {', '.join(traits['layers'])}"] if len(traits.get("layers") or ()) > 1 else []
+    return ", ".join([*frames, *told, *profile, *layers])
 
 
 def _pixels(face: dict[str, Any]) -> str | None:
@@ -120,6 +135,8 @@ def show(
     _say("id", asset["id"])
     _say("made", f"{asset['made_at']} (from {asset['made_source']})")
     _say("pixels", _pixels(asset))
+    _say("traits", _traits(asset))
+    _say("sequence", _frames(asset["sequence"]) if asset.get("sequence") else None)
     _say("disclosed", "yes" if asset["disclosed"] else "no")
     if not asset["head"]:
         _say("note", "not what its name stands for now: overwritten, or a copy (see line)")

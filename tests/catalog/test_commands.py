@@ -19,6 +19,7 @@ from memoryd.foundation.database import Database, TenantScope
 from memoryd_cli import annotations as annotating
 from memoryd_cli import attribution as attributing
 from memoryd_cli import removal as removing
+from memoryd_cli import reports as reporting
 from memoryd_cli import search as searching
 from memoryd_cli import watching
 from memoryd_cli.client import Client
@@ -29,6 +30,7 @@ app = typer.Typer()
 searching.register(app)
 annotating.register(app)
 removing.register(app)
+reporting.register(app)
 attributing.register(app)
 RUN = CliRunner()
 
@@ -53,6 +55,11 @@ def _spoken_to(
                 record("up", project=fox, prompt="an owl \x1b[31m in snow", minutes=1),
             ],
         )
+
+
+def _client() -> Client:
+    client: Client = vars(searching)["server"]()
+    return client
 
 
 PIC, UP = digest("pic").hex(), digest("up").hex()
@@ -141,3 +148,30 @@ def test_a_picture_is_named_by_the_place_where_it_lay(monkeypatch: pytest.Monkey
 def test_a_declaration_says_what_made_it_also_where_no_model_did() -> None:
     assert "--made-by camera" in run("attest", UP, "--not-generated", code=2)
     assert "Declared" in run("attest", UP, "--made-by", "camera", "--not-generated")
+
+
+def test_a_copy_does_not_name_a_picture(database: Database, tenant: TenantScope) -> None:
+    with database.tenant_work(tenant) as session:
+        fox = ensure_project(session, "fox")
+        known = record("pic", project=fox, path="later/copy.png", seed=2**64 - 1, lora="ink.safetensors")
+        record_assets(session, [known])
+    assert "\tpic.png" in run("search", "seed:18446744073709551615")
+
+
+def test_several_pictures_are_reported_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+    client = _client()
+
+    class Spy:
+        """The room's own client, and a door for reports that keeps what is asked."""
+
+        def get(self, path: str, **params: object) -> object:
+            return client.get(path, **params)
+
+        def post(self, path: str, json: dict[str, object]) -> dict[str, str]:
+            asked.append(json)
+            return {"name": "r", "report": "{}", "signature": "s"}
+
+    monkeypatch.setattr(reporting, "server", Spy)
+    run("report", PIC, UP, "--out", tmp_path)
+    assert asked == [{"format": "json", "query": f"is:all sha256:{PIC[:24]} OR sha256:{UP[:24]}"}]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
@@ -105,7 +105,12 @@ def _name_of(asset_id: Any, sees: Sees) -> ColumnElement[str | None]:
     return (
         select(func.regexp_replace(Location.shown_path, r"^.*[/\\]", ""))
         .where(Location.asset_id == asset_id, seen_place(sees))
-        .order_by(Location.state != LocationState.RECORDED.value, Location.last_seen.desc(), Location.id)
+        # Where it lies in several places, the first it was found at names it; a copy of it does not.
+        .order_by(
+            Location.state != LocationState.RECORDED.value,
+            case((Location.state == LocationState.RECORDED.value, None), else_=Location.last_seen).desc().nulls_first(),
+            Location.id,
+        )
         .limit(1)
         .scalar_subquery()
     )
