@@ -34,6 +34,9 @@ def passes_of(read: SettingsText, place: str, confidence: Confidence = Confidenc
     steps = values.count(read.value("steps"))
     cfg = values.number(read.value("cfg scale", "cfg", "guidance scale"))
     seed = values.whole(read.value("seed"))
+    if seed is None:
+        # Civitai writes -1 for services, and what it sent them beside it.
+        seed = values.whole((values.object_of(read.value("civitai metadata") or "") or {}).get("seed"))
     denoise = values.number(read.value("denoising strength"))
     has_hires = _has_hires(read)
     main = Pass(

@@ -186,3 +186,8 @@ def test_fooocus_says_the_models_own_vae_in_words() -> None:
         "x\nSteps: 30, Sampler: DPM++ 2M, Seed: 5, Size: 8x8, Model: m, VAE: Default (model), Version: Fooocus v2.5.5"
     )
     assert names(understood(dialect, png(parameters=text)), "vae") == []
+
+
+def test_a_service_of_civitai_has_its_seed_in_what_was_sent() -> None:
+    text = 'x\nSteps: 0, Sampler: GPT, CFG scale: 0, Seed: -1, Size: 8x8, Civitai metadata: {"seed": 1349613481}'
+    assert understood(dialect, png(parameters=text)).passes[0].seed == 1349613481
