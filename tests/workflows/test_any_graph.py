@@ -489,14 +489,14 @@ def test_what_a_helper_calls_its_checkpoint_is_no_model_of_the_picture(graph_of:
 
 
 def test_a_node_that_makes_a_picture_of_a_text_by_itself_is_a_pass(graph_of: Make) -> None:
-    graph = {
+    graph: dict[str, Any] = {
         "1": ("OddModelLoader", {"model_name": "odd/Pro-7B"}),
         "2": ("OddImageGeneration", {"model": ["1", 0], "prompt": "a fox", "seed": 7, "cfg_weight": 5}),
         "3": ("SaveImage", {"images": ["2", 0]}),
     }
     found = read_parameters(graph_of(graph))
     assert (texts(found), [use.seed for use in found.samplers]) == (["a fox"], [7])
-    graph["2"] = ("OddTxt2ImgPromptGenerator", dict(graph["2"][1]))
+    graph["2"] = ("OddTxt2ImgPromptGenerator", graph["2"][1])
     assert read_parameters(graph_of(graph)).samplers == ()
 
 
