@@ -17,7 +17,6 @@ import json
 import multiprocessing
 import os
 import platform
-import sys
 import tempfile
 import threading
 import time
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-from pictures import LARGE_PIXELS, SMALL_PIXELS, make_folder
+from pictures import LARGE_PIXELS, SMALL_PIXELS, make_folder  # type: ignore[import-not-found]  # beside this script
 from sqlalchemy import text
 
 from memoryd.access.directory import add_tenant, find_tenant
@@ -372,4 +371,4 @@ def told(figures: Iterator[Figure]) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

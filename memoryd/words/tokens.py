@@ -6,6 +6,7 @@ query, takes `out/x.png` and a run of Chinese for one word each, and does not fo
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,12 @@ WORD_LIMIT = 120
 
 TSVECTOR_BYTES_LIMIT = 800_000
 """Bytes of lexemes and positions together. Postgres refuses a tsvector of 1,048,575 bytes or more; we stop before."""
+
+MARKS_REMEMBERED = 256
+"""Sets of marks that are remembered as lexemes: pictures that are alike have the same."""
+
+MARKS_REMEMBERED_LIMIT = 200
+"""Marks of a set that is remembered."""
 
 NAME_GAP = 1
 """Free positions between two runs, so that a phrase does not reach across."""
@@ -89,11 +96,9 @@ def tsvector_text(prompt: str, negative: str = "", names: Iterable[str] = (), ma
     without positions; `marks` are lexemes as they are. What would pass a limit of Postgres is left out, the last first:
     POSITION_LIMIT, POSITIONS_PER_WORD_LIMIT, LEXEME_BYTES_LIMIT, TSVECTOR_BYTES_LIMIT. NUL never comes through.
     """
-    places: dict[str, list[int] | None] = {}
-    for mark in marks:
-        lexeme = _whole(mark)
-        if lexeme:
-            places[lexeme] = None
+    given = tuple(marks)
+    lexemes = _lexemes if len(given) <= MARKS_REMEMBERED_LIMIT else _lexemes.__wrapped__
+    places: dict[str, list[int] | None] = dict(lexemes(given))
     for word, position in tokens(prompt):
         if position > POSITION_LIMIT:
             break
@@ -106,6 +111,11 @@ def tsvector_text(prompt: str, negative: str = "", names: Iterable[str] = (), ma
     for word, _ in tokens(negative):
         places.setdefault(f"-{word}", None)
     return " ".join(_spelled(places))
+
+
+@functools.lru_cache(MARKS_REMEMBERED)
+def _lexemes(marks: tuple[str, ...]) -> dict[str, list[int] | None]:
+    return dict.fromkeys(filter(None, map(_whole, marks)))
 
 
 def _whole(mark: str) -> str:
@@ -121,7 +131,14 @@ def _spelled(places: dict[str, list[int] | None]) -> Iterator[str]:
     words = sum(map(len, places))
     positions = sum(map(len, filter(None, places.values())))
     if 4 * words + 2 * positions + 12 * len(places) <= TSVECTOR_BYTES_LIMIT:
-        yield from map(_one, places.items())
+        whole = "".join(places)
+        if "'" in whole or "\\" in whole:
+            yield from map(_one, places.items())
+            return
+        for word, at in places.items():
+            yield (
+                f"'{word}'" if not at else f"'{word}':{at[0]}" if len(at) == 1 else f"'{word}':{','.join(map(str, at))}"
+            )
         return
     room = TSVECTOR_BYTES_LIMIT
     for entry in places.items():

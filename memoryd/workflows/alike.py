@@ -109,8 +109,11 @@ class Template:
         self._trials = tuple(trials)
         self._places = tuple(places)
         self._spelled = spelled_nodes(trials[0][0])
-        changing = {id_ for id_, _ in places}
-        self._changing = tuple([(index, id_) for index, id_ in enumerate(trials[0][0].nodes) if id_ in changing])
+        order = {id_: index for index, id_ in enumerate(trials[0][0].nodes)}
+        changing: dict[str, list[tuple[int, str]]] = {}
+        for id_, name in places:
+            changing.setdefault(id_, []).append((self._spelled[order[id_]].place_of(name), name))
+        self._changing = tuple([(order[id_], id_, tuple(where)) for id_, where in changing.items()])
         self._readings: dict[tuple[int, SavingOutput | None], _Reading] = {}
         self._alone: dict[tuple[bool, str | None, int], tuple[NodeSpecs | None, SavingOutput | None]] = {}
 
@@ -133,8 +136,8 @@ class Template:
     def nodes(self, graph: Graph) -> list[Spelled]:
         """Return what `spelled_nodes` gives of a graph that `graph` gave."""
         nodes = self._spelled.copy()
-        for index, id_ in self._changing:
-            nodes[index] = nodes[index].refilled(graph.nodes[id_])
+        for index, id_, where in self._changing:
+            nodes[index] = nodes[index].refilled(graph.nodes[id_], where)
         return nodes
 
     def parameters(
@@ -273,7 +276,7 @@ def find_alike(raw: bytes) -> AlikeGraph | None:
 
     Where it is found, `parse_graph` gives an equal graph, and no findings.
     """
-    if len(raw) > DOCUMENT_LIMIT or not raw.isascii():
+    if len(raw) > DOCUMENT_LIMIT or not raw.isascii() or b"\0" in raw:
         return None
     pieces = _PLACE.split(raw)
     if not 4 <= len(pieces) <= 3 * PLACES_LIMIT + 1:
@@ -284,8 +287,9 @@ def find_alike(raw: bytes) -> AlikeGraph | None:
         return None
     if not all(map(_is_blind, values)):
         return None
-    # Quotes and digits say which kind of literal stood where. No JSON holds a NUL.
-    kept = b"\0".join([*pieces[::3], *pieces[1::3], bytes([isinstance(value, str) for value in values])])
+    # What is kept holds no NUL: how many pieces there are, and where each begins, is part of the key.
+    kinds = bytes([b"st"[isinstance(value, str)] for value in values])
+    kept = b"\0".join([*pieces[::3], *pieces[1::3], kinds])
     key = hashlib.sha256(kept).digest()
     known = _documents.get(key)
     if known is None:

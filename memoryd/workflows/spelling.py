@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from memoryd.foundation.canonical_json import Json, canonical_bytes
@@ -129,28 +130,34 @@ class Spelled:
         self.number = _number((node.class_type, *[(name, link.node, link.slot) for name, link, _ in self.links]))
         self.workflow: dict[Instance | None, bytes] = {}
 
-    def refilled(self, node: Node) -> Spelled:
-        """Return the spelling of a node that differs in literals only, each of the type that it was. Raises: NotCanonical."""
+    def refilled(self, node: Node, places: Sequence[tuple[int, str]]) -> Spelled:
+        """Return the spelling of a node that differs in literals only, each of the type that it was. Raises: NotCanonical.
+
+        `places` are those literals, as `place_of` names them, and their inputs.
+        """
         other = Spelled.__new__(Spelled)
         other.node, other.class_type, other.links, other.number = node, self.class_type, self.links, self.number
         other._link_part = self._link_part
-        inputs = node.inputs
-        told = _inputs_of(node.class_type, tuple(inputs))
-        given = [inputs[name] for name, _, _ in told if type(inputs[name]) is not Link]
         other.literals = literals = self.literals.copy()
         alone = True
-        for index, (quoted_name, _, value, instance) in enumerate(self.literals):
-            now = given[index]
-            if now is not value and not isinstance(now, Link):
-                text = quoted(now) if type(now) is str else spell(now)
-                literals[index] = (quoted_name, text, now, instance)
-                alone = alone and is_instance(now, instance, None)
+        for index, name in places:
+            value = node.inputs[name]
+            assert not isinstance(value, Link)
+            quoted_name, _, _, instance = literals[index]
+            text = quoted(value) if type(value) is str else spell(value)
+            literals[index] = (quoted_name, text, value, instance)
+            alone = alone and is_instance(value, instance, None)
         other.head = f"[{self.class_type},{{{','.join([f'{name}:{text}' for name, text, _, _ in literals])}}},"
         pairs = ",".join([f"[{name},{text}]" for name, text, _, _ in literals])
         other.exact = _digest_now(self.class_type, pairs, self._link_part)
         # Where all that differs belongs to one run, nothing differs at the level of workflows, whoever looks.
         other.workflow = self.workflow if alone else {}
         return other
+
+    def place_of(self, name: str) -> int:
+        """Return which of the literals is that of an input."""
+        wanted = quoted(name)
+        return next(index for index, literal in enumerate(self.literals) if literal[0] == wanted)
 
     def at_workflow(self, mark: Instance | None) -> bytes:
         """Return the digest without what belongs to one run (32 bytes)."""

@@ -147,6 +147,12 @@ def test_a_text_among_what_a_server_offers_is_read_anew() -> None:
         _agrees(written(filled(document, _seed(chance), text)), chance, specs)
 
 
+def test_a_document_with_an_overwritten_byte_is_read_anew() -> None:
+    document = written(sampled(10**9, "a red fox in the snow at night"))
+    for _ in range(3):
+        assert find_alike(document.replace(b'"Note"', b'"N\0te"')) is None
+
+
 def test_no_more_is_remembered_than_told() -> None:
     for number in range(3 * alike.REMEMBERED_DOCUMENTS):
         find_alike(written(sampled(10**9 + number, "a red fox in the snow at night")))
