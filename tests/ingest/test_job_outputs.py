@@ -118,7 +118,10 @@ def test_a_file_without_metadata_or_plugin_is_recorded_all_the_same(tenant: Tena
     video = b"RIFF\0\0\0\0AVI " + b"\0" * 40
     (bare, film) = prepare_job(
         _facts(),
-        [_output(store, tenant, png({})), _output(store, tenant, video, filename="a.avi", media_type="video/x-msvideo")],
+        [
+            _output(store, tenant, png({})),
+            _output(store, tenant, video, filename="a.avi", media_type="video/x-msvideo"),
+        ],
     ).assets
     assert bare.generation is not None
     assert bare.generation.parameters.samplers[0].seed == 1
