@@ -196,7 +196,7 @@ def _by_configuration(light: NDArray[np.float32]) -> NDArray[np.float32] | None:
 @functools.lru_cache(maxsize=2)
 def _ocio_processor(place: str) -> Any | None:
     try:
-        import PyOpenColorIO as ocio  # type: ignore[import-untyped]  # noqa: N813
+        import PyOpenColorIO as ocio  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: N813
     except ImportError:
         return None
     try:
