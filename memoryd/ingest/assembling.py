@@ -26,12 +26,11 @@ from memoryd.ingest.understanding import ReadGraph, Understood, understand
 from memoryd.plugin_api.facts import Carrier, DocumentKind, Reading
 from memoryd.plugin_api.texts import graph_text
 from memoryd.workflows.editor.facts import WidgetOrder
-from memoryd.workflows.editor.lessons import Lessons
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
 
-_NOTHING = Knowledge(lessons=Lessons())
-"""Without knowledge a file is read by what is shipped; what it teaches is for those whom it was handed to."""
+_NOTHING = Knowledge()
+"""Without knowledge a file is read by what is shipped, and teaches nothing: it is not known whose lessons they would be."""
 
 UNKNOWN_NODE = ""
 """The node of an output whose file does not let it be told."""

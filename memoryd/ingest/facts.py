@@ -100,12 +100,12 @@ class Seen:
 class Knowledge:
     """What reading knows beforehand of a tenant's nodes: what their ComfyUI told, and what files with both graphs taught.
 
-    `lessons` is what this process still has to learn: it changes while files are read.
+    `lessons` is what this process still has to learn: it changes while files are read. Without it nothing is learned.
     """
 
     specs: NodeSpecs | None = None
     orders: Orders = dataclasses.field(default_factory=dict)
-    lessons: Lessons = dataclasses.field(default_factory=Lessons, compare=False)
+    lessons: Lessons | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

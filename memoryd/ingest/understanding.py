@@ -138,7 +138,7 @@ def understand(
 
 
 def _learned(reading: Reading, graph: Graph | None, lessons: Lessons | None) -> tuple[WidgetOrder, ...]:
-    if lessons is None or graph is None or reading.workflow is None:
+    if lessons is None or graph is None or reading.workflow is None or not lessons.wants(graph):
         return ()
     try:
         return lessons.take(graph, graph_text(reading.carriers[reading.workflow]))

@@ -24,10 +24,14 @@ class Lessons:
         self._known = {*shipped_orders(), *known}
         self._tries: dict[str, int] = {}
 
+    def wants(self, prompt: Graph) -> bool:
+        """Tell whether a file of this graph could teach anything: to be asked before its workflow is looked at."""
+        return bool(self._asked(prompt))
+
     def take(self, prompt: Graph, workflow_raw: bytes) -> tuple[WidgetOrder, ...]:
         """Return what a file with both forms teaches that was not known; a file without a new class is not parsed."""
-        asked = {node.class_type for node in prompt.nodes.values()} - self._known
-        if not asked or len(self._known) + len(self._tries) > CLASSES_LIMIT:
+        asked = self._asked(prompt)
+        if not asked:
             return ()
         found = learn(prompt, workflow_raw, known=self._known)
         taught = {order.class_type for order in found}
@@ -38,3 +42,9 @@ class Lessons:
                 self._known.add(class_type)
                 del self._tries[class_type]
         return found
+
+    def _asked(self, prompt: Graph) -> set[str]:
+        """The classes of a graph that are not known; none once too many are remembered."""
+        if len(self._known) + len(self._tries) > CLASSES_LIMIT:
+            return set()
+        return {node.class_type for node in prompt.nodes.values()} - self._known
