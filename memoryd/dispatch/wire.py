@@ -72,11 +72,29 @@ class ModelFile(Shape):
     sha256: Sha256Hex | None = None
 
 
+class Gpu(Shape):
+    """The GPU that the worker's ComfyUI computes on. What nobody told is None, never a guess; `vram_mb` is all of its memory."""
+
+    name: Name | None = None
+    uuid: Name | None = None
+    vram_mb: int | None = Field(default=None, ge=0, lt=2**31)
+    driver: Name | None = None
+
+
+class NodePack(Shape):
+    """A folder of custom nodes. `remote` and `commit` are None where it is no git checkout, or does not say."""
+
+    name: Name
+    remote: Name | None = None
+    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
+
+
 class RegisterRequest(Shape):
     """`POST /work/register`: this start of the worker, and what it can do. Sent again when ComfyUI came back changed.
 
     `incarnation` is fresh at every start. `environment` is the document of comfyui.environment (launch flags, versions, GPU);
     its identity is the SHA-256 of its canonical JSON. `nodes_sha256` is the digest of the whole node catalogue.
+    `launch_flags` are ComfyUI's, word for word; the environment leaves out those that only say where it lives.
     """
 
     incarnation: UUID
@@ -88,6 +106,9 @@ class RegisterRequest(Shape):
     models: list[ModelFile]
     nodes_sha256: Sha256Hex
     classes: list[Name]
+    gpu: Gpu | None = None
+    node_packs: list[NodePack] = []
+    launch_flags: list[Name] = []
 
 
 class RegisterAnswer(Shape):
@@ -98,6 +119,8 @@ class RegisterAnswer(Shape):
     pools: list[str]
     nodes_wanted: bool = False
     """Whether the server does not know this node catalogue yet: `PUT /work/nodes/{nodes_sha256}` tells it."""
+    warm_up: str | None = None
+    """The graph (API format, JSON text) that the worker runs once before it claims, None without one."""
 
 
 SAVED_TYPE = "output"
@@ -250,6 +273,8 @@ class CompleteRequest(Shape):
     """`POST /work/complete`: the run's end. May be sent again and again: the second is answered `duplicate`.
 
     `cached_nodes` are those that ComfyUI did not execute; after `recompute` an `ok` with any of them is no proof.
+    `loading_s` and `executing_s` share out the time between start and end; `vram_peak_mb` is the most that was in use;
+    `model_loaded`: whether weights were loaded for it. Each is None where the worker cannot tell.
     """
 
     job_id: UUID
@@ -263,6 +288,10 @@ class CompleteRequest(Shape):
     outputs: list[Output]
     error: RunError | None = None
     environment_sha256: Sha256Hex
+    loading_s: float | None = Field(default=None, ge=0)
+    executing_s: float | None = Field(default=None, ge=0)
+    vram_peak_mb: int | None = Field(default=None, ge=0, lt=2**31)
+    model_loaded: bool | None = None
 
 
 class CompleteAnswer(Shape):
@@ -272,13 +301,18 @@ class CompleteAnswer(Shape):
 
 
 class ReleaseRequest(Shape):
-    """`POST /work/release`: gives the job back unrun. `counts`: whether this was one of its attempts."""
+    """`POST /work/release`: gives the job back unrun. `counts`: whether this was one of its attempts.
+
+    `kind` is a stable word for why: `released`, `foreign-interrupt`, `engine-crash`, `engine-unresponsive`, `pin-missing`,
+    `worker-stopped`.
+    """
 
     job_id: UUID
     fence: Fence
     token: str
     reason: str
     counts: bool
+    kind: str = Field(default="released", pattern=r"^[a-z][a-z0-9-]{0,63}$")
 
 
 class LeaveRequest(Shape):
