@@ -65,6 +65,8 @@ class Project(TenantTable):
     policy_version: Mapped[str | None]
     pools: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """Names of the pools its jobs may use; null is all that the tenant may use."""
+    regions: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Regions in which its jobs may run; null is everywhere."""
     created_at: Mapped[RecordedNow]
     archived_at: Mapped[Moment | None]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
+from memoryd.foundation.declarative import UUID, RecordedNow, Sha256, TenantTable
 
 
 class JobDetail(TenantTable):
     """What a job asks for. Its state is the queue's knowledge, in the farm; here is only how it ended."""
 
     __tablename__ = "job_detail"
-    __table_args__ = (Index("job_detail_project_idx", "project_id", text("job_id desc")),)
+    __table_args__ = (
+        Index("job_detail_project_idx", "project_id", text("job_id desc")),
+        Index("job_detail_group_idx", "group_id", "item_no", postgresql_where=text("group_id is not null")),
+    )
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
@@ -33,6 +36,13 @@ class JobDetail(TenantTable):
     pins: Mapped[list[dict[str, object]]] = mapped_column(JSONB)
     """folder, name, sha256 or null: the weights it was accepted for."""
     via: Mapped[str]
+    workflow: Mapped[Sha256 | None]
+    """The identity of its workflow, where it could be told: what it costs is learned by it."""
+    group_id: Mapped[UUID | None]
+    item_no: Mapped[int | None]
+    """Its place in its group, from 0."""
+    item: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+    """What its group put into the template for it: address (`6.text`) and value; numbers beyond 2^53 as text."""
     created_at: Mapped[RecordedNow]
     result: Mapped[dict[str, object] | None] = mapped_column(JSONB)
     """outcome, outputs (node, batch_index, sha256, asset_id), cached_nodes, environment_sha256, prompt_id, error."""
@@ -49,3 +59,17 @@ class JobEvent(TenantTable):
     at: Mapped[RecordedNow]
     worker: Mapped[str | None]
     reason: Mapped[str | None]
+
+
+class RunCost(TenantTable):
+    """How long runs of a workflow take in a pool, learned from those that ended. A moving mean, with its spread."""
+
+    __tablename__ = "run_cost"
+
+    workflow: Mapped[Sha256] = mapped_column(primary_key=True)
+    pool: Mapped[str] = mapped_column(primary_key=True)
+    runs: Mapped[int]
+    mean_ms: Mapped[float] = mapped_column(Double)
+    spread_ms: Mapped[float] = mapped_column(Double)
+    """Mean distance from the mean."""
+    at: Mapped[RecordedNow]
