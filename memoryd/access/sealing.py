@@ -50,7 +50,12 @@ def unseal(key: bytes, sealed: bytes, *, about: bytes) -> bytes:
 
 def wrapping_key(keys: Path) -> bytes:
     """Return the server's key for people's keys, made at first need. Raises: SealBroken for a file that is no key."""
-    path = keys / WRAPPING_KEY_FILE
+    return server_key(keys, WRAPPING_KEY_FILE)
+
+
+def server_key(keys: Path, name: str) -> bytes:
+    """Return the key (256 bit) in one of the server's key files, made at first need. Raises: SealBroken."""
+    path = keys / name
     if not path.exists():
         make_key_file(path, os.urandom(KEY_BYTES))
     key = path.read_bytes()

@@ -14,7 +14,8 @@ from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
 from memoryd.dispatch import chores, tending
 from memoryd.dispatch.facts import Chore
-from memoryd.events import relay
+from memoryd.events import delivering, relay
+from memoryd.events.receivers import reach_of
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import TenantId
@@ -25,6 +26,7 @@ from memoryd.storage.blob_store import BlobStore
 TEND_EVERY_S = 1.0
 TENANTS_EVERY_S = 5.0
 CHORE_IDLE_S = 0.3
+DELIVER_EVERY_S = 0.5
 DOWN_WAIT_S = 1.0
 """After the database did not answer. `memoryd up` has it back within 5 s."""
 
@@ -52,6 +54,7 @@ class Background:
         loops: list[tuple[Callable[[], object], float]] = [
             (self._refresh_tenants, TENANTS_EVERY_S),
             (lambda: tending.tend_once(self.database), TEND_EVERY_S),
+            (self._deliver, DELIVER_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
         threads.append(
@@ -89,6 +92,11 @@ class Background:
     def _refresh_tenants(self) -> None:
         with self.database.farm_work() as session:
             self._tenants = {tenant.id: tenant for tenant in directory.list_tenants(session)}
+
+    def _deliver(self) -> None:
+        tenants, keys, reach = list(self._tenants.values()), self.offices.keys, reach_of(self.offices.settings)
+        while delivering.attend(self.database, tenants, keys, reach) and not self._stop.is_set():
+            pass
 
     def _chores(self) -> None:
         while not self._stop.is_set():

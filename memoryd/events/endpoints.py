@@ -1,4 +1,4 @@
-"""What happens, as a stream of server-sent events."""
+"""What happens: a stream of server-sent events, and the webhooks that are told of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from memoryd.access import audit
 from memoryd.access.facts import Caller
-from memoryd.access.guards import Office, ReaderCaller
-from memoryd.events import streams
+from memoryd.access.guards import Administrator, AdministratorCaller, Office, ReaderCaller
+from memoryd.events import streams, trying, webhooks, wire
+from memoryd.events.receivers import reach_of
 from memoryd.events.wire import KEEP_ALIVE, spell, spell_missed
 from memoryd.foundation.database import Database
 
@@ -62,3 +65,84 @@ async def _so_far(database: Database, caller: Caller, after: int, kinds: frozens
 
 def _page(page: streams.EventPage) -> str:
     return (spell_missed(page.begin) if page.missed else "") + "".join(spell(event) for event in page.events)
+
+
+# --- webhooks
+
+
+@router.get("/webhooks")
+def list_webhooks(work: Administrator) -> wire.Webhooks:
+    """The addresses that are told of events."""
+    return wire.Webhooks(items=[wire.show_webhook(one) for one in webhooks.list_webhooks(work.session)])
+
+
+@router.post("/webhooks", status_code=201)
+def add_webhook(work: Administrator, office: Office, asked: wire.NewWebhook) -> wire.WebhookSecret:
+    """Tell an address of what happens from now on. The secret that signs it is shown this once."""
+    webhook, secret = webhooks.add_webhook(work.session, asked.url, asked.kinds, office.keys)
+    audit.note(work.session, work.caller, "webhook.add", f"webhook:{webhook}", {"kinds": list(asked.kinds)})
+    return wire.WebhookSecret(id=webhook, secret=secret)
+
+
+@router.get("/webhooks/{webhook_id}")
+def show_webhook(work: Administrator, webhook_id: UUID) -> wire.Webhook:
+    """One webhook."""
+    return wire.show_webhook(webhooks.find_webhook(work.session, webhook_id))
+
+
+@router.delete("/webhooks/{webhook_id}", status_code=204)
+def remove_webhook(work: Administrator, webhook_id: UUID) -> Response:
+    """Tell this address nothing any more, and forget what was to be sent."""
+    webhooks.remove_webhook(work.session, webhook_id)
+    audit.note(work.session, work.caller, "webhook.remove", f"webhook:{webhook_id}", {})
+    return Response(status_code=204)
+
+
+@router.post("/webhooks/{webhook_id}/secret")
+def renew_secret(work: Administrator, office: Office, webhook_id: UUID) -> wire.WebhookSecret:
+    """Give a webhook a fresh secret; the old one signs nothing any more."""
+    secret = webhooks.renew_secret(work.session, webhook_id, office.keys)
+    audit.note(work.session, work.caller, "webhook.secret", f"webhook:{webhook_id}", {})
+    return wire.WebhookSecret(id=webhook_id, secret=secret)
+
+
+@router.post("/webhooks/{webhook_id}/disable", status_code=204)
+def disable_webhook(work: Administrator, webhook_id: UUID) -> Response:
+    """Tell this address nothing for now; what happens meanwhile is sent when it is enabled again."""
+    return _switch(work, webhook_id, on=False)
+
+
+@router.post("/webhooks/{webhook_id}/enable", status_code=204)
+def enable_webhook(work: Administrator, webhook_id: UUID) -> Response:
+    """Go on telling this address, from where it stopped."""
+    return _switch(work, webhook_id, on=True)
+
+
+@router.post("/webhooks/{webhook_id}/test")
+def try_webhook(caller: AdministratorCaller, office: Office, webhook_id: UUID) -> wire.Tried:
+    """Send a signed event of kind `webhook.test` now, and say what the receiver answered."""
+    answer = trying.try_webhook(office.database, caller.tenant, webhook_id, office.keys, reach_of(office.settings))
+    return wire.Tried(taken=answer.taken, status=answer.status, detail=answer.detail, took_ms=answer.took_s * 1000)
+
+
+@router.get("/webhooks/{webhook_id}/deliveries")
+def list_deliveries(
+    work: Administrator, webhook_id: UUID, cursor: str | None = None, limit: int | None = None
+) -> wire.Deliveries:
+    """What was sent to an address, newest first, with what it answered."""
+    page = webhooks.list_deliveries(work.session, webhook_id, cursor=cursor, limit=limit)
+    return wire.Deliveries(items=[wire.show_delivery(one) for one in page.rows], next_cursor=page.next_cursor)
+
+
+@router.post("/webhooks/{webhook_id}/deliveries/{seq}/retry", status_code=204)
+def retry_delivery(work: Administrator, webhook_id: UUID, seq: int) -> Response:
+    """Send an event to an address again."""
+    webhooks.retry(work.session, webhook_id, seq)
+    audit.note(work.session, work.caller, "webhook.retry", f"webhook:{webhook_id}", {"seq": seq})
+    return Response(status_code=204)
+
+
+def _switch(work: Administrator, webhook_id: UUID, *, on: bool) -> Response:
+    webhooks.switch(work.session, webhook_id, on=on)
+    audit.note(work.session, work.caller, "webhook.enable" if on else "webhook.disable", f"webhook:{webhook_id}", {})
+    return Response(status_code=204)

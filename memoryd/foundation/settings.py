@@ -27,6 +27,9 @@ class Settings(BaseSettings):
         default=None, description="certificates of servers to trust, PEM, besides the public ones"
     )
     proxy: str | None = Field(default=None, description="address of the one proxy in front of the server, if any")
+    webhook_loopback: bool = Field(
+        default=False, description="webhooks may go to this machine itself, even where others can reach the server"
+    )
     local_person: bool = Field(default=True, description="on loopback without a proxy, who asks is the local person")
     url: str | None = Field(default=None, description="server that commands speak to")
     key: SecretStr | None = Field(default=None, description="API key that commands send")

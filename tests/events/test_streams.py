@@ -3,27 +3,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
-from memoryd.access import keys, people
-from memoryd.access.facts import Caller, Role, Scope
-from memoryd.access.guards import Offices
+from memoryd.access.facts import Caller, Scope
 from memoryd.events import endpoints, outbox, relay, streams
 from memoryd.events.wire import KEEP_ALIVE
 from memoryd.foundation.database import Database, TenantScope
-from memoryd.foundation.errors import MemorydError
-from memoryd.foundation.settings import Settings
-
-with warnings.catch_warnings():
-    # It would rather have another HTTP library than the one that the product uses.
-    warnings.simplefilter("ignore")
-    from fastapi.testclient import TestClient
+from tests.events.conftest import TestClient, key_of
 
 
 @pytest.fixture
@@ -102,31 +90,6 @@ def test_a_stream_ends_so_that_rights_are_proven_again(database: Database, reade
     assert asyncio.run(story()) == []
 
 
-@pytest.fixture
-def client(database: Database, tmp_path: Path) -> Iterator[TestClient]:
-    app = FastAPI()
-    app.state.offices = Offices(
-        settings=Settings(home=tmp_path),
-        database=database,
-        store=None,  # type: ignore[arg-type]
-        keys=tmp_path,
-    )
-    app.include_router(endpoints.router)
-    app.add_exception_handler(
-        MemorydError, lambda _, error: JSONResponse({"detail": str(error)}, getattr(error, "status", 500))
-    )
-    with TestClient(app, client=("203.0.113.7", 4711)) as client:
-        yield client
-
-
-def _key(database: Database, tenant: TenantScope, login: str) -> dict[str, str]:
-    with database.tenant_work(tenant) as session:
-        person = people.ensure_person(session, login, login)
-        people.grant_role(session, person, Role.VIEWER)
-        made = keys.make_key(session, tenant, name="k", scopes=frozenset({Scope.READ}), person=person)
-    return {"Authorization": f"Bearer {made.token}"}
-
-
 def test_the_stream_over_http(
     client: TestClient,
     database: Database,
@@ -136,8 +99,8 @@ def test_the_stream_over_http(
 ) -> None:
     happen("job.queued", "job.finished")
     assert client.get("/events?wait=false").status_code == 401
-    assert client.get("/events?wait=false", headers=_key(database, other_tenant, "rival")).text == ""
-    ada = _key(database, tenant, "ada")
+    assert client.get("/events?wait=false", headers=key_of(database, other_tenant, "rival")).text == ""
+    ada = key_of(database, tenant, "ada")
     answer = client.get("/events?wait=false", headers=ada)
     assert answer.headers["content-type"].startswith("text/event-stream")
     first, second, rest = answer.text.split("\n\n")
@@ -162,7 +125,7 @@ def test_a_stream_that_waits_says_at_once_that_it_lives(
     follow = streams.follow
     monkeypatch.setattr(streams, "follow", lambda *a, **k: follow(*a, **{**k, "life_s": 0.2}))
     monkeypatch.setattr(streams, "LOOK_EVERY_S", 0.05)
-    text = client.get("/events?after=0", headers=_key(database, tenant, "ada")).text
+    text = client.get("/events?after=0", headers=key_of(database, tenant, "ada")).text
     assert text.startswith(KEEP_ALIVE)
     assert "job.queued" in text
 
