@@ -1,5 +1,8 @@
 """Waking whoever waits for work, without a word to the database inside the transaction that made the work.
 
+Words go the same way: that a run is to be cancelled, that a worker was drained or removed. Who hears one too late, or not
+at all, learns the same from the database: with the next heartbeat, or when what it remembers has become too old.
+
 A NOTIFY inside the enqueuing transaction takes one lock for the whole cluster until after the commit and costs 5 to 10
 times the throughput; so the waiters of this process are woken directly after the commit, and other processes by a side
 connection. Nothing depends on it: whoever waits also looks by itself every SAFETY_POLL_S.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,7 +20,15 @@ from collections.abc import Callable
 from memoryd.dispatch.queries.wake_lines import listen, notify
 from memoryd.foundation.database import Database, Engine, Session, event
 from memoryd.foundation.errors import Unavailable
+from memoryd.foundation.ids import JobId, WorkerId
 from memoryd.foundation.logging import log_for
+
+WORK = ""
+"""The word that says that there may be work."""
+CANCEL = "cancel"
+"""A job that runs is to be cancelled: `cancel <job id>`."""
+CHANGED = "changed"
+"""A worker registered, was drained or removed: `changed <worker id>`."""
 
 SAFETY_POLL_S = 1.0
 NOTIFY_EVERY_S = 0.005
@@ -36,6 +48,9 @@ class Waker:
         self._lock = threading.Lock()
         self._waiters: set[Callable[[], None]] = set()
         self._dirty = threading.Event()
+        self._words: set[str] = set()
+        self._mark = secrets.token_hex(4)
+        self._ears: list[Callable[[str], None]] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.closing = False
@@ -50,15 +65,32 @@ class Waker:
 
     def wake(self) -> None:
         """Wake every waiter of this process, and let the other processes know shortly."""
-        self.wake_here()
+        self.tell(WORK)
+
+    def tell(self, word: str) -> None:
+        """Let this process hear a word at once, and the others shortly."""
+        self.hear(word)
+        with self._lock:
+            self._words.add(word)
         self._dirty.set()
 
     def wake_here(self) -> None:
         """Wake every waiter of this process."""
-        with self._lock:
-            waiters, self._waiters = self._waiters, set()
-        for rouse in waiters:
-            rouse()
+        self.hear(WORK)
+
+    def hear(self, word: str) -> None:
+        """Let this process hear a word; one about work wakes every waiter."""
+        if word == WORK:
+            with self._lock:
+                waiters, self._waiters = self._waiters, set()
+            for rouse in waiters:
+                rouse()
+        for ear in list(self._ears):
+            ear(word)
+
+    def add_ear(self, ear: Callable[[str], None]) -> None:
+        """Call `ear` with every word from now on, from any thread: it must not wait, nor raise."""
+        self._ears.append(ear)
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have come, or after `seconds` (at most SAFETY_POLL_S)."""
@@ -104,17 +136,25 @@ class Waker:
             if self._stopping.is_set():
                 return
             self._dirty.clear()
+            with self._lock:
+                words, self._words = sorted(self._words), set()
             with contextlib.suppress(Unavailable):  # the safety poll makes good what is not heard
-                notify(database)
+                notify(database, [f"{self._mark} {word}" for word in words])
             self._stopping.wait(NOTIFY_EVERY_S)
 
     def _hear(self, database: Database) -> None:
         while not self._stopping.is_set():
             try:
-                listen(database, heard=self.wake_here, stopping=self._stopping.is_set)
+                listen(database, heard=self._hear_line, stopping=self._stopping.is_set)
             except Unavailable as error:
                 _log.info("not listening for wake-ups: %s", error.detail)
                 self._stopping.wait(RECONNECT_S)
+
+    def _hear_line(self, line: str) -> None:
+        mark, _, word = line.partition(" ")
+        # What this process said comes back to it as well, and it has heard it already.
+        if mark != self._mark:
+            self.hear(word)
 
 
 def waker_of(database: Database) -> Waker:
@@ -124,8 +164,22 @@ def waker_of(database: Database) -> Waker:
 
 def wake_after_commit(session: Session) -> None:
     """Wake whoever waits for work once this session's transaction has committed; never if it does not."""
+    _tell_after_commit(session, WORK)
+
+
+def cancel_after_commit(session: Session, job_id: JobId) -> None:
+    """Let the worker that runs a job hear that it was cancelled, once this session's transaction has committed."""
+    _tell_after_commit(session, f"{CANCEL} {job_id}")
+
+
+def change_after_commit(session: Session, worker_id: WorkerId) -> None:
+    """Let every process look at a worker again, once this session's transaction has committed."""
+    _tell_after_commit(session, f"{CHANGED} {worker_id}")
+
+
+def _tell_after_commit(session: Session, word: str) -> None:
     waker = _waker(session.get_bind().engine)
-    event.listen(session, "after_commit", lambda _: waker.wake(), once=True)
+    event.listen(session, "after_commit", lambda _: waker.tell(word), once=True)
 
 
 def _waker(engine: Engine) -> Waker:

@@ -73,7 +73,7 @@ class ModelFile(Shape):
 
 
 class Gpu(Shape):
-    """The GPU that the worker's ComfyUI computes on. What nobody told is None, never a guess; `vram_mb` is all of its memory."""
+    """The GPU that the worker's ComfyUI computes on. What nobody told is None, never a guess; `vram_mb` is all it has."""
 
     name: Name | None = None
     uuid: Name | None = None

@@ -1,0 +1,129 @@
+"""Workers over HTTP: inviting, showing, draining and removing them; joining, registering and heartbeats of their own."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from memoryd.access import audit
+from memoryd.access.guards import Administrator, Office, Reader
+from memoryd.comfyui.catalogue_document import PACKED_LIMIT
+from memoryd.dispatch import leases, node_specs, shown, wire, workers
+from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
+from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
+from memoryd.foundation.database import take_farm, take_tenant
+from memoryd.foundation.errors import TooLarge
+from memoryd.foundation.ids import JobId, WorkerId
+
+router = APIRouter()
+
+
+class CatalogueTooLarge(TooLarge):
+    """This node catalogue is too large."""
+
+
+# --- for people
+
+
+@router.post("/workers", status_code=201)
+def add_worker(work: Administrator, asked: shown.NewWorker) -> shown.JoinToken:
+    """Make a one-time token with which a worker joins a pool, for this tenant's jobs."""
+    facts = {"pool": asked.pool, "label": asked.label}
+    audit.note(work.session, work.caller, "worker.invite", f"pool:{asked.pool[:80]}", dict(facts))
+    take_farm(work.session)
+    token = workers.make_join_token(
+        work.session, pools=[asked.pool], tenants=[work.caller.tenant.id], label=asked.label
+    )
+    return shown.JoinToken(token=token, pool=asked.pool)
+
+
+@router.get("/workers")
+def list_workers(work: Reader) -> shown.Workers:
+    """The workers that serve this tenant, those that left included."""
+    take_farm(work.session)
+    found = workers.list_workers(work.session, tenant_id=work.caller.tenant.id)
+    return shown.Workers(items=[shown.show_worker(one) for one in found])
+
+
+@router.post("/workers/{worker_id}/drain", status_code=204)
+def drain_worker(work: Administrator, worker_id: UUID) -> Response:
+    """Let a worker finish what it has and take nothing new until its next start."""
+    audit.note(work.session, work.caller, "worker.drain", f"worker:{worker_id}", {})
+    take_farm(work.session)
+    workers.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return Response(status_code=204)
+
+
+# --- for workers
+
+
+@router.post("/work/join")
+def join(office: Office, spoken: SpokenProtocol, asked: wire.JoinRequest) -> wire.JoinAnswer:
+    """Turn a one-time token into a worker with a key of its own."""
+    with office.database.farm_work() as session:
+        joined = workers.join(
+            session, asked.token, label=asked.label, host=asked.host, gpu_uuid=asked.gpu_uuid, protocol=asked.protocol
+        )
+    return wire.JoinAnswer(worker_id=joined.worker_id, key=joined.key, pools=list(joined.pools))
+
+
+@router.post("/work/register")
+def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) -> wire.RegisterAnswer:
+    """Note a start of a worker, and what it can do."""
+    with office.database.farm_work() as session:
+        workers.register(session, worker, asked)
+        wanted = node_specs.wants_specs(session, worker)
+    return wire.RegisterAnswer(
+        worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools), nodes_wanted=wanted
+    )
+
+
+@router.put("/work/nodes/{sha256}", status_code=204)
+async def keep_nodes(office: Office, worker: WorkerCaller, sha256: wire.Sha256Hex, request: Request) -> Response:
+    """Keep what a worker's node classes take and give: zlib of ComfyUI's object_info, whose digest was registered."""
+    packed = bytearray()
+    async for chunk in request.stream():
+        packed += chunk
+        if len(packed) > PACKED_LIMIT:
+            raise CatalogueTooLarge(f"more than {PACKED_LIMIT} bytes (PACKED_LIMIT)", hint="send it packed")
+    await run_in_threadpool(_keep_nodes, office, worker, bytes.fromhex(sha256), bytes(packed))
+    return Response(status_code=204)
+
+
+def _keep_nodes(office: Office, worker: WorkerCaller, sha256: bytes, packed: bytes) -> None:
+    with office.database.farm_work() as session:
+        node_specs.keep_specs(session, worker, sha256, packed)
+
+
+@router.post("/work/heartbeat")
+def heartbeat(office: Office, worker: WorkerCaller, asked: wire.HeartbeatRequest) -> wire.HeartbeatAnswer:
+    """Extend a worker's leases, and tell it which to stop. A start that another has replaced has lost all of them."""
+    if worker.incarnation != asked.incarnation:
+        answers = {JobId(beat.job_id): wire.LeaseState.LOST for beat in asked.leases}
+    else:
+        signs = [
+            SignOfLife(
+                lease=LeaseKey(job_id=JobId(beat.job_id), fence=beat.fence, token=beat.token),
+                progress=beat.progress,
+                phase=beat.phase,
+                node=beat.node,
+            )
+            for beat in asked.leases
+        ]
+        with office.database.farm_work() as session:
+            answers = leases.heartbeat(session, worker, signs)
+    return wire.HeartbeatAnswer(
+        leases=[wire.BeatAnswer(job_id=job_id, answer=answer) for job_id, answer in answers.items()],
+        drain=worker.state is WorkerState.DRAINING or worker.incarnation != asked.incarnation,
+    )
+
+
+@router.post("/work/leave", status_code=204)
+def leave(office: Office, worker: WorkerCaller, asked: wire.LeaveRequest) -> Response:
+    """Note that this start of a worker takes no more work."""
+    with office.database.farm_work() as session:
+        workers.leave(session, worker, asked.incarnation)
+    return Response(status_code=204)
