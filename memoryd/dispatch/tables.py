@@ -27,6 +27,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from memoryd.foundation.declarative import UUID, FarmTable, Moment, RecordedNow, Sha256
 
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Stands for no project in a flow's key, and for the whole pool in a setback's."""
+
 _HALF_FULL = {"postgresql_with": {"fillfactor": 50}}
 _MOSTLY_FULL = {"postgresql_with": {"fillfactor": 80}}
 _CHURNING = {
@@ -65,13 +68,38 @@ class Pool(FarmTable):
     shared: Mapped[bool]
     """Open to every tenant; otherwise only to those in `pool_grant`."""
     vram_mb: Mapped[int | None]
+    """Memory of the smallest card among its workers."""
     region: Mapped[str | None]
+    licence_server: Mapped[str | None]
     labels: Mapped[dict[str, object]] = mapped_column(JSONB, server_default="{}")
+    rank: Mapped[int] = mapped_column(server_default="0")
+    """A worker of several pools tries the one of the greatest rank first, then the one of the most memory."""
+    paused_at: Mapped[Moment | None]
+    """Nothing is claimed from it since then."""
+    warm_up_graph: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """A graph in API format that a worker runs before its first claim, compressed (zlib)."""
     max_run_time_s: Mapped[float] = mapped_column(Double)
     no_progress_limit_s: Mapped[float] = mapped_column(Double)
     warm_up_s: Mapped[float] = mapped_column(Double)
     """How long loading a model takes here: what placing a job on a warm worker saves."""
     created_at: Mapped[RecordedNow]
+
+
+class Setback(FarmTable):
+    """That runs fail for reasons of the farm, not of the job: how often in a row, and until when nothing is claimed.
+
+    One row per pool and worker, and one for the whole pool under the worker NOBODY, where several workers meet the same.
+    A run that succeeds deletes both: normally the table is empty.
+    """
+
+    __tablename__ = "setback"
+
+    pool_id: Mapped[UUID] = mapped_column(primary_key=True)
+    worker_id: Mapped[UUID] = mapped_column(primary_key=True)
+    streak: Mapped[int] = mapped_column(SmallInteger)
+    kind: Mapped[str]
+    until: Mapped[Moment]
+    at: Mapped[RecordedNow]
 
 
 class PoolGrant(FarmTable):
@@ -90,17 +118,25 @@ class Job(FarmTable):
     """Durable work for a worker, as the queue knows it; what it asks for lies in the tenant's `job_detail`."""
 
     __tablename__ = "job"
-    __table_args__ = (Index(None, "tenant_id", "id"), _MOSTLY_FULL)
+    __table_args__ = (
+        Index(None, "tenant_id", "id"),
+        # Neither of them ever changes: state changes stay in their page (HOT).
+        Index(None, "group_id", postgresql_where=text("group_id is not null")),
+        Index(None, "after_job_id", postgresql_where=text("after_job_id is not null")),
+        _MOSTLY_FULL,
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"))
+    project_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
     pool_id: Mapped[UUID] = mapped_column(ForeignKey("pool.id"))
     class_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("job_class.id"))
     model_set: Mapped[str]
     """The large models it needs, as one word; empty where it needs none."""
     cost_ms: Mapped[int] = mapped_column(BigInteger)
     vtag: Mapped[int] = mapped_column(BigInteger)
-    """Its place in the fair order of its pool and class; fixed when it enters, never aged by an update."""
+    """Its place in the fair order of its pool and class, never aged by an update; 0 until it first enters the order."""
     state: Mapped[str]
     attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """Counted tries of the present budget. Not the fence: drain and replay set it back."""
@@ -114,8 +150,14 @@ class Job(FarmTable):
     """Every try that failed: attempt, fence, worker, cause, error, at."""
     follow_up: Mapped[dict[str, object] | None] = mapped_column(JSONB)
     """The chore that its end brings, however it ends: kind, recipe, subject."""
+    bigger_pools: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), server_default="{}")
+    """Where it goes when a card's memory does not suffice, in order; only pools that its project may use."""
     group_id: Mapped[UUID | None]
     after_job_id: Mapped[UUID | None]
+    """Not before that job has succeeded."""
+    followed: Mapped[bool] = mapped_column(server_default="false")
+    """Whether a job waits for this one's end: set by an update, so that an end that comes at the same moment sees it."""
+    starts_after: Mapped[Moment | None]
     created_at: Mapped[RecordedNow]
     expires_at: Mapped[Moment]
     """Not started by then: given up."""
@@ -138,7 +180,11 @@ class Ready(FarmTable):
     """A job that may start now. Narrow, inserted and deleted, never updated."""
 
     __tablename__ = "ready"
-    __table_args__ = (Index("ready_model_set_idx", "pool_id", "class_id", "model_set", "vtag", "job_id"), _CHURNING)
+    __table_args__ = (
+        Index("ready_model_set_idx", "pool_id", "class_id", "model_set", "vtag", "job_id"),
+        Index("ready_tenant_idx", "pool_id", "class_id", "tenant_id", "vtag", "job_id"),
+        _CHURNING,
+    )
 
     pool_id: Mapped[UUID] = mapped_column(primary_key=True)
     class_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
@@ -146,14 +192,108 @@ class Ready(FarmTable):
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     model_set: Mapped[str]
     tenant_id: Mapped[UUID]
+    project_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
     avoid_worker: Mapped[UUID | None]
     cost_ms: Mapped[int] = mapped_column(BigInteger)
     enqueued_at: Mapped[RecordedNow]
     expires_at: Mapped[Moment]
 
 
+class Held(FarmTable):
+    """A job that waits for something else than a worker or a time. Inserted and deleted, never updated."""
+
+    __tablename__ = "held"
+    __table_args__ = (Index(None, "waits_for", "vtag", "job_id"), Index(None, "expires_at"), _CHURNING)
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    project_id: Mapped[UUID | None]
+    reason: Mapped[str]
+    """`after`, `group`, `project` or `cap`."""
+    waits_for: Mapped[UUID]
+    """The job, group, project or cap."""
+    vtag: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[Moment]
+    at: Mapped[RecordedNow]
+
+
+class JobGroup(FarmTable):
+    """Jobs that were asked for together."""
+
+    __tablename__ = "job_group"
+    __table_args__ = (Index(None, "tenant_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"))
+    project_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
+    name: Mapped[str]
+    total: Mapped[int]
+    paused_at: Mapped[Moment | None]
+    cancelled_at: Mapped[Moment | None]
+    created_at: Mapped[RecordedNow]
+
+
+class PausedProject(FarmTable):
+    """A project whose jobs wait."""
+
+    __tablename__ = "paused_project"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[RecordedNow]
+
+
+class Cap(FarmTable):
+    """How many jobs of a scope run at once at most; what is null means any."""
+
+    __tablename__ = "cap"
+    __table_args__ = (
+        Index(
+            "cap_scope_key",
+            "tenant_id",
+            "project_id",
+            "person_id",
+            "pool_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("max_running >= 0", name="max_running"),
+        CheckConstraint("tenant_id is not null or (project_id is null and person_id is null)", name="owner"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenant.id"))
+    project_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
+    pool_id: Mapped[UUID | None] = mapped_column(ForeignKey("pool.id"))
+    max_running: Mapped[int]
+
+
+class TenantWeight(FarmTable):
+    """A tenant's part of every pool, against the 1 of those that are not listed."""
+
+    __tablename__ = "tenant_weight"
+    __table_args__ = (CheckConstraint("weight > 0", name="weight"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    weight: Mapped[float] = mapped_column(Double)
+
+
+class ProjectWeight(FarmTable):
+    """A project's part of what its tenant gets, against the 1 of those that are not listed."""
+
+    __tablename__ = "project_weight"
+    __table_args__ = (CheckConstraint("weight > 0", name="weight"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    weight: Mapped[float] = mapped_column(Double)
+
+
 class Flow(FarmTable):
-    """How far a tenant's work reaches in the fair order of one pool and class (start-time fair queuing)."""
+    """How far a project's work reaches in the fair order of one pool and class (start-time fair queuing)."""
 
     __tablename__ = "flow"
     __table_args__ = (_HALF_FULL,)
@@ -161,8 +301,14 @@ class Flow(FarmTable):
     pool_id: Mapped[UUID] = mapped_column(primary_key=True)
     class_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NOBODY)
+    """NOBODY for jobs of no project."""
     weight: Mapped[float] = mapped_column(Double, server_default="1")
+    """Its part at its last entry: the tenant's weight times the project's, over the weights of the tenant's projects
+    that had work waiting then."""
     last_finish: Mapped[int] = mapped_column(BigInteger)
+    last_back: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How far jobs reach that came back after their tag had passed: many at once must not stand at one place."""
 
 
 class Mark(FarmTable):
@@ -189,6 +335,9 @@ class Lease(FarmTable):
     """Random beside the fence: a restored database hands out fences again, but no token twice."""
     worker_id: Mapped[UUID]
     incarnation: Mapped[UUID]
+    tenant_id: Mapped[UUID]
+    project_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
     pool_id: Mapped[UUID]
     class_id: Mapped[int] = mapped_column(SmallInteger)
     vtag: Mapped[int] = mapped_column(BigInteger)
@@ -202,7 +351,7 @@ class Lease(FarmTable):
 
 
 class Delayed(FarmTable):
-    """A job that waits for its time: a retry."""
+    """A job that waits for its time: a retry, or one that was asked to start later."""
 
     __tablename__ = "delayed"
 
@@ -249,6 +398,12 @@ class Worker(FarmTable):
     label: Mapped[str]
     host: Mapped[str]
     gpu_uuid: Mapped[str | None]
+    gpu_name: Mapped[str | None]
+    gpu_driver: Mapped[str | None]
+    vram_mb: Mapped[int | None]
+    node_packs: Mapped[list[dict[str, object]]] = mapped_column(JSONB, server_default="[]")
+    """Of each: name, remote, commit."""
+    launch_flags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     state: Mapped[str]
     serves: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
     """Tenants whose jobs it takes; empty is all."""
@@ -285,6 +440,8 @@ class WorkerModel(FarmTable):
     sha256: Mapped[Sha256 | None]
     size: Mapped[int | None] = mapped_column(BigInteger)
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    mount: Mapped[str | None]
+    """Names the file system that the folder lies on, where several workers may see the same one."""
 
 
 class WorkerNodes(FarmTable):

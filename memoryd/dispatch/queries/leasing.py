@@ -89,7 +89,7 @@ def insert_job(session: Session, values: Mapping[str, object]) -> int:
         with placed as (
             insert into flow as f (pool_id, class_id, tenant_id, last_finish)
             values (:pool_id, :class_id, :tenant_id, {_VIRTUAL_TIME} + :cost_ms)
-            on conflict (pool_id, class_id, tenant_id) do update
+            on conflict (pool_id, class_id, tenant_id, project_id) do update
                set last_finish = greatest(f.last_finish, excluded.last_finish - :cost_ms) + (:cost_ms / f.weight)::bigint
             returning last_finish - (:cost_ms / weight)::bigint as vtag),
         written as (
@@ -191,8 +191,9 @@ def insert_lease(
             update job set state = 'leased', attempt = attempt + 1
              where id = :job_id and state = 'ready' and not cancel_requested returning *),
         granted as (
-            insert into lease (job_id, token_hash, worker_id, incarnation, pool_id, class_id, vtag, expires_at, deadline_at)
-            select t.id, :token_hash, :worker_id, :incarnation, t.pool_id, t.class_id, t.vtag,
+            insert into lease (job_id, token_hash, worker_id, incarnation, tenant_id, project_id, person_id, pool_id,
+                               class_id, vtag, expires_at, deadline_at)
+            select t.id, :token_hash, :worker_id, :incarnation, t.tenant_id, t.project_id, t.person_id, t.pool_id, t.class_id, t.vtag,
                    clock_timestamp() + make_interval(secs => k.visibility_s),
                    clock_timestamp() + make_interval(secs => p.max_run_time_s)
               from taken t join job_class k on k.id = t.class_id join pool p on p.id = t.pool_id
