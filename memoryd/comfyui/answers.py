@@ -16,6 +16,7 @@ _LOCATION_FLAGS = frozenset(
         "--temp-directory",
         "--user-directory",
         "--base-directory",
+        "--models-directory",
         "--extra-model-paths-config",
         "--database-url",
         "--tls-keyfile",
@@ -28,10 +29,13 @@ _LOCATION_FLAGS = frozenset(
         "--disable-auto-launch",
         "--enable-cors-header",
         "--max-upload-size",
+        "--dont-print-server",
+        "--preview-method",
+        "--preview-size",
     }
 )
-"""Launch flags that say where ComfyUI lives or how it is reached. They cannot change a pixel, and would make every
-machine an environment of its own. Source: ComfyUI 0.29 `main.py --help`."""
+"""Launch flags that say where ComfyUI lives, how it is reached, or what it shows under way. They cannot change a pixel of
+a result, and would make every machine an environment of its own. Source: ComfyUI 0.29 `main.py --help`."""
 
 
 def read_outputs(outputs: Json) -> Iterator[OutputFile]:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 from urllib.parse import quote
 
 import httpx
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from memoryd.comfyui.answers import read_history_entry
-from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineTrouble, PromptRefused
+from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineSilent, EngineTrouble, PromptRefused
+from memoryd.comfyui.event_stream import Events, WebSocketException, open_events
 from memoryd.comfyui.facts import Accepted, ModelListed, OutputFile, Queue, RunRecord, Uploaded
-from memoryd.comfyui.frames import Frame, read_frame
 from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.errors import NotAcceptable
@@ -26,9 +24,7 @@ CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 """ComfyUI answers from the thread that also runs Python nodes: a loading checkpoint can hold it for tens of seconds."""
 
-FRAME_LIMIT = 64 * 1024 * 1024
-"""Bytes of one WebSocket message; `progress_state` grows with the graph, previews are far smaller."""
-
+_NOT_THERE = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
 _CHUNK = 1024 * 1024
 
 
@@ -139,27 +135,37 @@ class ComfyClient:
             node_errors=errors if isinstance(errors, dict) else {},
         )
 
-    def history(self, prompt_id: str) -> RunRecord | None:
+    def history(self, prompt_id: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> RunRecord | None:
         """Return a finished run, or None while it has not ended, or where ComfyUI no longer knows it.
 
-        Raises: EngineDown, EngineTrouble.
+        Raises: EngineDown (EngineSilent after `timeout_s`), EngineTrouble.
         """
-        entry = self._object(self._get(f"/history/{quote(prompt_id, safe='')}")).get(prompt_id)
+        entry = self._object(self._get(f"/history/{quote(prompt_id, safe='')}", timeout_s)).get(prompt_id)
         return None if entry is None else read_history_entry(prompt_id, entry)
 
-    def queue(self) -> Queue:
-        """Return what runs and what waits. Raises: EngineDown, EngineTrouble."""
-        told = self._object(self._get("/queue"))
+    def forget(self, prompt_id: str) -> None:
+        """Take a finished run out of the history; an unknown id is ignored. Raises: EngineDown, EngineTrouble."""
+        self._post("/history", {"delete": [prompt_id]})
+
+    def queue(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Queue:
+        """Return what runs and what waits. Raises: EngineDown (EngineSilent after `timeout_s`), EngineTrouble."""
+        told = self._object(self._get("/queue", timeout_s))
         return Queue(running=_queued(told.get("queue_running")), pending=_queued(told.get("queue_pending")))
 
     def interrupt(self, prompt_id: str) -> None:
         """Stop this run where it runs, and take it out of the queue where it waits; nobody else's run is touched.
 
-        Raises: EngineDown, EngineTrouble.
+        An interrupt that comes between two runs is lost: ask again until `queue` no longer has the run. Newer ones
+        (0.29) do both at once, whatever happens meanwhile; 0.3.64 stops a run by its id; still older ones know no id
+        and stop whatever runs, so it is asked first. Raises: EngineDown, EngineTrouble.
         """
-        # An interrupt without an id would stop whoever runs; both calls ignore an id that they do not know.
+        answer = self._send("POST", f"/api/jobs/{quote(prompt_id, safe='')}/cancel")
+        if answer.status_code not in _NOT_THERE:
+            _checked(answer)
+            return
         self._post("/queue", {"delete": [prompt_id]})
-        self._post("/interrupt", {"prompt_id": prompt_id})
+        if prompt_id in self.queue().running:
+            self._post("/interrupt", {"prompt_id": prompt_id})
 
     def free(self) -> None:
         """Ask for the caches to be dropped, results and weights. Done between runs: check `cached_nodes` afterwards.
@@ -213,27 +219,17 @@ class ComfyClient:
         Raises: EngineDown.
         """
         address = "ws" + self.url.removeprefix("http") + f"/ws?clientId={quote(client_id, safe='')}"
-        opened = ExitStack()
         try:
-            socket = opened.enter_context(
-                connect(
-                    address,
-                    open_timeout=CONNECT_TIMEOUT_S,
-                    close_timeout=1,
-                    max_size=FRAME_LIMIT,
-                    proxy=None,
-                    ping_interval=None,
-                )
-            )
+            return open_events(address)
         except (OSError, WebSocketException) as error:
             raise self._down(error) from error
-        return Events(socket, opened)
 
     def _http_get(self, path: str) -> httpx.Response:
         return self._send("GET", path)
 
-    def _get(self, path: str) -> Json:
-        return _json(_checked(self._send("GET", path)))
+    def _get(self, path: str, timeout_s: float = ANSWER_TIMEOUT_S) -> Json:
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        return _json(_checked(self._send("GET", path, timeout=timeout)))
 
     def _post(self, path: str, body: Mapping[str, Json]) -> None:
         _checked(self._send("POST", path, content=json.dumps(body).encode()))
@@ -245,6 +241,8 @@ class ComfyClient:
             raise self._down(error) from error
 
     def _down(self, error: Exception) -> EngineDown:
+        if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError)):
+            return EngineSilent(f"{self.url} does not answer", hint="it is busy, or it hangs: ComfyUI's own log says")
         return EngineDown(
             f"{self.url}: {str(error) or type(error).__name__}", hint="start ComfyUI, or check the address in --comfyui"
         )
@@ -258,45 +256,6 @@ class ComfyClient:
         if not isinstance(value, list):
             raise EngineTrouble(f"{self.url} answered something else than a list", hint="is this a ComfyUI?")
         return value
-
-
-class Events:
-    """The event stream of one client id. Close it, or use it as a context manager."""
-
-    def __init__(self, socket: ClientConnection, opened: ExitStack) -> None:
-        """`socket` is open; closing `opened` closes it."""
-        self._socket = socket
-        self._opened = opened
-
-    def __enter__(self) -> Events:
-        """Enter a block at whose end the stream is closed."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the stream."""
-        self.close()
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the other side closes. Raises: EngineDown when it breaks, BadFrame."""
-        while True:
-            frame = self.next(timeout_s=None)
-            if frame is not None:
-                yield frame
-
-    def next(self, timeout_s: float | None) -> Frame | None:
-        """Return the next frame, or None when none came in time. Raises: EngineDown when the stream ended, BadFrame."""
-        try:
-            return read_frame(self._socket.recv(timeout=timeout_s))
-        except TimeoutError:
-            return None
-        except (ConnectionClosed, OSError) as error:
-            raise EngineDown(f"the event stream ended: {error}", hint="ComfyUI was stopped or restarted") from error
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._opened.close()
 
 
 def _spelled(value: str | Mapping[str, Json]) -> str:

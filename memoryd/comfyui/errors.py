@@ -12,6 +12,10 @@ class EngineDown(Unavailable):
     """ComfyUI does not answer."""
 
 
+class EngineSilent(EngineDown):
+    """ComfyUI took the question and does not answer: it is busy, or it hangs."""
+
+
 class EngineTrouble(Unavailable):
     """ComfyUI answered in a way that it should not."""
 

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from memoryd.comfyui.exhaustion import tells_of_exhaustion
 from memoryd.foundation.canonical_json import Json
 
 STAND_IN_MARK = "memoryd_stand_in"
@@ -56,8 +57,8 @@ class RunFailure:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the GPU's memory was too small: another pool may succeed."""
-        return "OutOfMemory" in self.exception or "out of memory" in self.message.lower()
+        """Whether memory was too small, the GPU's or the machine's: another pool may succeed."""
+        return tells_of_exhaustion(self.exception, self.message)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
