@@ -444,6 +444,21 @@ class WorkerModel(FarmTable):
     """Names the file system that the folder lies on, where several workers may see the same one."""
 
 
+class ModelHash(FarmTable):
+    """What one of several workers measured of a model file that they all see, or is measuring at present."""
+
+    __tablename__ = "model_hash"
+
+    key: Mapped[Sha256] = mapped_column(primary_key=True)
+    """The SHA-256 of whom the worker serves, the shared folder, and the file's path in it, size, time and sample."""
+    worker_id: Mapped[UUID] = mapped_column(index=True)
+    """Who measured it, or is about to."""
+    sha256: Mapped[Sha256 | None]
+    leased_until: Mapped[Moment]
+    """Without a result by then, another may measure it."""
+    asked_at: Mapped[RecordedNow]
+
+
 class WorkerNodes(FarmTable):
     """A node catalogue by its hash: workers that were set up alike share one row."""
 
