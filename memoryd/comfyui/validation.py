@@ -100,8 +100,10 @@ def _judge_outputs(judge: _Judge, outputs: list[str], *, uncertain: bool) -> Jud
             good.append(output)
             continue
         said.extend(f"{error['message']}: {error['details']}" for error in verdict.errors)
+        below = judge.walked_from(output)
         for node_id, found in judge.known.items():
-            if not found.valid and found.errors:
+            # ComfyUI names whatever it judged before as well, in an order that changes with each start.
+            if node_id in below and not found.valid and found.errors:
                 entry = blamed.setdefault(
                     node_id,
                     {
@@ -126,6 +128,7 @@ class _Judge:
         self.book = book
         self.has_file = has_file
         self.known: dict[str, _Verdict] = {}
+        self._walked: dict[str, list[str]] = {}
         self._path: list[_Visit] = []
         self._visiting: set[str] = set()
 
@@ -151,6 +154,16 @@ class _Judge:
             if done:
                 self._finish(visit)
         return self.known[output]
+
+    def walked_from(self, output: str) -> set[str]:
+        """Return the nodes that were asked for an output's sake, itself included."""
+        found, waiting = {output}, [output]
+        while waiting:
+            for above in self._walked.get(waiting.pop(), ()):
+                if above not in found:
+                    found.add(above)
+                    waiting.append(above)
+        return found
 
     def _enter(self, node_id: str) -> None:
         if len(self._path) >= PATH_LIMIT:
@@ -208,6 +221,7 @@ class _Judge:
                     problem("return_type_mismatch", sentence, details, input_name=rule.name, **shown)
                 )
                 return False
+        self._walked.setdefault(visit.node_id, []).append(above)
         known = self.known.get(above)
         if known is None and above in self._visiting:
             known = self._cycle(above)
