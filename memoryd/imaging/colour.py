@@ -7,7 +7,7 @@ import hashlib
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from memoryd.foundation.texts import storable
 from memoryd.imaging.derived import ColourProfile
@@ -45,8 +45,16 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
     return picture
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """Return a loaded picture as its orientation says it is to be seen: itself where it says nothing."""
+    # Pillow's own would return a copy of it.
+    return ImageOps.exif_transpose(picture) if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1 else picture
+
+
 def in_srgb(picture: Image.Image, profile: object) -> Image.Image:
-    """Return a picture of 8 bits as RGB or RGBA, in sRGB where its profile can be read; a broken profile is none."""
+    """Return a picture of 8 bits as RGB, RGBX or RGBA, in sRGB where its profile can be read; a broken profile is none."""
+    if picture.mode == "RGBX" and profile:
+        picture = picture.convert("RGB")
     if isinstance(profile, bytes) and 0 < len(profile) <= PROFILE_LIMIT and picture.mode in _WITH_PROFILE:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             converted = ImageCms.profileToProfile(
@@ -58,6 +66,6 @@ def in_srgb(picture: Image.Image, profile: object) -> Image.Image:
             )
             if converted is not None:
                 return converted
-    if picture.mode in ("RGB", "RGBA"):
+    if picture.mode in ("RGB", "RGBX", "RGBA"):
         return picture
     return picture.convert("RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB")

@@ -102,7 +102,7 @@ def _derive_quick(
         taking = PixelDigesting(shape)
         taking.add(Frame(kind="rgba8", samples=samples))
         pixels = taking.digest()
-    pictures, codes = _looked_at(picture, parts)
+    pictures, codes = _looked_at(picture, parts, samples)
     return Derived(pictures=pictures, pixels=pixels, fingerprints=codes, traits=_traits(picture, shape))
 
 
@@ -182,11 +182,11 @@ def _duration(picture: Image.Image, frames: int, seconds: float) -> float | None
 
 
 def _looked_at(
-    picture: Image.Image, parts: frozenset[Part]
+    picture: Image.Image, parts: frozenset[Part], samples: NDArray[np.uint8] | None = None
 ) -> tuple[tuple[SmallPicture, ...], tuple[TakenFingerprint, ...]]:
     if not parts & _LOOKED_AT:
         return (), ()
-    pictures = small_pictures(picture) if Part.THUMBNAIL in parts else ()
+    pictures = small_pictures(picture, samples=samples) if Part.THUMBNAIL in parts else ()
     codes = fingerprints(picture) if Part.FINGERPRINT in parts else ()
     return pictures, codes
 

@@ -11,9 +11,9 @@ import base64
 import iscc_lib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
-from memoryd.imaging.colour import in_8_bits
+from memoryd.imaging.colour import in_8_bits, upright
 from memoryd.imaging.derived import TakenFingerprint
 from memoryd.imaging.recipes import VERSIONS, Part
 
@@ -48,12 +48,12 @@ def grey_square(picture: Image.Image) -> NDArray[np.uint8]:
     """Return a loaded picture as the code sees it: 32 x 32 grey samples."""
     shrink = max(picture.size) // LOOKED_AT_EDGE
     # Grey squares of 32 pixels are the same from 4,000 and from 40,000; the memory is not.
-    upright = ImageOps.exif_transpose(in_8_bits(picture.reduce(shrink) if _reducible(picture, shrink) else picture))
-    if upright.mode == "LAB":
-        upright = upright.getchannel("L")
-    if upright.mode == "RGBA" or "transparency" in upright.info:
-        upright = _on_white(upright.convert("RGBA"))
-    trimmed = _without_border(upright)
+    seen = upright(in_8_bits(picture.reduce(shrink) if _reducible(picture, shrink) else picture))
+    if seen.mode == "LAB":
+        seen = seen.getchannel("L")
+    if seen.mode == "RGBA" or "transparency" in seen.info:
+        seen = _on_white(seen.convert("RGBA"))
+    trimmed = _without_border(seen)
     return np.asarray(trimmed.convert("L").resize((EDGE, EDGE), Image.Resampling.BICUBIC))
 
 

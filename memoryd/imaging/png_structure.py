@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import BinaryIO
+
+from isal import isal_zlib
 
 from memoryd.foundation.findings import Finding
 
@@ -38,9 +39,9 @@ def _first_damaged(file: BinaryIO) -> Finding | None:
             file.seek(length + 4, 1)
             continue
         at = file.tell() - 8
-        found, left = zlib.crc32(kind), length
+        found, left = isal_zlib.crc32(kind), length
         while left and (part := file.read(min(left, _PART))):
-            found = zlib.crc32(part, found)
+            found = isal_zlib.crc32(part, found)
             left -= len(part)
         if left or file.read(4) != struct.pack(">I", found):
             return Finding(

@@ -6,13 +6,14 @@ ordinary (palettes, grey, 16 bits, transparency keys, orientation behind the pix
 
 from __future__ import annotations
 
+import os
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from memoryd.imaging.unpacked_png import unpacked
+from memoryd.imaging.unpacked_png import chunks, unpacked
 
 try:
     import pyspng  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -24,8 +25,9 @@ WORTH_PIXELS = (128 * 128, 16_000_000)
 CONTENT_LIMIT = 512 * 1024**2
 """Bytes of a file that is held in memory for it."""
 
-_LATE = (b"eXIf", b"Raw profile type")
-"""What may stand behind the pixels and turns the picture: Pillow finds it when it decodes."""
+_TURNING = (b"Raw profile type", b"XML:com.adobe.xmp")
+"""Texts that may turn the picture, as an `eXIf` chunk may. Behind the pixels, Pillow finds them when it decodes."""
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 
 def decode(file: BinaryIO, picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8]] | None:
@@ -38,7 +40,7 @@ def decode(file: BinaryIO, picture: Image.Image) -> tuple[Image.Image, NDArray[n
         and WORTH_PIXELS[0] <= picture.width * picture.height <= WORTH_PIXELS[1]
     )
     content = _content(file) if plain else None
-    if content is None or any(mark in content for mark in _LATE):
+    if content is None or _turned_late(content):
         return None
     samples = _samples(content)
     if samples is None or samples.shape != (picture.height, picture.width, 4):
@@ -50,14 +52,24 @@ def decode(file: BinaryIO, picture: Image.Image) -> tuple[Image.Image, NDArray[n
     return loaded, samples
 
 
+def _turned_late(content: bytes) -> bool:
+    pixels = False
+    for kind, start, _ in chunks(content):
+        pixels = pixels or kind == b"IDAT"
+        if pixels and (kind == b"eXIf" or (kind in _TEXTS and content.startswith(_TURNING, start))):
+            return True
+    return False
+
+
 def _content(file: BinaryIO) -> bytes | None:
     kept = file.tell()
     try:
+        if file.seek(0, os.SEEK_END) > CONTENT_LIMIT:
+            return None
         file.seek(0)
-        content = file.read(CONTENT_LIMIT + 1)
+        return file.read()
     finally:
         file.seek(kept)
-    return content if len(content) <= CONTENT_LIMIT else None
 
 
 def _samples(content: bytes) -> NDArray[Any] | None:

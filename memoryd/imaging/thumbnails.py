@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from PIL import Image, ImageOps
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from memoryd.foundation.errors import NotAcceptable
-from memoryd.imaging.colour import in_8_bits, in_srgb
+from memoryd.imaging import quick_webp
+from memoryd.imaging.colour import in_8_bits, in_srgb, upright
 from memoryd.imaging.decoding import Source, opened_picture
 from memoryd.imaging.derived import SmallPicture
 from memoryd.imaging.recipes import VERSIONS, Part
@@ -48,13 +51,19 @@ def thumbnail(source: Source, size: int) -> bytes:
 
 
 def small_pictures(
-    picture: Image.Image, sizes: Sequence[int] = THUMBNAIL_SIZES, recipe: str = THUMBNAIL_RECIPE
+    picture: Image.Image,
+    sizes: Sequence[int] = THUMBNAIL_SIZES,
+    recipe: str = THUMBNAIL_RECIPE,
+    samples: NDArray[np.uint8] | None = None,
 ) -> tuple[SmallPicture, ...]:
-    """Return a loaded picture in these sizes, smallest first. The picture itself is left as it is."""
+    """Return a loaded picture in these sizes, smallest first. The picture itself is left as it is.
+
+    `samples` are the picture's own (height, width, channels), where the caller has them: they save a copy.
+    """
     profile = picture.info.get("icc_profile")
     small = fitting(in_8_bits(picture), max(sizes))
     # Colours are converted when few pixels are left.
-    small = in_srgb(ImageOps.exif_transpose(small), profile)
+    small = in_srgb(upright(small), profile)
     made: list[SmallPicture] = []
     for size in sorted(sizes, reverse=True):
         small = fitting(small, size)
@@ -62,7 +71,7 @@ def small_pictures(
             SmallPicture(
                 recipe=recipe,
                 size=size,
-                content=as_webp(small),
+                content=as_webp(small, samples if small is picture else None),
                 media_type=THUMBNAIL_MEDIA_TYPE,
                 width=small.width,
                 height=small.height,
@@ -80,8 +89,11 @@ def fitting(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=_GAP)
 
 
-def as_webp(picture: Image.Image) -> bytes:
-    """Return an RGB or RGBA picture as WebP, with nothing but its pixels."""
+def as_webp(picture: Image.Image, samples: NDArray[np.uint8] | None = None) -> bytes:
+    """Return an RGB, RGBX or RGBA picture as WebP, with nothing but its pixels."""
+    quick = quick_webp.encode(picture, _QUALITY, _EFFORT, samples)
+    if quick is not None:
+        return quick
     out = io.BytesIO()
     # What Pillow would carry over (EXIF, XMP, the profile) may hold a prompt.
     picture.save(out, "WEBP", quality=_QUALITY, method=_EFFORT, exif=b"", icc_profile=b"", xmp=b"")

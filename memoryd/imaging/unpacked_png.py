@@ -7,6 +7,7 @@ files only, so it is given one whose image data are stored. Source: RFC 1951, 3.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from isal import isal_zlib
 
@@ -18,7 +19,22 @@ _BLOCK = struct.Struct("<BHH")
 _BLOCK_LIMIT = 65_535
 _SAMPLES = {2: 3, 6: 4}
 """Colour type -> samples of a pixel: RGB and RGBA."""
+_TRAILER = 4
+"""Bytes of the check sum behind packed data."""
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+def chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, start, end) of the data of each chunk up to IEND; it ends early where one is cut off."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(content):
+        length, kind = _FRAME.unpack_from(content, position)
+        if position + 12 + length > len(content):
+            return
+        yield kind, position + 8, position + 8 + length
+        if kind == b"IEND":
+            return
+        position += 12 + length
 
 
 def unpacked(content: bytes) -> bytes | None:
@@ -28,37 +44,25 @@ def unpacked(content: bytes) -> bytes | None:
     No more than the picture needs is ever unpacked. Chunks beside header and image data are left out.
     """
     view = memoryview(content)
-    header, packed = b"", []
-    position = len(SIGNATURE)
-    while position + 12 <= len(content):
-        length, kind = _FRAME.unpack_from(content, position)
-        following = position + 12 + length
-        if following > len(content):
-            return None
-        if kind == b"IHDR":
-            header = content[position:following]
-        elif kind == b"IDAT":
-            packed.append(view[position + 8 : following - 4])
-        elif kind == b"IEND":
-            break
-        position = following
-    else:
-        return None
+    header, parts, last = b"", [], b""
+    for last, start, end in chunks(content):
+        if last == b"IHDR":
+            header = content[start - 8 : end + 4]
+        elif last == b"IDAT":
+            parts.append(view[start:end])
     size = _size(header)
-    if size is None:
+    if size is None or last != b"IEND":
         return None
+    packed = b"".join(parts)
     unpacking = isal_zlib.decompressobj()
     try:
-        rows = unpacking.decompress(b"".join(packed), size + 1)
+        rows = unpacking.decompress(packed, size + 1)
     except isal_zlib.error:  # type: ignore[misc]  # a class, as its stubs do not say
         return None
     if len(rows) != size or not unpacking.eof:
         return None
-    data = _stored(rows)
-    check = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
-    return b"".join(
-        (SIGNATURE, header, _FRAME.pack(len(data), b"IDAT"), data, check.to_bytes(4, "big"), _END),
-    )
+    ended = len(packed) - len(unpacking.unused_data)
+    return _stored(header, rows, packed[ended - _TRAILER : ended])
 
 
 def _size(header: bytes) -> int | None:
@@ -70,12 +74,19 @@ def _size(header: bytes) -> int | None:
     return None if depth != 8 or samples is None or interlaced else height * (1 + width * samples)
 
 
-def _stored(rows: bytes) -> bytes:
+def _stored(header: bytes, rows: bytes, trailer: bytes) -> bytes:
     view = memoryview(rows)
-    parts: list[bytes | memoryview] = [b"\x78\x01"]
+    data: list[bytes | memoryview] = [b"\x78\x01"]
     for start in range(0, len(rows), _BLOCK_LIMIT):
         block = view[start : start + _BLOCK_LIMIT]
         last = start + _BLOCK_LIMIT >= len(rows)
-        parts += (_BLOCK.pack(last, len(block), len(block) ^ 0xFFFF), block)
-    parts.append(isal_zlib.adler32(rows).to_bytes(4, "big"))
-    return b"".join(parts)
+        data += (_BLOCK.pack(last, len(block), len(block) ^ 0xFFFF), block)
+    # The check sum of what is packed stays the same, however it is packed.
+    data.append(trailer)
+    check = isal_zlib.crc32(b"IDAT")
+    for part in data:
+        check = isal_zlib.crc32(part, check)
+    # Put together once: all of it is several megabytes.
+    return b"".join(
+        (SIGNATURE, header, _FRAME.pack(sum(map(len, data)), b"IDAT"), *data, check.to_bytes(4, "big"), _END)
+    )

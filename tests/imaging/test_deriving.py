@@ -99,6 +99,36 @@ def test_the_profile_is_named_and_applied() -> None:
     assert not {"icc_profile", "exif"} & set(opened(one(derived, "v2", 256)).info)
 
 
+def with_red_and_green_swapped() -> bytes:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = (profile.index(name, 128) for name in (b"rXYZ", b"gXYZ"))
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("edge", [64, 300, 1400])
+def test_a_profile_is_applied_whoever_decodes(edge: int) -> None:
+    picture = Image.new("RGB", (edge, edge), (250, 20, 20))
+    derived = derive_bytes(encoded(picture, "PNG", icc_profile=with_red_and_green_swapped()), EVERY_PART)
+    red, green, _ = opened(one(derived, "v2", 256)).getpixel((9, 9))  # type: ignore[misc]
+    assert green > 200 > 100 > red
+
+
+@pytest.mark.parametrize("where", ["eXIf", "xmp"])
+def test_what_turns_a_picture_may_stand_behind_its_pixels(where: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    kind, data = (
+        (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        if where == "eXIf"
+        else (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>')
+    )
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    content = encoded(Image.new("RGB", (400, 200), (9, 9, 9)), "PNG")
+    derived = derive_bytes(content[:-12] + chunk + content[-12:], EVERY_PART)
+    assert (one(derived, "v2", 256).width, one(derived, "v2", 256).height) == (128, 256)
+
+
 def test_only_what_is_asked_for_is_made(png: MakePng, noise: Noise) -> None:
     derived = derive_bytes(png(noise(3)), frozenset({Part.THUMBNAIL}))
     assert (derived.pixels, derived.fingerprints, len(derived.pictures)) == (None, (), 2)

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from memoryd.imaging import quick_webp
 from memoryd.imaging.decoding import ImageUnreadable
-from memoryd.imaging.thumbnails import BadThumbnailSize, thumbnail
+from memoryd.imaging.thumbnails import BadThumbnailSize, as_webp, thumbnail
 
 MakePng = Callable[..., bytes]
 Noise = Callable[..., NDArray[Any]]
@@ -83,3 +84,29 @@ def test_nonsense_and_bad_sizes_are_refused(png: MakePng, noise: Noise) -> None:
     for size in (0, -1, 100_000):
         with pytest.raises(BadThumbnailSize):
             thumbnail(png(noise(3)), size)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (200, 151)])
+def test_the_quick_encoder_makes_the_same_bytes(
+    mode: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(3).integers(0, 256, (size[1], size[0], len(mode)), dtype=np.uint8)
+    samples[..., 3:] = 255
+    picture = Image.fromarray(samples)
+    quick = as_webp(picture)
+    assert quick_webp.encode(picture, 80, 0) == quick
+    monkeypatch.setattr(quick_webp, "webp", None)
+    assert as_webp(picture) == quick
+
+
+def test_the_quick_encoder_leaves_what_can_be_seen_through(noise: Noise) -> None:
+    assert quick_webp.encode(Image.fromarray(noise(4)), 80, 0) is None
+    assert quick_webp.encode(Image.new("L", (9, 9)), 80, 0) is None
+
+
+def test_samples_in_four_channels_are_a_picture_of_three(png: MakePng, noise: Noise) -> None:
+    samples = noise(3, height=40, width=30)
+    apart = np.dstack([samples, np.full((40, 30), 255, np.uint8)])
+    mapped = Image.frombuffer("RGBX", (30, 40), apart, "raw", "RGBX", 0, 1)
+    assert as_webp(mapped, apart) == as_webp(mapped) == as_webp(Image.fromarray(samples))
