@@ -2,9 +2,10 @@
 
     python benchmarks/latency.py [--rate 20] [--seconds 30] [--json FILE]
 
-The watcher is the real one, over the operating system's events. For each picture the time runs from the close() of its
-writer to the first answer of a search query (its seed, through the query language and its index)
-that names it. A second process writes, so that neither the writing nor its pictures cost the watcher anything but load.
+The watcher is the real one, over the operating system's events, in a process of its own as `memoryd up` has it. For each
+picture the time runs from the close() of its writer to the first answer of a search query (its seed, through the query
+language and its index) that names it. Another process writes, and this one searches: neither costs the watcher anything
+but load.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from memoryd.storage.blob_store import BlobStore
 P50_TARGET_MS = 150.0
 P95_TARGET_MS = 500.0
 PATIENCE_S = 30.0
+ASKED_EVERY_S = 0.005
+"""Between two rounds of searches: asking without pause would take a core from the rest."""
 FIRST_SEED = 7_000_000
 WARM_UP = 20
 """Pictures that are written first and not counted: connections, caches and plans are made with them."""
@@ -134,7 +137,22 @@ def follow(
                 deadline = time.time() + PATIENCE_S
         if time.time() > deadline:
             raise SystemExit(f"only {len(found)} of {count} were found")
+        time.sleep(ASKED_EVERY_S)
     return [(found[n] - closed[n]) * 1000 for n in sorted(found) if n >= WARM_UP], asked
+
+
+def watch(place: Path) -> None:
+    """Watch, as `memoryd watch` does, until there is no more input."""
+    database = Database(Cluster(place / "home").server_url())
+    with database.farm_work() as session:
+        scope = find_tenant(session, "default")
+    watcher = Watcher(database, scope, BlobStore(place / "blobs"))
+    thread = threading.Thread(target=watcher.run, name="watcher")
+    thread.start()
+    sys.stdin.read()
+    watcher.stop_soon()
+    thread.join()
+    database.close()
 
 
 def figure(name: str, value: float, unit: str, target: float | None = None) -> dict[str, Any]:
@@ -155,8 +173,7 @@ def measure(database: Database, scope: TenantScope, place: Path, rate: float, se
     count = WARM_UP + int(rate * seconds)
     with database.tenant_work(scope) as session:
         roots.ensure_root(session, host=roots.this_host(), path=folder, project_id=None)
-    watcher = Watcher(database, scope, BlobStore(place / "blobs"))
-    thread = threading.Thread(target=watcher.run, name="watcher")
+    watcher = subprocess.Popen([sys.executable, __file__, "--watch", str(place)], stdin=subprocess.PIPE)
     writer = subprocess.Popen(
         [sys.executable, __file__, "--write", str(folder), str(count), str(rate)],
         stdin=subprocess.PIPE,
@@ -166,16 +183,14 @@ def measure(database: Database, scope: TenantScope, place: Path, rate: float, se
     assert writer.stdin is not None
     assert writer.stdout is not None
     writer.stdout.readline()
-    thread.start()
-    time.sleep(3.0)  # the first look at the folder is over, and the folder is listened to
+    time.sleep(6.0)  # the watcher is there, its first look at the folder is over, and the folder is listened to
     writer.stdin.write("go\n")
     writer.stdin.flush()
     try:
         spent, asked = follow(database, scope, writer, count)
     finally:
         writer.kill()
-        watcher.stop_soon()
-        thread.join()
+        watcher.communicate()
     cuts = statistics.quantiles(spent, n=100)
     return [
         figure("close to searchable, p50", cuts[49], "ms", P50_TARGET_MS),
@@ -196,7 +211,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="10 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--write", nargs=3, metavar=("FOLDER", "COUNT", "RATE"), help=argparse.SUPPRESS)
+    parser.add_argument("--watch", type=Path, metavar="PLACE", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.watch:
+        watch(asked.watch)
+        return 0
     if asked.write:
         write_steadily(Path(asked.write[0]), int(asked.write[1]), float(asked.write[2]))
         return 0

@@ -37,9 +37,14 @@ class NotSurelyNew(Exception):
 
 def refuse_known(session: Session, batch: Sequence[ReadyAsset]) -> None:
     """Make sure, before anything is written, that nothing recorded has to do with these files. Raises: NotSurelyNew."""
-    assets = queries.find_assets(session, [one.sha256 for one in batch])
-    keys = queries.find_run_keys(session, [one.run_key for one in batch if one.run_key is not None])
-    places = queries.find_places(session, [path for one in batch for _, path in one.places])
+    if not batch:
+        return
+    known = queries.find_known(
+        session,
+        [one.sha256 for one in batch],
+        [one.run_key for one in batch if one.run_key is not None],
+        [path for one in batch for _, path in one.places],
+    )
     young = time.time() - NAME_TRUST / datetime.timedelta(seconds=1)
     uses = {use for one in batch if one.made_at > young for use in one.models}
     named = resolve_names(session, sorted(uses)) if uses else {}
@@ -47,10 +52,10 @@ def refuse_known(session: Session, batch: Sequence[ReadyAsset]) -> None:
     refused = []
     for index, one in enumerate(batch):
         if (
-            one.sha256 in assets
+            one.sha256 in known.contents
             or one.sha256 in seen
-            or one.run_key in keys
-            or not places.isdisjoint(one.places)
+            or one.run_key in known.run_keys
+            or not known.places.isdisjoint(one.places)
             # Its models are known by their names: which content that is, is written into the rows.
             or (named and one.made_at > young and not named.keys().isdisjoint(one.models))
         ):

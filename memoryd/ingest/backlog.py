@@ -6,11 +6,12 @@ was counted is recorded, and the next start goes on after it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,7 +32,8 @@ from memoryd.ingest.walking import look_at
 from memoryd.storage.blob_store import BlobStore
 
 FIRST_BATCH = 50
-"""Files of the first batch: the first results are seen soon."""
+"""Files of the first batch, each next having twice as many up to BATCH_LIMIT: the first results are seen soon, and recording
+begins while others are read."""
 
 READ_AHEAD = 2
 """Batches that are read while one is recorded: the reading processes never wait for the recorder, nor it for a last file."""
@@ -98,19 +100,19 @@ def ingest_paths(
             hint="make room, or take the files in with custody `reference`",
         )
     progress = Progress(to_read=planned.to_read)
-    portions = tuple(
-        dataclasses.replace(portion, folder=knowing(portion.folder, database, scope)) for portion in planned.portions
-    )
-    planned = dataclasses.replace(planned, portions=portions)
-    _announce_large(database, scope, planned)
     waiting: list[tuple[Folder, Path]] = []
     own = lanes if lanes is not None else Lanes()
     try:
-        with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reading") as ahead:
-            for prepared in _read_ahead(ahead, own, _batches(planned), store, scope, stop):
+        with (
+            contextlib.closing(planned.handed_out()) as portions,
+            ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reading") as ahead,
+        ):
+            for prepared in _read_ahead(ahead, own, _batches(database, scope, portions), store, scope, stop):
                 waiting += [(prepared.folder, file.path) for file in prepared.in_state(FileState.WAITING)]
                 _record(database, scope, store, own, prepared, caller, progress)
+                progress.to_read = planned.to_read
                 on_progress(progress)
+        progress.to_read = planned.to_read
         progress.stopped = stop()
         if waiting and not progress.stopped:
             _settle_waiting(database, scope, store, own, waiting, caller, progress)
@@ -121,43 +123,46 @@ def ingest_paths(
     return progress
 
 
-def _announce_large(database: Database, scope: TenantScope, planned: Plan) -> None:
+def _announce_large(database: Database, scope: TenantScope, portion: Portion) -> None:
     """Let the very large be found by their names while they wait to be hashed."""
-    for portion in planned.portions:
-        large = [p for p, size in zip(portion.paths, portion.sizes, strict=True) if size >= LARGE_FILE]
-        if not large:
-            continue
-        folder = portion.folder
-        records = [
-            LocationRecord(
-                watch_root_id=folder.root_id,
-                path=path if folder.root_id is not None else os.fsencode(folder.path / os.fsdecode(path)),
-                size=face.size,
-                mtime_ns=face.mtime_ns,
-                inode=face.inode,
-                device=face.device,
-            )
-            for path, face in look_at(folder, large).items()
-        ]
-        with database.tenant_work(scope) as session:
-            places.arrive(session, records, folder.project_id)
+    large = [p for p, size in zip(portion.paths, portion.sizes, strict=True) if size >= LARGE_FILE]
+    if not large:
+        return
+    folder = portion.folder
+    records = [
+        LocationRecord(
+            watch_root_id=folder.root_id,
+            path=path if folder.root_id is not None else os.fsencode(folder.path / os.fsdecode(path)),
+            size=face.size,
+            mtime_ns=face.mtime_ns,
+            inode=face.inode,
+            device=face.device,
+        )
+        for path, face in look_at(folder, large).items()
+    ]
+    with database.tenant_work(scope) as session:
+        places.arrive(session, records, folder.project_id)
 
 
-def _batches(planned: Plan) -> Iterator[tuple[Folder, Sequence[Path], bool]]:
+def _batches(
+    database: Database, scope: TenantScope, portions: Iterable[Portion]
+) -> Iterator[tuple[Folder, Sequence[Path], bool]]:
     large: list[tuple[Folder, Path, bool]] = []
-    first = True
-    for portion in planned.portions:
+    limit = FIRST_BATCH
+    for portion in portions:
+        folder = knowing(portion.folder, database, scope)
+        _announce_large(database, scope, portion)
         small: list[Path] = []
         for path, size in zip(portion.paths, portion.sizes, strict=True):
             if size >= LARGE_FILE:
-                large.append((portion.folder, path, portion.named))
+                large.append((folder, path, portion.named))
                 continue
             small.append(path)
-            if len(small) >= (FIRST_BATCH if first else BATCH_LIMIT):
-                yield portion.folder, small, portion.named
-                small, first = [], False
+            if len(small) >= limit:
+                yield folder, small, portion.named
+                small, limit = [], min(2 * limit, BATCH_LIMIT)
         if small:
-            yield portion.folder, small, portion.named
+            yield folder, small, portion.named
     # The lane of the very large: one at a time, when nobody waits behind them.
     for folder, path, named in large:
         yield folder, [path], named

@@ -1,11 +1,17 @@
-"""Finds out what taking in means: which files are new, in which order they are read, and the space that keeping takes."""
+"""Finds out what taking in means: which files are new, in which order they are read, and the space that keeping takes.
+
+Names are held in portions, so that a folder may have any number of files, and reading begins with the first.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from memoryd.catalog.facts import WatchRoot
@@ -17,9 +23,10 @@ from memoryd.ingest.attributing import folder_for
 from memoryd.ingest.changes import compare
 from memoryd.ingest.facts import Custody, Folder, RootHealth, Seen
 from memoryd.ingest.keeping import Space, space
-from memoryd.ingest.surveying import survey
+from memoryd.ingest.spooling import Named, Spool, in_order
+from memoryd.ingest.surveying import lost_root, survey_in_portions
 from memoryd.ingest.unchanged import Unchanged
-from memoryd.ingest.walking import look_at, walk
+from memoryd.ingest.walking import look_at, walk_in_portions
 from memoryd.storage.blob_store import BlobStore
 
 SLOW_LOOK_S = 0.001
@@ -27,6 +34,10 @@ SLOW_LOOK_S = 0.001
 
 SLOW_FOLDER_FILES = 100
 """Files from which the time of looking says something."""
+
+
+PORTION_FILES = 20_000
+"""New files that are held by name at a time: 10 MB, and some ten seconds of reading."""
 
 
 class NothingThere(NotAcceptable):
@@ -47,20 +58,51 @@ class Portion:
     named: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class Plan:
-    """What taking in will mean: files found and those already known, bytes to read, and the space that keeping takes."""
+    """What taking in will mean: files found and those already known, bytes to read, and the space that keeping takes.
 
-    portions: tuple[Portion, ...]
-    found: int
-    known: int
-    size: int
+    Where there are very many files the numbers grow while the first are being read, until `complete`. `portions` are
+    those found so far that nobody took; `handed_out` gives them, and finds the rest.
+    """
+
+    portions: list[Portion] = dataclasses.field(default_factory=list)
+    found: int = 0
+    known: int = 0
+    size: int = 0
     space: Space | None = None
+    complete: bool = True
+    rest: Iterator[Portion] = dataclasses.field(default=iter(()), repr=False)
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event, repr=False)
 
     @property
     def to_read(self) -> int:
         """Files that will be read."""
         return self.found - self.known
+
+    def count(self, found: int, sizes: Iterable[int]) -> None:
+        """Add files that were found, and the sizes of those among them that will be read."""
+        listed = list(sizes)
+        self.found += found
+        self.known += found - len(listed)
+        self.size += sum(listed)
+
+    def handed_out(self) -> Generator[Portion, None, None]:
+        """Yield all portions, once; the next is looked for, in another thread, while one is worked on.
+
+        Raises: FolderOffline; DatabaseDown.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="finding") as finding:
+            try:
+                coming = finding.submit(next, self.rest, None)
+                while self.portions:
+                    yield self.portions.pop(0)
+                while (portion := coming.result()) is not None:
+                    coming = finding.submit(next, self.rest, None)
+                    yield portion
+            finally:
+                # Whoever takes no more of them waits for no more.
+                self.stop.set()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,58 +121,117 @@ class Wish:
     dry: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """One of the wished paths as it was found. `below` is its path below the root, where a root contains it."""
+
+    path: Path
+    is_folder: bool
+    root: WatchRoot | None
+    below: bytes = b""
+
+
 def plan(database: Database, scope: TenantScope, store: BlobStore, wish: Wish) -> Plan:
     """Return what taking in the wished paths means, without reading a file.
 
+    Of up to PORTION_FILES new files, and where their space must be known, everything is found out before; of more the
+    rest while the first are read.
     Raises: NothingThere; FolderOffline.
     """
-    portions: list[Portion] = []
-    found = 0
-    for path in wish.paths:
-        there, portion = _portion(database, scope, wish, path)
-        found += there
-        if portion.paths:
-            portions.append(portion)
-    size = sum(sum(portion.sizes) for portion in portions)
-    keeping = any(portion.folder.custody is Custody.KEEP for portion in portions)
-    return Plan(
-        portions=tuple(portions),
-        found=found,
-        known=found - sum(len(portion.paths) for portion in portions),
-        size=size,
-        space=space(store.home, (size,)) if keeping else None,
+    places = [_place(database, scope, path) for path in wish.paths]
+    planned = Plan(complete=False)
+    keeping = wish.custody is Custody.KEEP or any(
+        place.root is not None and roots.folder_of(place.root).custody is Custody.KEEP for place in places
     )
+    planned.rest = _portions(database, scope, places, wish, planned, keeping)
+    count = 0
+    while count <= PORTION_FILES and (portion := next(planned.rest, None)) is not None:
+        planned.portions.append(portion)
+        count += len(portion.paths)
+    if keeping:
+        planned.space = space(store.home, (planned.size,))
+    return planned
 
 
-def _portion(database: Database, scope: TenantScope, wish: Wish, path: Path) -> tuple[int, Portion]:
+def _place(database: Database, scope: TenantScope, path: Path) -> _Place:
     given = path.expanduser().absolute()
     # What leads to the path is the person's choice; what lies in it is not followed out of it.
     real = given.parent.resolve() / given.name if given.name else given
-    if real.is_dir():
+    is_folder = real.is_dir()
+    if is_folder:
         real = real.resolve()
     elif not os.path.lexists(real):
         raise NothingThere(f"{path} is not there", hint="name a file or folder on the server's machine")
     with database.tenant_work(scope) as session:
         root = roots.root_containing(session, roots.this_host(), real)
-    if real.is_dir():
-        if root is not None:
-            below = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
-            began = time.perf_counter()
-            looked = survey(database, scope, root, below=below, again=True)
-            if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
-                raise FolderOffline(
-                    f"{root.shown_path}: {looked.health.value}", hint="`memoryd watch list` says what is wrong"
-                )
-            slow = _is_slow(real, looked.seen, time.perf_counter() - began)
-            return looked.seen, _as_portion(_rooted(database, scope, root, looked.read, wish), looked.read, slow=slow)
-        folder = _wished(Folder(path=real), wish)
-        return _unknown_in(database, scope, folder)
-    folder = _wished(Folder(path=real.parent), wish)
-    if root is not None:
-        place = os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :]
-        folder = _rooted(database, scope, root, [place], wish)
-    there = look_at(folder, [real])
-    return 1, _as_portion(folder, there, named=True)
+    if root is None:
+        return _Place(path=real, is_folder=is_folder, root=None)
+    if is_folder and (lost := lost_root(database, scope, root)) is not None:
+        raise _offline(root, lost.health)
+    return _Place(path=real, is_folder=is_folder, root=root, below=os.fsencode(real)[len(root.path.rstrip(b"/")) + 1 :])
+
+
+def _offline(root: WatchRoot, health: RootHealth) -> FolderOffline:
+    return FolderOffline(f"{root.shown_path}: {health.value}", hint="`memoryd watch list` says what is wrong")
+
+
+def _portions(
+    database: Database, scope: TenantScope, places: Sequence[_Place], wish: Wish, planned: Plan, keeping: bool
+) -> Iterator[Portion]:
+    found = [_portions_of(database, scope, place, wish, planned, keeping) for place in places]
+    if keeping:
+        # All is found before the first is read: each is asked for its first, which comes after its last was found.
+        heads = [[portion for portion in (next(one, None),) if portion is not None] for one in found]
+        planned.complete = True
+        for head, one in zip(heads, found, strict=True):
+            yield from itertools.chain(head, one)
+    else:
+        for one in found:
+            yield from one
+    planned.complete = True
+
+
+def _portions_of(
+    database: Database, scope: TenantScope, place: _Place, wish: Wish, planned: Plan, keeping: bool
+) -> Iterator[Portion]:
+    if not place.is_folder:
+        yield from _single(database, scope, place, wish, planned)
+        return
+    slow = roots.is_remote(place.path)
+    spool: Spool | None = None
+    for read, looked_s, seen in _read_in(database, scope, place, planned):
+        slow = slow or (seen >= SLOW_FOLDER_FILES and looked_s / seen > SLOW_LOOK_S)
+        if wish.dry or not read:
+            continue
+        if spool is None and (slow or keeping):
+            # Where reading takes hours, what people look for is there first: the order of all must be known.
+            spool = Spool(newest_first=slow)
+        if spool is not None:
+            spool.add(read)
+        else:
+            # Oldest first: an edited picture follows its original, and a run's pictures come in their order.
+            yield _portion(database, scope, place, wish, in_order(read, newest_first=False))
+    if spool is not None:
+        ordered = spool.all()
+        while some := list(itertools.islice(ordered, PORTION_FILES)):
+            yield _portion(database, scope, place, wish, some)
+
+
+def _single(database: Database, scope: TenantScope, place: _Place, wish: Wish, planned: Plan) -> Iterator[Portion]:
+    folder = _wished(Folder(path=place.path.parent), wish)
+    if place.root is not None:
+        folder = _rooted(database, scope, place.root, [place.below], wish)
+    there = look_at(folder, [place.path])
+    planned.count(1, (face.size for face in there.values()))
+    if there and not wish.dry:
+        yield _as_portion(folder, in_order(there, newest_first=False), named=True)
+
+
+def _portion(database: Database, scope: TenantScope, place: _Place, wish: Wish, ordered: Sequence[Named]) -> Portion:
+    if place.root is None:
+        return _as_portion(_wished(Folder(path=place.path), wish), ordered)
+    folder = _rooted(database, scope, place.root, [named.path for named in ordered], wish)
+    return _as_portion(folder, ordered)
 
 
 def _rooted(database: Database, scope: TenantScope, root: WatchRoot, places: Iterable[bytes], wish: Wish) -> Folder:
@@ -150,35 +251,57 @@ def _wished(folder: Folder, wish: Wish) -> Folder:
     )
 
 
-def _unknown_in(database: Database, scope: TenantScope, folder: Folder) -> tuple[int, Portion]:
-    top = os.fsencode(folder.path).rstrip(b"/") + b"/"
-    with database.tenant_work(scope) as session:
-        unchanged = Unchanged(queries.iterate_faces(session, None, top))
-    began = time.perf_counter()
-    sight = walk(folder.path, unchanged=unchanged, at=top)
-    slow = _is_slow(folder.path, len(sight.there) + sight.passed, time.perf_counter() - began)
-    read = sight.there
-    with database.tenant_work(scope) as session:
-        # Nobody watches this folder: what is gone from it stays as it was, and a place that holds the same is passed by.
-        known = queries.list_known_at(session, None, [top + path for path in read])
-    if known:
-        same = {path for path, place in known.items() if place.face is not None and place.present}
-        changes = compare({top + path: face for path, face in read.items()}, {path: known[path] for path in same})
-        read = {path[len(top) :]: read[path[len(top) :]] for path in changes.read}
-    return len(sight.there) + sight.passed, _as_portion(folder, read, slow=slow)
-
-
-def _is_slow(path: Path, seen: int, seconds: float) -> bool:
-    return roots.is_remote(path) or (seen >= SLOW_FOLDER_FILES and seconds / seen > SLOW_LOOK_S)
-
-
-def _as_portion(folder: Folder, read: dict[bytes, Seen], *, named: bool = False, slow: bool = False) -> Portion:
-    # Oldest first: an edited picture follows its original, and a run's pictures come in their order. But where reading
-    # takes hours, what people look for is there first.
-    ordered = sorted(read.items(), key=lambda item: (item[1].mtime_ns, item[0]), reverse=slow)
+def _as_portion(folder: Folder, ordered: Sequence[Named], *, named: bool = False) -> Portion:
     return Portion(
         folder=folder,
-        paths=tuple(folder.path / os.fsdecode(path) for path, _ in ordered),
-        sizes=tuple(face.size for _, face in ordered),
+        paths=tuple([folder.path / os.fsdecode(one.path) for one in ordered]),
+        sizes=tuple([one.size for one in ordered]),
         named=named,
     )
+
+
+def _read_in(
+    database: Database, scope: TenantScope, place: _Place, planned: Plan
+) -> Iterator[tuple[dict[bytes, Seen], float, int]]:
+    """Yield what is to be read in a folder, in portions, each with the seconds of looking and the files seen so far."""
+    looks = (
+        _unknown_in(database, scope, place.path, planned.stop)
+        if place.root is None
+        else _unread_in(database, scope, place.root, place.below, planned.stop)
+    )
+    spent, seen = 0.0, 0
+    began = time.perf_counter()
+    for count, read in looks:
+        spent += time.perf_counter() - began
+        seen += count
+        planned.count(count, (face.size for face in read.values()))
+        yield read, spent, seen
+        began = time.perf_counter()
+
+
+def _unread_in(
+    database: Database, scope: TenantScope, root: WatchRoot, below: bytes, stop: threading.Event
+) -> Iterator[tuple[int, dict[bytes, Seen]]]:
+    surveys = survey_in_portions(database, scope, root, limit=PORTION_FILES, below=below, again=True, stop=stop.is_set)
+    for looked in surveys:
+        if looked.health not in (RootHealth.WELL, RootHealth.MASS_VANISHING):
+            raise _offline(root, looked.health)
+        yield looked.seen, looked.read
+
+
+def _unknown_in(
+    database: Database, scope: TenantScope, folder: Path, stop: threading.Event
+) -> Iterator[tuple[int, dict[bytes, Seen]]]:
+    top = os.fsencode(folder).rstrip(b"/") + b"/"
+    with database.tenant_work(scope) as session:
+        unchanged = Unchanged(queries.iterate_faces(session, None, top))
+    for sight in walk_in_portions(folder, limit=PORTION_FILES, unchanged=unchanged, at=top, stop=stop.is_set):
+        read = sight.there
+        with database.tenant_work(scope) as session:
+            # Nobody watches this folder: what is gone from it stays as it was, and a place that holds the same is passed by.
+            known = queries.list_known_at(session, None, [top + path for path in read])
+        if known:
+            same = {path for path, place in known.items() if place.face is not None and place.present}
+            changes = compare({top + path: face for path, face in read.items()}, {path: known[path] for path in same})
+            read = {path[len(top) :]: read[path[len(top) :]] for path in changes.read}
+        yield len(sight.there) + sight.passed, read

@@ -63,6 +63,8 @@ def upsert_quarantine(session: Session, rows: Sequence[Mapping[str, Any]]) -> No
 
 def list_tries(session: Session, places: Sequence[tuple[WatchRootId | None, bytes]]) -> dict[tuple[Any, bytes], int]:
     """Return how often each of these places was tried, for those that are in quarantine."""
+    if not places:
+        return {}
     tries: dict[tuple[Any, bytes], int] = {}
     for row in session.execute(_open_at(places, Quarantine.watch_root_id, Quarantine.path, Quarantine.tries)):
         tries[row.watch_root_id, row.path] = row.tries
@@ -222,14 +224,15 @@ def iterate_faces(session: Session, root_id: WatchRootId | None, below: bytes) -
 
 
 def list_unseen(session: Session, root_id: WatchRootId | None, below: bytes, unchanged: Unchanged) -> list[bytes]:
-    """Return the paths of the places that are not missing, and where no file was seen as it was."""
+    """Return the paths of the places that are not missing, and where no file was seen."""
     conditions = [Location.state != LocationState.MISSING.value]
     if unchanged.all_seen:
         conditions.append(Location.state != LocationState.RECORDED.value)
     faces = _streamed(session, _faces(root_id, below, *conditions))
     unseen: list[bytes] = []
     while some := list(itertools.islice(faces, PLACES_AT_ONCE * 5)):
-        unseen += [face[0] for face, seen in zip(some, unchanged.was_seen(some), strict=True) if not seen]
+        left = [face[0] for face, seen in zip(some, unchanged.was_seen(some), strict=True) if not seen]
+        unseen += [path for path, there in zip(left, unchanged.was_there(left), strict=True) if not there]
     return unseen
 
 

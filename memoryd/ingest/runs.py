@@ -72,6 +72,8 @@ class RunState(enum.StrEnum):
 
 RUNNING = (RunState.LOOKING, RunState.READING)
 _COUNTS = ("to_read", "done", "new", "known", "quarantined", "ignored", "vanished", "findings", "size")
+_STILL_FINDING = "still_finding"
+"""Among a stored run's counts: 1 while its files are still being found, and the numbers of its plan grow."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -102,8 +104,10 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to its end at the present rate; None where it is not running, or nothing is known yet."""
+        """Seconds to its end at the present rate; None where it is not running, or while its files are still being found."""
         if self.state is not RunState.READING or self.rate is None:
+            return None
+        if self.planned is not None and not self.planned.complete:
             return None
         return max(self.progress.to_read - self.progress.done, 0) / self.rate
 
@@ -236,7 +240,9 @@ def _stored(row: Any, scope: TenantScope) -> Run:
         wish=wish,
         by_person=row.by_person,
         state=state,
-        planned=None if row.found is None else Plan(portions=(), found=row.found, known=row.known, size=row.size),
+        planned=None
+        if row.found is None
+        else Plan(found=row.found, known=row.known, size=row.size, complete=not row.counts.get(_STILL_FINDING)),
         progress=_progress(row.counts),
         started_at=row.started_at,
         reading_since=row.reading_since,
@@ -289,7 +295,8 @@ def _write(run: Run, database: Database, scope: TenantScope, state: RunState) ->
                 found=planned.found if planned else None,
                 known=planned.known if planned else None,
                 size=planned.size if planned else None,
-                counts={name: getattr(progress, name) for name in _COUNTS},
+                counts={name: getattr(progress, name) for name in _COUNTS}
+                | {_STILL_FINDING: int(planned is not None and not planned.complete)},
                 error=run.error,
                 hint=run.hint,
             )

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from memoryd.catalog import places
@@ -24,7 +24,7 @@ from memoryd.ingest import quarantine, queries, roots
 from memoryd.ingest.changes import Changes, Known, compare, is_mass_vanishing
 from memoryd.ingest.facts import RootHealth, Seen
 from memoryd.ingest.unchanged import Unchanged
-from memoryd.ingest.walking import Sight, look, walk
+from memoryd.ingest.walking import Sight, look, walk_in_portions
 
 _log = log_for(__name__)
 
@@ -58,55 +58,89 @@ def survey(
     `accept_vanished`: a person said that what is gone is gone. `again`: files in quarantine are named too, due or not.
     `turn` is held while places are brought up to date: two threads that do so for one root take turns with it.
     """
-    health = roots.health(root)
-    if health is not RootHealth.WELL:
-        _offline(database, scope, root, health)
-        return Survey(health=health)
-    unchanged: Unchanged | None = None
     if paths is None:
-        with database.tenant_work(scope) as session:
-            unchanged = Unchanged(queries.iterate_faces(session, root.id, below))
-    sight = _named(root, paths) if paths is not None else _walked(root, below, stop, unchanged)
-    # The folder may have been lost during the walk: then what was not seen says nothing.
-    health = roots.health(root)
-    if health is not RootHealth.WELL:
-        _offline(database, scope, root, health)
-        return Survey(health=health)
+        found = survey_in_portions(
+            database,
+            scope,
+            root,
+            limit=None,
+            below=below,
+            accept_vanished=accept_vanished,
+            again=again,
+            stop=stop,
+            turn=turn,
+        )
+        return next(found)
+    if (lost := lost_root(database, scope, root)) is not None:
+        return lost
+    sight = _named(root, paths)
+    if (lost := lost_root(database, scope, root)) is not None:
+        return lost
     with turn or contextlib.nullcontext(), database.tenant_work(scope) as session:
         # Its state may have changed since the caller last read it.
         root = catalog_roots.show_root(session, root.id)
-        known = _known(session, root, sight, below, paths, unchanged)
-        whole = paths is None and not below
-        return _bring_up_to_date(session, root, sight, known, whole, accept_vanished=accept_vanished, again=again)
-
-
-def _known(
-    session: Session,
-    root: WatchRoot,
-    sight: Sight,
-    below: bytes,
-    paths: Collection[bytes] | None,
-    unchanged: Unchanged | None,
-) -> dict[bytes, Known]:
-    """Return the known places that this look may say something new of."""
-    if unchanged is None:
-        known = queries.list_known_at(session, root.id, paths or ())
-    else:
-        known = queries.list_known_at(session, root.id, list(sight.there))
-        unseen = queries.list_unseen(session, root.id, below, unchanged)
-        known |= queries.list_known_at(session, root.id, [path for path in unseen if sight.can_tell(path)])
-    if unchanged is None or below:
-        # Where only a part is looked at, what is new in it may have come from elsewhere in the root.
+        known = queries.list_known_at(session, root.id, paths)
         known |= _might_be_renamed(session, root, sight, known)
-    return known
+        return _bring_up_to_date(session, root, sight, known, False, accept_vanished=accept_vanished, again=again)
 
 
-def _walked(root: WatchRoot, below: bytes, stop: Callable[[], bool], unchanged: Unchanged | None) -> Sight:
+def survey_in_portions(
+    database: Database,
+    scope: TenantScope,
+    root: WatchRoot,
+    *,
+    limit: int | None,
+    below: bytes = b"",
+    accept_vanished: bool = False,
+    again: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    turn: AbstractContextManager[object] | None = None,
+) -> Iterator[Survey]:
+    """Yield what `survey` returns of a root or its part `below`, in portions of about `limit` new or changed files.
+
+    What is gone is told with the last one, when everything was looked at. A root that is lost in the middle ends it.
+    """
+    if (lost := lost_root(database, scope, root)) is not None:
+        yield lost
+        return
+    with database.tenant_work(scope) as session:
+        unchanged = Unchanged(queries.iterate_faces(session, root.id, below))
+    for portion, sight in enumerate(_walked(root, below, limit, stop, unchanged)):
+        # The folder may have been lost during the walk: then what was not seen says nothing.
+        if (lost := lost_root(database, scope, root)) is not None:
+            yield lost
+            return
+        with turn or contextlib.nullcontext(), database.tenant_work(scope) as session:
+            root = catalog_roots.show_root(session, root.id)
+            known = queries.list_known_at(session, root.id, list(sight.there))
+            if sight.last:
+                unseen = queries.list_unseen(session, root.id, below, unchanged)
+                known |= queries.list_known_at(session, root.id, [path for path in unseen if sight.can_tell(path)])
+            if (below or portion or not sight.last) and unchanged.known:
+                # Where only a part is looked at, what is new in it may have come from elsewhere in the root.
+                known |= _might_be_renamed(session, root, sight, known)
+            whole = sight.last and not below
+            told = _bring_up_to_date(session, root, sight, known, whole, accept_vanished=accept_vanished, again=again)
+        yield told
+
+
+def lost_root(database: Database, scope: TenantScope, root: WatchRoot) -> Survey | None:
+    """Return what a look gives of a root that is not as it was, and call it offline; None where all is well."""
+    health = roots.health(root)
+    if health is RootHealth.WELL:
+        return None
+    _offline(database, scope, root, health)
+    return Survey(health=health)
+
+
+def _walked(
+    root: WatchRoot, below: bytes, limit: int | None, stop: Callable[[], bool], unchanged: Unchanged
+) -> Iterator[Sight]:
     folder = roots.folder_path(root)
     if below and not os.path.lexists(os.path.join(os.fsencode(folder), below)):  # noqa: PTH118 - names are bytes
         # Of a folder that is not there every file is gone; that the root itself is the right one is checked around this.
-        return Sight(there={})
-    return walk(folder, below=below, stop=stop, unchanged=unchanged)
+        return iter((Sight(there={}),))
+    return walk_in_portions(folder, limit=limit, below=below, stop=stop, unchanged=unchanged)
 
 
 def _named(root: WatchRoot, paths: Collection[bytes]) -> Sight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from memoryd.ingest.facts import Folder, Seen
@@ -16,18 +16,22 @@ from memoryd.ingest.unchanged import Unchanged
 DEPTH_LIMIT = 128
 """Folders within folders. Source: 4,096 bytes of a path hold 2,048 at most; people make fewer than 20."""
 
+COMPARED_AT_ONCE = 4_096
+"""Files that are compared with what is known in one go: a thousand cost as much as ten by themselves."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """A look at (a part of) a folder: `there` by path below the folder; `unseen` are folders that could not be read.
 
     Of what lies in an unseen folder nothing is known: it is neither there nor gone. `passed` counts files that are as they
-    were known, and are not in `there`.
+    were known, and are not in `there`. `last` is False where more of the same look follows.
     """
 
     there: dict[bytes, Seen]
     unseen: tuple[bytes, ...] = ()
     passed: int = 0
+    last: bool = True
 
     def can_tell(self, path: bytes) -> bool:
         """Tell whether this look could have seen a file at `path`."""
@@ -61,9 +65,24 @@ def walk(
     `stop` is asked once per folder, and ends the walk early: what was not walked is then unseen. What `unchanged` knows as it
     is, is passed by; there a path has `at` before it.
     """
-    there: dict[bytes, Seen] = {}
-    passed = 0
+    return next(walk_in_portions(folder, limit=None, below=below, stop=stop, unchanged=unchanged, at=at))
+
+
+def walk_in_portions(
+    folder: Path,
+    *,
+    limit: int | None,
+    below: bytes = b"",
+    stop: Callable[[], bool] = lambda: False,
+    unchanged: Unchanged | None = None,
+    at: bytes = b"",
+) -> Iterator[Sight]:
+    """Yield what `walk` returns in portions of about `limit` files, so that a folder of any size is walked in little memory.
+
+    `passed` and `unseen` are those of a portion; the last one, which may be empty, says so, and has all `unseen`.
+    """
     unseen: list[bytes] = []
+    sight = _Sighted(unchanged, at)
     left = [(below, below.count(b"/"))]
     top = os.fsencode(folder)
     while left:
@@ -71,7 +90,6 @@ def walk(
         if stop() or depth > DEPTH_LIMIT:
             unseen.append(place)
             continue
-        found: list[tuple[bytes, os.stat_result]] = []
         try:
             with os.scandir(os.path.join(top, place) if place else top) as entries:  # noqa: PTH118 - names are bytes
                 for entry in entries:
@@ -80,21 +98,49 @@ def walk(
                         if is_walked(entry.name):
                             left.append((path, depth + 1))
                     elif (is_taken(entry.name) or _leads_to_folder(entry)) and (face := _stat(entry)) is not None:
-                        found.append((path, face))
+                        sight.add(path, face)
+                        if limit is not None and len(sight.there) >= limit:
+                            yield sight.taken(last=False)
         except FileNotFoundError:
             # Removed between the two looks: what was in it is gone indeed, unless it was the folder itself.
             if place == below:
                 unseen.append(place)
         except OSError:
             unseen.append(place)
-        if unchanged is not None and found:
-            faces = [(at + path, face.st_size, face.st_mtime_ns, face.st_ino) for path, face in found]
-            passed += len(found)
-            found = [found[index] for index in unchanged.differing(faces)]
-            passed -= len(found)
+    yield sight.taken(last=True, unseen=tuple(unseen))
+
+
+class _Sighted:
+    """Collects what a walk meets."""
+
+    def __init__(self, unchanged: Unchanged | None, at: bytes) -> None:
+        self.there: dict[bytes, Seen] = {}
+        self._passed = 0
+        self._unchanged = unchanged
+        self._at = at
+        self._found: list[tuple[bytes, os.stat_result]] = []
+
+    def add(self, path: bytes, face: os.stat_result) -> None:
+        self._found.append((path, face))
+        if len(self._found) >= COMPARED_AT_ONCE:
+            self._compare()
+
+    def taken(self, *, last: bool, unseen: tuple[bytes, ...] = ()) -> Sight:
+        """Return what was collected since the last time."""
+        self._compare()
+        there, self.there = self.there, {}
+        passed, self._passed = self._passed, 0
+        return Sight(there=there, unseen=unseen, passed=passed, last=last)
+
+    def _compare(self) -> None:
+        found, self._found = self._found, []
+        if self._unchanged is not None and found:
+            faces = [(self._at + path, face.st_size, face.st_mtime_ns, face.st_ino) for path, face in found]
+            differing = self._unchanged.differing(faces)
+            self._passed += len(found) - len(differing)
+            found = [found[index] for index in differing]
         for path, face in found:
-            there[path] = face_of(face)
-    return Sight(there=there, unseen=tuple(unseen), passed=passed)
+            self.there[path] = face_of(face)
 
 
 def _stat(entry: os.DirEntry[bytes]) -> os.stat_result | None:

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import text
 
-from memoryd.catalog.queries.listed import BYTES, TEXT, listed
-from memoryd.catalog.tables.content import Asset
-from memoryd.catalog.tables.places import Location
-from memoryd.catalog.tables.runs import Generation
+from memoryd.foundation.arrays import array_text
 from memoryd.foundation.database import Session
 
-
-def find_assets(session: Session, digests: Collection[bytes]) -> set[bytes]:
-    """Return those of these contents that are recorded."""
-    asked = listed([{"v": digest} for digest in digests], {"v": BYTES})
-    return set(session.scalars(select(Asset.sha256).where(Asset.sha256.in_(select(asked.c.v)))))
-
-
-def find_run_keys(session: Session, run_keys: Collection[str]) -> set[str]:
-    """Return those of these run keys that are taken."""
-    asked = listed([{"v": key} for key in run_keys], {"v": TEXT})
-    return set(session.scalars(select(Generation.run_key).where(Generation.run_key.in_(select(asked.c.v)))))
+_KNOWN = text(
+    "select 'content', sha256, cast(null as uuid) from asset where sha256 = any(cast(:contents as bytea[]))"
+    " union all select 'run', convert_to(run_key, 'UTF8'), null from generation"
+    " where run_key = any(cast(:runs as text[]))"
+    " union all select 'place', sha256(path), watch_root_id from location"
+    " where sha256(path) = any(cast(:places as bytea[]))"
+)
 
 
-def find_places(session: Session, path_digests: Collection[bytes]) -> set[tuple[bytes | None, bytes]]:
-    """Return (root's id, SHA-256 of the path) of the recorded places whose path has one of these digests."""
-    digest = func.sha256(Location.path)
-    asked = listed([{"v": path} for path in path_digests], {"v": BYTES})
-    rows = session.execute(select(Location.watch_root_id, digest).where(digest.in_(select(asked.c.v))))
-    return {(None if root is None else root.bytes, bytes(path)) for root, path in rows}
+class Known(NamedTuple):
+    """What is recorded of what was asked for; places are (root's id or None, SHA-256 of the path)."""
+
+    contents: set[bytes]
+    run_keys: set[str]
+    places: set[tuple[bytes | None, bytes]]
+
+
+def find_known(
+    session: Session, contents: Collection[bytes], run_keys: Collection[str], path_digests: Collection[bytes]
+) -> Known:
+    """Return which contents and run keys are recorded, and the places whose path has one of these digests."""
+    asked = {
+        "contents": array_text(list(contents)),
+        "runs": array_text(list(run_keys)),
+        "places": array_text(list(path_digests)),
+    }
+    known = Known(set(), set(), set())
+    for what, key, root in session.execute(_KNOWN, asked):
+        if what == "content":
+            known.contents.add(bytes(key))
+        elif what == "run":
+            known.run_keys.add(bytes(key).decode())
+        else:
+            known.places.add((None if root is None else root.bytes, bytes(key)))
+    return known
