@@ -94,15 +94,15 @@ class ReadyAsset(NamedTuple):
     rows: tuple[bytes, ...]
 
 
-def ready_asset(record: AssetRecord) -> ReadyAsset | None:
+def ready_asset(record: AssetRecord, ids: Callable[[], UUID] = new_id) -> ReadyAsset | None:
     """Return a record as rows, or None where it is no file on its own: it succeeds another, a job told of it, or it says
-    that it is one of ours."""
+    that it is one of ours. `ids` are taken for the asset, its run and its locations, in this order."""
     run = record.generation
     if record.claim is not None or record.succeeds is not None or (run is not None and not _is_plain_file(record)):
         return None
-    asset, run_id = new_id(), None if run is None else new_id()
+    asset, run_id = ids(), None if run is None else ids()
     findings = record.findings if run is None else (*record.findings, *run_facts.limit_findings(run.parameters))
-    locations = tuple([new_id() for _ in record.locations])
+    locations = tuple([ids() for _ in record.locations])
     marks = () if record.project_id is None else (project_mark(record.project_id),)
     rows = {
         "asset": _line(ASSET_COLUMNS, asset_row(record, Descent(id=asset, root_id=asset))),

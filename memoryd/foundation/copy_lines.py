@@ -14,23 +14,25 @@ _special = re.compile(r"[\\\n\r\t]").search
 _ESCAPED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def _text(value: str) -> str:
+def copy_text(value: str) -> str:
+    """Return a text as a column of a line."""
     return "".join([_ESCAPED.get(character, character) for character in value]) if _special(value) else value
 
 
-def _moment(value: datetime.datetime) -> str:
+def copy_moment(value: datetime.datetime) -> str:
+    """Return a moment as a column of a line."""
     return value.isoformat(" ")
 
 
 _SPELLED: dict[type, Callable[..., str]] = {
     type(None): lambda _: "\\N",
-    str: _text,
+    str: copy_text,
     int: str,
     bool: lambda value: "t" if value else "f",
     float: repr,
     bytes: lambda value: "\\\\x" + value.hex(),
     UUID: lambda value: value.hex,
-    datetime.datetime: _moment,
+    datetime.datetime: copy_moment,
 }
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from memoryd.catalog.facts import (
     AssetKind,
@@ -29,7 +28,7 @@ from memoryd.workflows.editor.facts import WidgetOrder
 from memoryd.workflows.facts import Parameters, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import prepare_document
 
-_NOTHING = Knowledge()
+NOTHING_KNOWN = Knowledge()
 """Without knowledge a file is read by what is shipped, and teaches nothing: it is not known whose lessons they would be."""
 
 UNKNOWN_NODE = ""
@@ -56,14 +55,22 @@ class Stopwatch:
         """Nothing was measured yet."""
         self.seconds: dict[str, float] = {}
 
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> _Stage:
         """Add the block's time to a stage."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        return _Stage(self.seconds, name)
+
+
+class _Stage:
+    __slots__ = ("_began", "_name", "_seconds")
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self._seconds, self._name, self._began = seconds, name, 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._name] = self._seconds.get(self._name, 0.0) + time.perf_counter() - self._began
 
 
 def output_of(read: ReadGraph, parameters: Parameters) -> OutputRecord:
@@ -113,7 +120,7 @@ def assemble(
     generation: GenerationRecord | None = None
     graph: PreparedGraph | None = None
     words = ""
-    known = folder.knowledge or _NOTHING
+    known = folder.knowledge or NOTHING_KNOWN
     with watch.stage("graph"):
         understood = understand(reading, content.filename, known.specs, known.orders, known.lessons)
     findings += understood.findings

@@ -20,6 +20,7 @@ from memoryd.catalog.facts import AssetKind, LocationRecord, MadeSource
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.logging import log_for
 from memoryd.ingest import formats
+from memoryd.ingest.alike_files import ready_alike
 from memoryd.ingest.assembling import Assembled, Content, Stopwatch, assemble, unread
 from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.facts import FileState, Folder, Prepared, PreparedFile, Reason
@@ -43,16 +44,16 @@ _log = log_for(__name__)
 
 
 def prepare_file(
-    folder: Folder, path: Path, *, now: float | None = None, named: bool = False
+    folder: Folder, path: Path, *, now: float | None = None, named: bool = False, ready: bool = False
 ) -> tuple[PreparedFile, dict[str, float]]:
     """Return one file as read, and the seconds by stage. Never raises for what the file is.
 
     `folder.path` is absolute and free of links. `now` is the wall clock in seconds. A file that a person `named` by
-    itself is read whatever its name promises.
+    itself is read whatever its name promises. With `ready` it comes as rows where others like it were read before.
     """
     watch = Stopwatch()
     try:
-        file = _prepare(folder, path, time.time() if now is None else now, named, watch)
+        file = _prepare(folder, path, time.time() if now is None else now, named, ready, watch)
     except OSError as error:
         file = refused(folder, path, Reason.UNREADABLE, error.strerror or type(error).__name__)
     except Exception as error:
@@ -79,7 +80,7 @@ def refuse(file: PreparedFile, reason: Reason, detail: str) -> PreparedFile:
     return dataclasses.replace(file, state=FileState.REFUSED, reason=reason, detail=detail)
 
 
-def _prepare(folder: Folder, path: Path, now: float, named: bool, watch: Stopwatch) -> PreparedFile:
+def _prepare(folder: Folder, path: Path, now: float, named: bool, ready: bool, watch: Stopwatch) -> PreparedFile:
     name = os.fsencode(path.name)
     opened = open_inside(folder.path, path)
     if isinstance(opened, NotOpened):
@@ -114,7 +115,7 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, watch: Stopwat
             filename=shown_path(name),
             findings=(*findings, *folder.findings),
         )
-        return _understand(base, content, body, folder, named or is_taken(name), changed_at, now, watch)
+        return _understand(base, content, body, folder, named or is_taken(name), changed_at, now, ready, watch)
 
 
 def _understand(
@@ -125,6 +126,7 @@ def _understand(
     taken: bool,
     changed_at: float,
     now: float,
+    ready: bool,
     watch: Stopwatch,
 ) -> PreparedFile:
     if content.size < formats.SHORTEST_FILE:
@@ -145,6 +147,16 @@ def _understand(
     reading = whole_reading(reading, body, base.path, folder.path)
     if reading.kind not in {kind.value for kind in AssetKind}:
         reading = dataclasses.replace(reading, kind=AssetKind.OTHER.value)
+    if ready and (made := ready_alike(content, reading, folder, watch)) is not None:
+        return PreparedFile(
+            path=base.path,
+            place=base.place,
+            shown=base.shown,
+            state=FileState.READ,
+            root_id=base.root_id,
+            location=base.location,
+            ready=made,
+        )
     return _recorded_as(base, FileState.READ, assemble(content, reading, folder, watch))
 
 

@@ -61,11 +61,11 @@ def read_chunk(task: Task) -> Read:
     files: list[PreparedFile] = []
     seconds: dict[str, float] = {}
     for path in paths:
-        file, spent = prepare_file(folder, path, named=named)
-        if ready:
+        file, spent = prepare_file(folder, path, named=named, ready=ready)
+        if ready and file.ready is None:
             began = time.perf_counter()
             file = made_ready(file)
-            spent["rows"] = time.perf_counter() - began
+            spent["rows"] = spent.get("rows", 0.0) + time.perf_counter() - began
         files.append(file)
         for stage, value in spent.items():
             seconds[stage] = seconds.get(stage, 0.0) + value

@@ -175,7 +175,7 @@ def _of_editor(raw: bytes, specs: NodeSpecs | None, orders: Orders | None) -> tu
 
 
 def _recipes(reading: Reading, filename: str) -> tuple[tuple[Recipe, ...], tuple[Finding, ...]]:
-    if not _may_speak(reading, filename):
+    if not may_speak(reading, filename):
         return (), ()
     recipes, findings = understand_texts(
         FileTexts(
@@ -189,7 +189,7 @@ def _recipes(reading: Reading, filename: str) -> tuple[tuple[Recipe, ...], tuple
     return believed(recipes), findings
 
 
-def _may_speak(reading: Reading, filename: str) -> bool:
+def may_speak(reading: Reading, filename: str) -> bool:
     """Tell whether any dialect can have a word here: a file with nothing but its two graphs costs nothing more."""
     graphs = (reading.prompt, reading.workflow)
     for index, carrier in enumerate(reading.carriers):

@@ -113,6 +113,21 @@ def tsvector_text(prompt: str, negative: str = "", names: Iterable[str] = (), ma
     return " ".join(_spelled(places))
 
 
+def plain_words(prompt: str) -> str | None:
+    """Return what `tsvector_text` gives of a prompt alone, in half the time; None where it is not as plain as that."""
+    if not prompt.isascii() or "<" in prompt:
+        return None
+    words = _PLAIN_WORD.findall(prompt.lower())
+    if len(words) > POSITION_LIMIT:
+        return None
+    places: dict[str, str] = {}
+    for position, word in enumerate(words, 1):
+        places[word] = f"{places[word]},{position}" if word in places else str(position)
+    if len(words) - len(places) >= POSITIONS_PER_WORD_LIMIT or any(map(WORD_LIMIT.__lt__, map(len, places))):
+        return None
+    return " ".join([f"'{word}':{at}" for word, at in places.items()])
+
+
 @functools.lru_cache(MARKS_REMEMBERED)
 def _lexemes(marks: tuple[str, ...]) -> dict[str, list[int] | None]:
     return dict.fromkeys(filter(None, map(_whole, marks)))

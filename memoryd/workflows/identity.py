@@ -15,6 +15,7 @@ are 18 visits, not 524,287.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -138,7 +139,13 @@ def identify(graph: Graph, specs: NodeSpecs | None = None, nodes: Sequence[Spell
 
 
 def _run(level: Level, digests: Sequence[bytes], recipe: str) -> bytes:
-    return hashlib.sha256(_RUN_HEADS[level] + recipe.encode() + b"\n" + b"".join(sorted(digests))).digest()
+    return hashlib.sha256(run_head(level, recipe) + b"".join(sorted(digests))).digest()
+
+
+@functools.lru_cache(len(Level) * 2)
+def run_head(level: Level, recipe: str) -> bytes:
+    """Return what a run's digest begins with; its outputs' follow, sorted."""
+    return _RUN_HEADS[level] + recipe.encode() + b"\n"
 
 
 __all__ = [

@@ -159,6 +159,23 @@ class Spelled:
         wanted = quoted(name)
         return next(index for index, literal in enumerate(self.literals) if literal[0] == wanted)
 
+    def cut_at(self, places: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what `exact` is the digest of, and `head`, each cut where these literals stand (in order)."""
+        told, head = [f"[{self.class_type},["], [f"[{self.class_type},{{"]
+        for index, (name, text, _, _) in enumerate(self.literals):
+            comma = "," if index else ""
+            told[-1] += f"{comma}[{name},"
+            head[-1] += f"{comma}{name}:"
+            if index in places:
+                told.append("]")
+                head.append("")
+            else:
+                told[-1] += f"{text}]"
+                head[-1] += text
+        told[-1] += f"],[{self._link_part}]]"
+        head[-1] += "},"
+        return tuple(told), tuple(head)
+
     def at_workflow(self, mark: Instance | None) -> bytes:
         """Return the digest without what belongs to one run (32 bytes)."""
         digest = self.workflow.get(mark)

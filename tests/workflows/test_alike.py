@@ -59,7 +59,7 @@ def test_what_is_filled_in_is_what_is_read_anew_for_many_graphs_of_many_shapes()
     chance = random.Random(7)
     found = 0
     for shape in range(60):
-        document = _some_graph(chance)
+        document = some_graph(chance)
         for _ in range(5):
             raw = written(filled(document, _seed(chance), _text(chance)), spaced=shape % 2 == 0)
             found += _agrees(raw, chance)
@@ -200,7 +200,7 @@ def _text(chance: random.Random) -> str:
     return text if chance.random() < 0.9 else f" {text} "
 
 
-def _some_graph(chance: random.Random) -> Document:
+def some_graph(chance: random.Random) -> Document:
     document = sampled("SEED", "TEXT")
     nodes = document["5"]["inputs"]
     if chance.random() < 0.4:

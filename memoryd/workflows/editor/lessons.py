@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from memoryd.workflows.editor.facts import WidgetOrder
 from memoryd.workflows.editor.learning import learn
@@ -42,6 +42,10 @@ class Lessons:
                 self._known.add(class_type)
                 del self._tries[class_type]
         return found
+
+    def wants_any(self, classes: Set[str]) -> bool:
+        """Tell whether a file with nodes of these classes could teach anything."""
+        return not classes <= self._known and len(self._known) + len(self._tries) <= CLASSES_LIMIT
 
     def _asked(self, prompt: Graph) -> set[str]:
         """The classes of a graph that are not known; none once too many are remembered."""

@@ -1,0 +1,163 @@
+"""Files that are alike in all but seeds, prompts and pixels: rows straight from what is their own, without a record each.
+
+Which files these are, `workflows.alike` knows; anything else about a file that has a say in its record is looked at here.
+What is not surely alike is read as any other, and gives the same rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+
+from memoryd.catalog.alike_words import AlikeWords
+from memoryd.catalog.facts import LocationRecord
+from memoryd.catalog.ready_moulds import AssetMould, OwnFacts, asset_mould
+from memoryd.ingest.assembling import NOTHING_KNOWN, Content, Stopwatch, assemble
+from memoryd.ingest.facts import Folder, Knowledge, ReadyFile
+from memoryd.ingest.understanding import may_speak
+from memoryd.plugin_api.facts import DocumentKind, Reading
+from memoryd.workflows.alike import AlikeGraph, find_alike
+from memoryd.workflows.document_moulds import DocumentMould
+from memoryd.workflows.preparing import prepare_document
+from memoryd.workflows.ready_rows import ReadyDocument, ready_document, ready_graph
+from memoryd.workflows.spelling import Remembered
+from memoryd.workflows.templates import Told, token_of
+
+REMEMBERED_MOULDS = 256
+"""Kinds of alike files of which each generation of the memory holds the rows: about 15 KB each."""
+
+_UNLIKE = "unlike"
+_moulds: Remembered[tuple[object, ...], AssetMould | str] = Remembered(REMEMBERED_MOULDS)
+
+
+def ready_alike(content: Content, reading: Reading, folder: Folder, watch: Stopwatch) -> ReadyFile | None:
+    """Return the rows of a file if others like it were read before, None where it is to be read as any other."""
+    with watch.stage("graph"):
+        alike = _alike(content, reading, folder.knowledge or NOTHING_KNOWN)
+        if alike is None:
+            return None
+        told = alike.template.told(alike.values, content.filename, (folder.knowledge or NOTHING_KNOWN).specs)
+        mould = alike.template.mould
+        if told is None or mould is None or content.location is None or told.parameters is None:
+            return None
+    with watch.stage("rows"):
+        rows = _mould(told, alike, content, reading, folder)
+        if rows is None:
+            return None
+    with watch.stage("graph"):
+        graph = mould.filled(alike.values)
+        documents = [_document(alike, reading, index) for index in range(len(reading.carriers))]
+    with watch.stage("rows"):
+        prompt = reading.prompt or 0
+        output = told.parameters.node
+        own = OwnFacts(
+            sha256=content.sha256,
+            size=content.size,
+            made_at=content.made_at,
+            location=content.location,
+            exact=graph.exact,
+            documents=(documents[prompt].sha256, *[one.sha256 for at, one in enumerate(documents) if at != prompt]),
+            output=None if output is None else graph.outputs.get(output),
+            values=alike.values,
+        )
+        return ReadyFile(rows.filled(own), tuple(documents), graph.ready)
+
+
+def _alike(content: Content, reading: Reading, known: Knowledge) -> AlikeGraph | None:
+    """The file's graph, where nothing but the graph has a say in what is recorded of it."""
+    if reading.prompt is None or reading.findings or content.findings or reading.has_manifest:
+        return None
+    graphs = 1 if reading.workflow is None else 2
+    if len(reading.carriers) != graphs or may_speak(reading, content.filename):
+        return None
+    raw = reading.carriers[reading.prompt].raw
+    if raw[:1] != b"{" or raw[-1:] != b"}":
+        return None
+    if reading.workflow is not None and reading.carriers[reading.workflow].raw[:1] != b"{":
+        return None
+    alike = find_alike(raw)
+    if alike is None or (known.lessons is not None and known.lessons.wants_any(alike.template.classes)):
+        return None
+    return alike
+
+
+def _document(alike: AlikeGraph, reading: Reading, index: int) -> ReadyDocument:
+    raw = reading.carriers[index].raw
+    known: DocumentMould | None
+    if index == reading.prompt:
+        kind, known = DocumentKind.PROMPT, alike.template.document
+    else:
+        kind, known = DocumentKind.WORKFLOW, alike.template.beside.find(raw, alike.tokens)
+    row = None if known is None else known.row(raw, alike.tokens)
+    return ready_document(prepare_document(kind, kind.value, raw)) if row is None else row
+
+
+def _mould(told: Told, alike: AlikeGraph, content: Content, reading: Reading, folder: Folder) -> AssetMould | None:
+    key = (
+        *(told, content.made_source, reading.prompt, len(reading.carriers), reading.kind, reading.media_type),
+        *(reading.width, reading.height, reading.frames, reading.plugin, reading.version),
+        *(folder.root_id, folder.project_id, folder.person_id, folder.attribution_source),
+    )
+    known = _moulds.get(key)
+    if known is None:
+        known = _moulds.keep(key, _tried(told, alike, content, reading, folder) or _UNLIKE)
+    return None if isinstance(known, str) else known
+
+
+def _tried(told: Told, alike: AlikeGraph, content: Content, reading: Reading, folder: Folder) -> AssetMould | None:
+    """The mould, where it makes what is recorded of two files with other values."""
+    template = alike.template
+    trials = []
+    for number in range(2):
+        values = template.trial_values(number)
+        carriers = list(reading.carriers)
+        for index, carrier in enumerate(carriers):
+            # Of the editor's graph nothing is looked at beside an executed one.
+            raw = b'{"trial": %d}' % number
+            if index == reading.prompt:
+                raw = template.document.whole([token_of(value) for value in values])
+            carriers[index] = dataclasses.replace(carrier, raw=raw)
+        trial = _content(content, folder, number)
+        made = assemble(trial, dataclasses.replace(reading, carriers=tuple(carriers)), folder, Stopwatch())
+        run, location = made.asset.generation, trial.location
+        graph = None if template.mould is None else template.mould.filled(values)
+        if graph is None or run is None or run.exact is None or made.graph is None or made.learned or location is None:
+            return None
+        rows = ready_graph(made.graph)
+        same = (rows.exact, rows.workflow, rows.recipe, rows.identities, rows.values)
+        if same != (graph.exact, graph.ready.workflow, *graph.ready[2:3], *graph.ready[4:]):
+            return None
+        if run.output.output_digest != graph.outputs.get(run.output.node):
+            return None
+        own = OwnFacts(
+            sha256=trial.sha256,
+            size=trial.size,
+            made_at=trial.made_at,
+            location=location,
+            exact=run.exact,
+            documents=(run.prompt_document or b"", *[sha256 for _, sha256 in run.extra_documents]),
+            output=run.output.output_digest,
+            values=values,
+        )
+        trials.append((made.asset, own))
+    assert told.parameters is not None
+    return asset_mould(trials, AlikeWords(told.parameters, told.texts))
+
+
+def _content(content: Content, folder: Folder, number: int) -> Content:
+    """A file's own facts that occur in no other's rows."""
+    size = (81_264_359_017, 9_350_214_687_123)[number]
+    place = (b"a trial/of what is where.png", b"another/\xff\\ \t\ntrial\x01.png")[number]
+    location = LocationRecord(
+        watch_root_id=folder.root_id,
+        path=place,
+        size=size,
+        mtime_ns=size * 7,
+        inode=size * 11,
+        device=size * 13,
+    )
+    made_at = datetime.datetime(1983 + number, 4, 5, 6, 7, 8, 9 * number, tzinfo=datetime.UTC)
+    return dataclasses.replace(
+        content, sha256=hashlib.sha256(place).digest(), size=size, made_at=made_at, location=location
+    )
