@@ -21,6 +21,7 @@ from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import TenantId
 from memoryd.foundation.logging import log_for
 from memoryd.foundation.settings import Settings
+from memoryd.ingest.enriching.turns import Turns
 from memoryd.storage.blob_store import BlobStore
 
 TEND_EVERY_S = 1.0
@@ -43,6 +44,7 @@ class Background:
         self._stop = threading.Event()
         self._tenants: dict[TenantId, TenantScope] = {}
         self._chore_threads = chore_threads
+        self._turns = Turns()
 
     def stop_soon(self) -> None:
         """Ask every loop to end; safe in a signal handler."""
@@ -112,7 +114,7 @@ class Background:
     def do_one_chore(self) -> bool:
         """Take the next chore and do it; return whether there was one."""
         with self.database.farm_work() as session:
-            chore = chores.claim(session, kinds=sorted(HANDLERS))
+            chore = self._turns.claim(session, HANDLERS)
         if chore is None:
             return False
         tenant = self._tenants.get(chore.tenant_id)

@@ -17,7 +17,9 @@ from PIL import Image, PngImagePlugin
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
 from memoryd.foundation.database import Database, TenantScope
+from memoryd.foundation.ids import new_id
 from memoryd.ingest.enriching import endpoints as enriching_endpoints
+from memoryd.ingest.enriching.turns import ASKED_FOR, Turns
 from memoryd.ingest.enrichment import HANDLERS
 from memoryd.ingest.facts import Folder
 from memoryd.ingest.preparing import prepare_here
@@ -164,6 +166,28 @@ def test_recipes_are_asked_for_over_http(means: Means, folder: Path, local: Test
     assert "thumbnail@2" in wrong.json()["hint"]
     nobody = local.get("/enrichments/0192f000-0000-7000-8000-000000000000")
     assert nobody.status_code == 404
+
+
+@pytest.mark.parametrize("asked", [["thumbnail"], []])
+def test_what_a_person_asked_for_has_every_other_turn(
+    means: Means, folder: Path, local: TestClient, asked: list[str]
+) -> None:
+    (folder / "first.png").write_bytes(saved(painted(1), 1))
+    take_in(means, folder)
+    if asked:
+        work(means)
+    assert local.post("/enrichments", json={"redo": asked}).status_code == 202
+    with means.database.farm_work() as session:
+        chores.add_all(session, means.tenant.id, "resemblance", "v1", [new_id() for _ in range(2_000)])
+    turns, kinds = Turns(), []
+    for _ in range(4):
+        with means.database.farm_work() as session:
+            chore = turns.claim(session, HANDLERS)
+            assert chore is not None
+            kinds.append(chore.kind in ASKED_FOR)
+            chores.finish(session, chore)
+    # It is one chore; without turns it would be the last of all.
+    assert kinds == [False, True, False, False]
 
 
 def test_a_stranger_asks_for_nothing(app: FastAPI) -> None:

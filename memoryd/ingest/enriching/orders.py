@@ -17,7 +17,7 @@ from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.ids import AssetId, new_id
 from memoryd.imaging.recipes import Part, spelled_all
 from memoryd.ingest.enriching import queries
-from memoryd.ingest.enriching.work import ENRICH, ENRICH_AGAIN
+from memoryd.ingest.enriching.work import ENRICH_AGAIN, ENRICH_LACKING
 from memoryd.search.finding import find_all
 from memoryd.search.query_language import parse
 
@@ -25,7 +25,7 @@ LISTED_AT_ONCE = 10_000
 ORDER_LIMIT = 2_000_000
 """Assets of one order: their ids take 32 MB on their way to the queue."""
 PRIORITY = -1
-"""What came in just now is derived first."""
+"""What came in just now is derived first, but for every other turn."""
 
 
 class OrderNotFound(NotFound):
@@ -82,7 +82,8 @@ def place(
         {"recipes": recipes, "again": again, "assets": len(subjects)},
     )
     take_farm(session)
-    ids = chores.add_all(session, scope.id, ENRICH_AGAIN if again else ENRICH, recipes, subjects, PRIORITY)
+    kind = ENRICH_AGAIN if again else ENRICH_LACKING
+    ids = chores.add_all(session, scope.id, kind, recipes, subjects, PRIORITY)
     take_tenant(session, scope)
     queries.insert_order(
         session,

@@ -34,6 +34,8 @@ from memoryd.storage.facts import StoredBlob
 ENRICH = "enrich"
 ENRICH_AGAIN = "enrich_again"
 """As ENRICH, also for what has the present version."""
+ENRICH_LACKING = "enrich_lacking"
+"""As ENRICH, because a person asked."""
 RESEMBLANCE = "resemblance"
 SEQUENCE = "sequence"
 
@@ -191,6 +193,7 @@ Handler = Callable[[Means, Chore], None]
 HANDLERS: dict[str, Handler] = {
     ENRICH: enrich,
     ENRICH_AGAIN: enrich,
+    ENRICH_LACKING: enrich,
     RESEMBLANCE: propose_resembling,
     SEQUENCE: find_sequences,
     # Chores that an older memoryd wrote.
