@@ -179,6 +179,8 @@ class WorkerState(enum.StrEnum):
     DRAINING = "draining"
     """Finishes what it has."""
     LEFT = "left"
+    REMOVED = "removed"
+    """Its key is revoked; it never comes back."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +211,39 @@ class WorkerView:
     models: int
     protocol: int
     seen_at: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDetail:
+    """A worker with what it stated of itself at its last start; what nobody told is None, or empty.
+
+    `job_ids` are those of the asking tenant that it runs now; `own`: whether it works for no other tenant.
+    """
+
+    view: WorkerView
+    own: bool
+    gpu_name: str | None
+    gpu_driver: str | None
+    vram_mb: int | None
+    node_packs: tuple[dict[str, Json], ...]
+    launch_flags: tuple[str, ...]
+    environment: dict[str, Json]
+    node_classes: int
+    models_hashed: int
+    job_ids: tuple[JobId, ...]
+    incarnation: UUID | None
+    registered_at: datetime.datetime | None
+    created_at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerModelView:
+    """A model file of a worker. `sha256` is None until it is hashed; `size` in bytes."""
+
+    folder: str
+    path: str
+    size: int | None
+    sha256: bytes | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

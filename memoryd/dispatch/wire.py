@@ -8,11 +8,12 @@ ones, the server answers 409 `lease-lost` and the worker drops what it has (INV-
 from __future__ import annotations
 
 import datetime
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 PROTOCOL = 1
 """The version this build speaks."""
@@ -36,6 +37,14 @@ Fence = Annotated[int, Field(ge=0, lt=2**63)]
 
 Name = Annotated[str, Field(max_length=4_096)]
 """A file name, node class or the like, as ComfyUI spells it."""
+
+
+def _without_credentials(address: str) -> str:
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@", r"\1", address)
+
+
+Remote = Annotated[Name, AfterValidator(_without_credentials)]
+"""The address of a git repository. A name and a password in it are cut out, on whichever side they are met first."""
 
 
 class Shape(BaseModel):
@@ -85,8 +94,50 @@ class NodePack(Shape):
     """A folder of custom nodes. `remote` and `commit` are None where it is no git checkout, or does not say."""
 
     name: Name
-    remote: Name | None = None
+    remote: Remote | None = None
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
+
+
+class ModelsRequest(Shape):
+    """`POST /work/models`: files of the last registration that were hashed since; answered by 204."""
+
+    incarnation: UUID
+    models: Annotated[list[ModelFile], Field(max_length=1_000)]
+
+
+class SharedFile(Shape):
+    """A model file in a folder that several workers see. `sample` is a hash of some of its bytes (`worker.shared_places`)."""
+
+    path: Name
+    size: int = Field(ge=0, lt=2**63)
+    mtime_ns: BigInteger
+    sample: Sha256Hex
+
+
+class MeasuredFile(SharedFile):
+    """One that this worker has read in full."""
+
+    sha256: Sha256Hex
+
+
+class SharedRequest(Shape):
+    """`POST /work/models/shared`: asks what others measured of a shared folder's files, and tells what was measured.
+
+    `place` names the folder alike for every worker that sees it. `take`: how many unmeasured files this worker would read
+    now; each is then left to it for a while, so that one of several workers reads a file, and not all of them.
+    """
+
+    place: Sha256Hex
+    files: Annotated[list[SharedFile], Field(max_length=500)] = []
+    measured: Annotated[list[MeasuredFile], Field(max_length=500)] = []
+    take: int = Field(default=0, ge=0, le=10)
+
+
+class SharedAnswer(Shape):
+    """By number in `files`: the hashes that are known, and the files that this worker is to read. The rest others are at."""
+
+    known: dict[int, Sha256Hex] = {}
+    yours: list[int] = []
 
 
 class RegisterRequest(Shape):

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from memoryd.access.tokens import hash_secret, new_secret
+from memoryd.dispatch import waking
 from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
 from memoryd.dispatch.pools import find_pool
-from memoryd.dispatch.queries import fleet
-from memoryd.dispatch.wire import SUPPORTED, ModelFile, RegisterRequest
+from memoryd.dispatch.queries import fleet, presence
+from memoryd.dispatch.wire import SUPPORTED, Gpu, ModelFile, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound, NotRecognised
@@ -30,6 +31,8 @@ PREFIX_BYTES = 6
 LABEL_LIMIT = 100
 MODELS_LIMIT = 50_000
 CLASSES_LIMIT = 20_000
+PACKS_LIMIT = 2_000
+FLAGS_LIMIT = 500
 ENVIRONMENT_LIMIT = 4 * 1024 * 1024
 """Bytes of an environment's document."""
 
@@ -143,11 +146,41 @@ def recognise(session: Session, key: str) -> WorkerIdentity:
 
 
 def current(session: Session, worker_id: WorkerId) -> WorkerIdentity:
-    """Return a worker as it is now: drained or started anew since it was recognised. Raises: WorkerNotFound."""
+    """Return a worker as it is now: drained or started anew since it was recognised. Raises: WorkerNotRecognised."""
     row = fleet.find_worker(session, worker_id=worker_id)
-    if row is None:
-        raise WorkerNotFound(f"worker {worker_id}", hint="join again")
+    if row is None or row.state == WorkerState.REMOVED:
+        raise _removed()
     return _identity(row)
+
+
+def begin_claim(session: Session, worker_id: WorkerId, incarnation: UUID) -> tuple[WorkerIdentity, bool]:
+    """Note that a worker asks for work; return it as it is now, and whether an earlier start of it holds a lease still.
+
+    Raises: WorkerNotRecognised, where it was removed meanwhile; EarlierStart.
+    """
+    row = presence.touch_claimer(session, worker_id=worker_id, incarnation=incarnation)
+    if row is None or row.state == WorkerState.REMOVED:
+        raise _removed()
+    worker = _identity(row)
+    check_start(worker, incarnation)
+    return worker, row.left_over
+
+
+def touch(session: Session, worker_id: WorkerId) -> tuple[WorkerState, UUID | None]:
+    """Note a sign of life; return what the worker is willing to do, and which start of it is the present one.
+
+    Raises: WorkerNotRecognised, where it was removed meanwhile.
+    """
+    row = presence.touch(session, worker_id=worker_id)
+    if row is None or row.state == WorkerState.REMOVED:
+        raise _removed()
+    return WorkerState(row.state), row.incarnation
+
+
+def _removed() -> WorkerNotRecognised:
+    return WorkerNotRecognised(
+        "the worker was removed", hint="`memoryd workers add --pool P` prints a new join command"
+    )
 
 
 def _identity(row: fleet.Found) -> WorkerIdentity:
@@ -162,35 +195,63 @@ def _identity(row: fleet.Found) -> WorkerIdentity:
     )
 
 
-def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) -> None:
-    """Note a start of a worker and what it can do. What its earlier start had begun stays its own to finish.
+def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) -> WorkerIdentity:
+    """Note a start of a worker and what it can do; return it as it is now.
 
-    Raises: StatementTooLarge, ProtocolNotSupported.
+    What its earlier start had begun stays its own to finish. Raises: StatementTooLarge, ProtocolNotSupported;
+    WorkerNotRecognised, where it was removed meanwhile.
     """
     check_protocol(stated.protocol)
     document = canonical_bytes(stated.environment)
-    if len(stated.models) > MODELS_LIMIT or len(stated.classes) > CLASSES_LIMIT or len(document) > ENVIRONMENT_LIMIT:
-        raise StatementTooLarge(
-            f"{len(stated.models)} models, {len(stated.classes)} node classes, {len(document)} bytes of environment",
-            hint=f"at most {MODELS_LIMIT}, {CLASSES_LIMIT} and {ENVIRONMENT_LIMIT}",
-        )
+    _check_sizes(stated, len(document))
     nodes_sha256 = bytes.fromhex(stated.nodes_sha256)
     fleet.insert_nodes(session, sha256=nodes_sha256, classes=sorted({storable(name)[0] for name in stated.classes}))
-    fleet.update_worker_start(
+    gpu = stated.gpu or Gpu()
+    written = fleet.update_worker_start(
         session,
         {
             "worker_id": worker.worker_id,
             "incarnation": stated.incarnation,
             "label": worker.label,
             "host": _shown(stated.host),
-            "gpu_uuid": stated.gpu_uuid and _shown(stated.gpu_uuid),
+            "gpu_uuid": _told(gpu.uuid or stated.gpu_uuid),
+            "gpu_name": _told(gpu.name),
+            "gpu_driver": _told(gpu.driver),
+            "vram_mb": gpu.vram_mb,
+            "node_packs": [_pack(pack) for pack in stated.node_packs],
+            "launch_flags": [storable(flag)[0] for flag in stated.launch_flags],
             "protocol": stated.protocol,
             "environment": zlib.compress(document),
             "environment_sha256": hash_secret(document.decode("ascii")),
             "nodes_sha256": nodes_sha256,
         },
     )
+    if not written:
+        raise _removed()
     fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
+    waking.change_after_commit(session, worker.worker_id)
+    return current(session, worker.worker_id)
+
+
+def warm_up_graph(session: Session, worker: WorkerIdentity) -> str | None:
+    """Return the graph (API format, JSON text) that a worker runs before it claims, None where no pool of its has one.
+
+    Of several pools the one counts that it tries first.
+    """
+    packed = fleet.find_warm_up_graph(session, worker_id=worker.worker_id)
+    return zlib.decompress(packed).decode() if packed is not None else None
+
+
+def _check_sizes(stated: RegisterRequest, document: int) -> None:
+    for count, limit, things in (
+        (len(stated.models), MODELS_LIMIT, "models"),
+        (len(stated.classes), CLASSES_LIMIT, "node classes"),
+        (len(stated.node_packs), PACKS_LIMIT, "node packs"),
+        (len(stated.launch_flags), FLAGS_LIMIT, "launch flags"),
+        (document, ENVIRONMENT_LIMIT, "bytes of environment"),
+    ):
+        if count > limit:
+            raise StatementTooLarge(f"{count} {things}", hint=f"at most {limit}")
 
 
 def check_start(worker: WorkerIdentity, incarnation: UUID) -> None:
@@ -199,40 +260,37 @@ def check_start(worker: WorkerIdentity, incarnation: UUID) -> None:
         raise EarlierStart(f"worker {worker.label!r}", hint="register first; if another process runs, stop this one")
 
 
-def touch(session: Session, worker: WorkerIdentity) -> None:
-    """Note a sign of life."""
-    fleet.touch_worker(session, worker_id=worker.worker_id)
-
-
-def drain(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> None:
-    """Let a worker finish what it has and take nothing new until its next start. Raises: WorkerNotFound."""
-    if not fleet.update_worker_state(session, worker_id=worker_id, state=WorkerState.DRAINING, tenant_id=tenant_id):
-        raise WorkerNotFound(f"worker {worker_id}", hint="`memoryd workers list` shows them")
-
-
 def leave(session: Session, worker: WorkerIdentity, incarnation: UUID) -> None:
     """Note that this start of a worker takes no more work."""
     fleet.update_worker_state(session, worker_id=worker.worker_id, state=WorkerState.LEFT, incarnation=incarnation)
 
 
 def list_workers(session: Session, *, tenant_id: TenantId) -> list[WorkerView]:
-    """Return the workers that serve a tenant, by label."""
-    return [
-        WorkerView(
-            id=WorkerId(row.id),
-            label=row.label,
-            host=row.host,
-            gpu_uuid=row.gpu_uuid,
-            state=WorkerState(row.state),
-            pools=tuple(row.pools),
-            online=row.online,
-            running=row.running,
-            models=row.models,
-            protocol=row.protocol,
-            seen_at=row.seen_at,
-        )
-        for row in fleet.list_workers(session, tenant_id=tenant_id)
-    ]
+    """Return the workers that serve a tenant, by label; those that were removed are left out."""
+    return [_view(row) for row in fleet.list_workers(session, tenant_id=tenant_id)]
+
+
+def find_view(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> WorkerView:
+    """Return one of the workers that serve a tenant. Raises: WorkerNotFound, also for another tenant's."""
+    for row in fleet.list_workers(session, tenant_id=tenant_id, worker_id=worker_id):
+        return _view(row)
+    raise WorkerNotFound(f"worker {worker_id}", hint="`memoryd workers list` shows them")
+
+
+def _view(row: fleet.Found) -> WorkerView:
+    return WorkerView(
+        id=WorkerId(row.id),
+        label=row.label,
+        host=row.host,
+        gpu_uuid=row.gpu_uuid,
+        state=WorkerState(row.state),
+        pools=tuple(row.pools),
+        online=row.online,
+        running=row.running,
+        models=row.models,
+        protocol=row.protocol,
+        seen_at=row.seen_at,
+    )
 
 
 def find_environment(session: Session, sha256: bytes) -> Mapping[str, Json] | None:
@@ -281,6 +339,15 @@ def _models(stated: Sequence[ModelFile]) -> list[dict[str, object]]:
             },
         )
     return list(named.values())
+
+
+def _pack(pack: NodePack) -> dict[str, Json]:
+    remote = storable(pack.remote)[0] if pack.remote is not None else None
+    return {"name": storable(pack.name)[0], "remote": remote, "commit": pack.commit}
+
+
+def _told(text: str | None) -> str | None:
+    return storable(text)[0].strip()[:LABEL_LIMIT] or None if text is not None else None
 
 
 def _shown(text: str) -> str:

@@ -30,17 +30,16 @@ class InputNotAsked(NotFound):
 
 
 def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, loaded: Sequence[str]) -> Claimed | None:
-    """Return the next job for a worker, under lease, or None. Raises: EarlierStart, DatabaseDown.
+    """Return the next job for a worker, under lease, or None. Raises: EarlierStart, WorkerNotRecognised, DatabaseDown.
 
     Whoever asks for new work has ended what its earlier starts had begun: what is left of that goes back to the queue.
     The lease is committed before the job's texts are read, so that no lock of the queue is held meanwhile; where
     reading fails, the job is given back uncounted.
     """
     with database.farm_work() as session:
-        present = workers.current(session, worker.worker_id)
-        workers.check_start(present, incarnation)
-        workers.touch(session, present)
-        tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
+        present, left_over = workers.begin_claim(session, worker.worker_id, incarnation)
+        if left_over:
+            tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
         grant = leases.claim(session, present, loaded=[storable(name)[0] for name in loaded[:LOADED_LIMIT]])
         scope = _scope(session, grant.tenant_id) if grant is not None else None
     if grant is None or scope is None:

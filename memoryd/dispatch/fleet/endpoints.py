@@ -10,14 +10,17 @@ from fastapi.concurrency import run_in_threadpool
 from memoryd.access import audit
 from memoryd.access.guards import Administrator, Office, Reader
 from memoryd.comfyui.catalogue_document import PACKED_LIMIT
-from memoryd.dispatch import leases, node_specs, shown, wire, workers
+from memoryd.dispatch import leases, model_hashes, node_specs, retiring, shown, wire, worker_details, workers
 from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
+from memoryd.dispatch.fleet import shown as fleet_shown
 from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
+from memoryd.dispatch.sockets import endpoints as sockets
 from memoryd.foundation.database import take_farm, take_tenant
 from memoryd.foundation.errors import TooLarge
 from memoryd.foundation.ids import JobId, WorkerId
 
 router = APIRouter()
+router.include_router(sockets.router)
 
 
 class CatalogueTooLarge(TooLarge):
@@ -47,14 +50,56 @@ def list_workers(work: Reader) -> shown.Workers:
     return shown.Workers(items=[shown.show_worker(one) for one in found])
 
 
+@router.get("/workers/{worker_id}")
+def show_worker(work: Reader, worker_id: UUID) -> fleet_shown.WorkerPage:
+    """One worker: GPU, ComfyUI, node packs, flags, what it runs, and when it was last heard."""
+    take_farm(work.session)
+    found = worker_details.find_worker(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    return fleet_shown.show_detail(found)
+
+
+@router.get("/workers/{worker_id}/models")
+def list_models(
+    work: Reader, worker_id: UUID, cursor: str | None = None, limit: int | None = None
+) -> fleet_shown.Models:
+    """The model files that a worker has, with the hashes that it has measured so far."""
+    take_farm(work.session)
+    page = worker_details.list_models(
+        work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id, cursor=cursor, limit=limit
+    )
+    return fleet_shown.Models(
+        items=[fleet_shown.show_model(model) for model in page.rows], next_cursor=page.next_cursor
+    )
+
+
 @router.post("/workers/{worker_id}/drain", status_code=204)
 def drain_worker(work: Administrator, worker_id: UUID) -> Response:
-    """Let a worker finish what it has and take nothing new until its next start."""
+    """Let a worker finish what it has and take nothing new until its next start, or until it is undrained."""
     audit.note(work.session, work.caller, "worker.drain", f"worker:{worker_id}", {})
     take_farm(work.session)
-    workers.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    retiring.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
     take_tenant(work.session, work.caller.tenant)
     return Response(status_code=204)
+
+
+@router.post("/workers/{worker_id}/undrain", status_code=204)
+def undrain_worker(work: Administrator, worker_id: UUID) -> Response:
+    """Let a drained worker take work again."""
+    audit.note(work.session, work.caller, "worker.undrain", f"worker:{worker_id}", {})
+    take_farm(work.session)
+    retiring.undrain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return Response(status_code=204)
+
+
+@router.delete("/workers/{worker_id}")
+def remove_worker(work: Administrator, worker_id: UUID) -> fleet_shown.Removed:
+    """Revoke a worker's key for good; what it runs waits again, uncounted."""
+    audit.note(work.session, work.caller, "worker.remove", f"worker:{worker_id}", {})
+    take_farm(work.session)
+    given_back = retiring.remove(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return fleet_shown.Removed(given_back=given_back)
 
 
 # --- for workers
@@ -74,11 +119,35 @@ def join(office: Office, spoken: SpokenProtocol, asked: wire.JoinRequest) -> wir
 def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) -> wire.RegisterAnswer:
     """Note a start of a worker, and what it can do."""
     with office.database.farm_work() as session:
-        workers.register(session, worker, asked)
+        present = workers.register(session, worker, asked)
         wanted = node_specs.wants_specs(session, worker)
+        warm_up = workers.warm_up_graph(session, present)
+        model_hashes.prune(session)
     return wire.RegisterAnswer(
-        worker_id=worker.worker_id, heartbeat_s=workers.HEARTBEAT_S, pools=list(worker.pools), nodes_wanted=wanted
+        worker_id=worker.worker_id,
+        heartbeat_s=workers.HEARTBEAT_S,
+        pools=list(present.pools),
+        nodes_wanted=wanted,
+        warm_up=warm_up,
     )
+
+
+@router.post("/work/models", status_code=204)
+def state_hashes(office: Office, worker: WorkerCaller, asked: wire.ModelsRequest) -> Response:
+    """Note what a worker has hashed since it registered."""
+    with office.database.farm_work() as session:
+        workers.check_start(workers.current(session, worker.worker_id), asked.incarnation)
+        model_hashes.state_hashes(session, worker, asked.models)
+    return Response(status_code=204)
+
+
+@router.post("/work/models/shared")
+def share_hashes(office: Office, worker: WorkerCaller, asked: wire.SharedRequest) -> wire.SharedAnswer:
+    """Take what a worker measured of a folder that others see too, and say what is known or is its to measure."""
+    with office.database.farm_work() as session:
+        present = workers.current(session, worker.worker_id)
+        model_hashes.tell(session, present, asked.place, asked.measured)
+        return model_hashes.ask_for(session, present, asked.place, asked.files, take=asked.take)
 
 
 @router.put("/work/nodes/{sha256}", status_code=204)
@@ -101,23 +170,26 @@ def _keep_nodes(office: Office, worker: WorkerCaller, sha256: bytes, packed: byt
 @router.post("/work/heartbeat")
 def heartbeat(office: Office, worker: WorkerCaller, asked: wire.HeartbeatRequest) -> wire.HeartbeatAnswer:
     """Extend a worker's leases, and tell it which to stop. A start that another has replaced has lost all of them."""
-    if worker.incarnation != asked.incarnation:
-        answers = {JobId(beat.job_id): wire.LeaseState.LOST for beat in asked.leases}
-    else:
-        signs = [
-            SignOfLife(
-                lease=LeaseKey(job_id=JobId(beat.job_id), fence=beat.fence, token=beat.token),
-                progress=beat.progress,
-                phase=beat.phase,
-                node=beat.node,
-            )
-            for beat in asked.leases
-        ]
-        with office.database.farm_work() as session:
-            answers = leases.heartbeat(session, worker, signs)
+    signs = [
+        SignOfLife(
+            lease=LeaseKey(job_id=JobId(beat.job_id), fence=beat.fence, token=beat.token),
+            progress=beat.progress,
+            phase=beat.phase,
+            node=beat.node,
+        )
+        for beat in asked.leases
+    ]
+    with office.database.farm_work() as session:
+        state, incarnation = workers.touch(session, worker.worker_id)
+        replaced = incarnation != asked.incarnation
+        answers = (
+            {sign.lease.job_id: wire.LeaseState.LOST for sign in signs}
+            if replaced
+            else leases.heartbeat(session, worker, signs)
+        )
     return wire.HeartbeatAnswer(
         leases=[wire.BeatAnswer(job_id=job_id, answer=answer) for job_id, answer in answers.items()],
-        drain=worker.state is WorkerState.DRAINING or worker.incarnation != asked.incarnation,
+        drain=replaced or state is WorkerState.DRAINING,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, text
+from sqlalchemy import Row, bindparam, insert, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from memoryd.dispatch.tables import JobClass, JoinToken, Pool, Worker, WorkerKey, WorkerModel, WorkerNodes, WorkerPool
@@ -130,18 +131,29 @@ def find_worker(session: Session, *, worker_id: UUID) -> Found | None:
 # --- what a worker states about itself
 
 
-def update_worker_start(session: Session, values: Mapping[str, object]) -> None:
-    """Write a start of a worker. A worker that is drained stays so until the next start."""
-    session.execute(
-        text("""
+def update_worker_start(session: Session, values: Mapping[str, object]) -> bool:
+    """Write a start of a worker; False where it was removed. A worker that is drained stays so until the next start."""
+    statement = text("""
         update worker set state = case when state = 'draining' and incarnation = :incarnation then state else 'active' end,
-               incarnation = :incarnation, label = :label, host = :host, gpu_uuid = :gpu_uuid, protocol = :protocol,
+               incarnation = :incarnation, label = :label, host = :host, protocol = :protocol,
+               gpu_uuid = :gpu_uuid, gpu_name = :gpu_name, gpu_driver = :gpu_driver, vram_mb = :vram_mb,
+               node_packs = :node_packs, launch_flags = cast(:launch_flags as text[]),
                environment = :environment, environment_sha256 = :environment_sha256,
                nodes = case when nodes_sha256 = :nodes_sha256 then nodes end, nodes_sha256 = :nodes_sha256,
                registered_at = clock_timestamp(), seen_at = clock_timestamp()
-         where id = :worker_id"""),
-        dict(values),
-    )
+         where id = :worker_id and state <> 'removed' returning 1""")
+    written = session.execute(statement.bindparams(bindparam("node_packs", type_=JSONB)), dict(values))
+    return written.first() is not None
+
+
+def find_warm_up_graph(session: Session, *, worker_id: UUID) -> bytes | None:
+    """The graph (compressed) that a worker runs before its first claim: of the pool that it tries first."""
+    return session.execute(
+        text("""select p.warm_up_graph from worker_pool x join pool p on p.id = x.pool_id
+                 where x.worker_id = :worker_id and p.warm_up_graph is not null
+                 order by p.rank desc, p.vram_mb desc nulls last, p.name limit 1"""),
+        {"worker_id": worker_id},
+    ).scalar()
 
 
 def insert_nodes(session: Session, *, sha256: bytes, classes: Sequence[str]) -> None:
@@ -202,7 +214,7 @@ def update_worker_state(
         text("""update worker set state = :state where id = :worker_id
                    and (cast(:incarnation as uuid) is null or incarnation = :incarnation)
                    and (cast(:tenant_id as uuid) is null or cardinality(serves) = 0 or :tenant_id = any(serves))
-                returning 1"""),
+                   and state <> 'removed' returning 1"""),
         {"worker_id": worker_id, "state": state, "incarnation": incarnation, "tenant_id": tenant_id},
     )
     return changed.first() is not None
@@ -215,8 +227,8 @@ def find_environment(session: Session, *, sha256: bytes) -> bytes | None:
     ).scalar()
 
 
-def list_workers(session: Session, *, tenant_id: UUID) -> Sequence[Found]:
-    """The workers that serve a tenant, by label."""
+def list_workers(session: Session, *, tenant_id: UUID, worker_id: UUID | None = None) -> Sequence[Found]:
+    """The workers that serve a tenant, by label; only this one if given. Those that were removed are left out."""
     return session.execute(
         text(f"""
         select w.id, w.label, w.host, w.gpu_uuid, w.state, w.protocol, w.seen_at,
@@ -225,8 +237,9 @@ def list_workers(session: Session, *, tenant_id: UUID) -> Sequence[Found]:
                       where x.worker_id = w.id order by 1) as pools,
                (select count(*) from lease l where l.worker_id = w.id) as running,
                (select count(*) from worker_model m where m.worker_id = w.id) as models
-          from worker w where cardinality(w.serves) = 0 or :tenant_id = any(w.serves) order by w.label, w.id"""),
-        {"tenant_id": tenant_id},
+          from worker w where (cardinality(w.serves) = 0 or :tenant_id = any(w.serves)) and w.state <> 'removed'
+           and (cast(:worker_id as uuid) is null or w.id = :worker_id) order by w.label, w.id"""),
+        {"tenant_id": tenant_id, "worker_id": worker_id},
     ).all()
 
 

@@ -1,0 +1,61 @@
+"""Every statement about workers that are here: that they are heard, and what they prove to hold."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from memoryd.foundation.database import Session
+
+Found = Row[Any]
+
+TOUCH_EVERY_S = 2
+"""A sign of life is written at most this often: who calls twenty times a second is not twenty times as alive."""
+
+
+def touch(session: Session, *, worker_id: UUID) -> Found | None:
+    """Note a sign of life and return how the worker stands: state, incarnation; None where there is no such worker."""
+    return session.execute(
+        text(f"""
+        with heard as (
+            update worker set seen_at = clock_timestamp()
+             where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
+        select state, incarnation from worker where id = :worker_id"""),
+        {"worker_id": worker_id},
+    ).first()
+
+
+def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Found | None:
+    """Note that a worker asks for work: label, state, incarnation, serves, pools, pool_ids; and left_over.
+
+    `left_over`: whether another start of it holds a lease still.
+    """
+    return session.execute(
+        text(f"""
+        with heard as (
+            update worker set seen_at = clock_timestamp()
+             where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
+        select w.id as worker_id, w.label, w.state, w.incarnation, w.serves, served.pools, served.pool_ids,
+               exists (select from lease l
+                        where l.worker_id = w.id and l.incarnation is distinct from :incarnation) as left_over
+          from worker w cross join lateral (
+               select coalesce(array_agg(p.name order by p.name), '{{}}') as pools,
+                      coalesce(array_agg(p.id order by p.name), '{{}}') as pool_ids
+                 from worker_pool x join pool p on p.id = x.pool_id where x.worker_id = w.id) served
+         where w.id = :worker_id"""),
+        {"worker_id": worker_id, "incarnation": incarnation},
+    ).first()
+
+
+def find_wish_to_cancel(
+    session: Session, *, job_id: UUID, fence: int, token_hash: bytes, worker_id: UUID
+) -> bool | None:
+    """Whether a leased job is to be cancelled; None where job, fence, token and worker name no lease (INV-4)."""
+    found: bool | None = session.execute(
+        text("""select j.cancel_requested from lease l join job j on j.id = l.job_id
+                 where l.job_id = :job_id and l.fence = :fence and l.token_hash = :token_hash and l.worker_id = :worker_id"""),
+        {"job_id": job_id, "fence": fence, "token_hash": token_hash, "worker_id": worker_id},
+    ).scalar()
+    return found
