@@ -205,10 +205,7 @@ def _record(
     while True:
         began = time.perf_counter()
         try:
-            with database.tenant_work(scope) as session:
-                recorded = record(session, prepared, scope=scope, caller=caller)
-        except NotAlone as known:
-            prepared = _read_whole(lanes, store, scope, prepared, known.paths)
+            recorded, prepared = record_read(database, scope, store, lanes, prepared, caller)
         except DatabaseDown:
             # Whether the commit was reached or not: recording the same again changes nothing.
             if time.monotonic() > patient_until:
@@ -217,6 +214,26 @@ def _record(
         else:
             progress.count(prepared, recorded, time.perf_counter() - began)
             return
+
+
+def record_read(
+    database: Database,
+    scope: TenantScope,
+    store: BlobStore,
+    lanes: Lanes,
+    prepared: Prepared,
+    caller: Caller | None = None,
+) -> tuple[Recorded, Prepared]:
+    """Record a batch in a transaction of its own; return what became of it, and the batch as it was recorded.
+
+    Files that were made rows and turn out to be known are read once more, whole. Raises: DatabaseDown.
+    """
+    while True:
+        try:
+            with database.tenant_work(scope) as session:
+                return record(session, prepared, scope=scope, caller=caller), prepared
+        except NotAlone as known:
+            prepared = _read_whole(lanes, store, scope, prepared, known.paths)
 
 
 def _read_whole(

@@ -6,13 +6,15 @@ Where reading processes cannot be started at all, files are read here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,6 +33,12 @@ CHUNK = 24
 
 POOL_WORTH_FILES = 16
 """Batches smaller than this are read in the calling process: starting another takes 0.3 s."""
+
+PIPE_BYTES = 2**20
+"""What a reading process may be ahead with its answer: it goes on with the next task while the last one waits for us.
+
+Source: Linux, pipe(7): the most that a process without privileges may ask for.
+"""
 
 LARGE_FILE = 256 * 2**20
 """Bytes from which a file has the lane of its own: hashing it takes longer than recording a batch of pictures."""
@@ -69,9 +77,10 @@ class _Reader:
             env={**_KEEPS_ITS_MEMORY, **os.environ},
             # Ctrl-C is the parent's to decide on.
             start_new_session=True,
+            pipesize=PIPE_BYTES,
         )
         try:
-            with self._time_limit(START_SECONDS_LIMIT):
+            with _limits.on(self._process, START_SECONDS_LIMIT):
                 receive(self._out)
         except (EOFError, OSError) as error:
             self.end()
@@ -81,13 +90,10 @@ class _Reader:
     def _out(self) -> BinaryIO:
         return cast(BinaryIO, self._process.stdout)
 
-    def _time_limit(self, seconds: float) -> _TimeLimit:
-        return _TimeLimit(seconds, self._process)
-
     def read(self, task: Task) -> Read:
         folder, *rest = task
         try:
-            with self._time_limit(CHUNK_SECONDS_LIMIT):
+            with _limits.on(self._process, CHUNK_SECONDS_LIMIT):
                 if folder.knowledge is not None and folder.knowledge is not self._told:
                     send(cast(BinaryIO, self._process.stdin), folder.knowledge)
                     self._told = folder.knowledge
@@ -106,18 +112,48 @@ class _Reader:
                 stream.close()
 
 
-class _TimeLimit:
-    """Kills a process that is not done in time; whoever waits for its answer then meets the end of its output."""
+class _Limits:
+    """Kills processes that are not done in time; whoever waits for an answer then meets the end of its output.
 
-    def __init__(self, seconds: float, process: subprocess.Popen[bytes]) -> None:
-        self._timer = threading.Timer(seconds, process.kill)
-        self._timer.daemon = True
+    One thread for all of them: starting one for every task would cost more than handing the task over.
+    """
 
-    def __enter__(self) -> None:
-        self._timer.start()
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[int, tuple[float, subprocess.Popen[bytes]]] = {}
+        self._next: float | None = None
+        self._started = False
 
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+    @contextlib.contextmanager
+    def on(self, process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+        """Give a process this time for a block."""
+        at = time.monotonic() + seconds
+        with self._changed:
+            self._due[process.pid] = (at, process)
+            if not self._started:
+                threading.Thread(target=self._watch, name="reading-limits", daemon=True).start()
+                self._started = True
+            if self._next is None or at < self._next:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._due.pop(process.pid, None)
+
+    def _watch(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for pid, (at, process) in list(self._due.items()):
+                    if at <= now:
+                        del self._due[pid]
+                        process.kill()
+                self._next = min((at for at, _ in self._due.values()), default=None)
+                self._changed.wait(None if self._next is None else self._next - now)
+
+
+_limits = _Limits()
 
 
 def _together(folder: Folder, reads: Iterable[Read], *, named: bool = False) -> Prepared:
@@ -157,13 +193,22 @@ class Lanes:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def prepare(self, folder: Folder, paths: Sequence[Path], *, named: bool = False, ready: bool = False) -> Prepared:
+    def prepare(
+        self,
+        folder: Folder,
+        paths: Sequence[Path],
+        *,
+        named: bool = False,
+        ready: bool = False,
+        worth: int = POOL_WORTH_FILES,
+    ) -> Prepared:
         """Return a batch as read, in the order of `paths` (at most BATCH_LIMIT). Raises nothing for what the files are.
 
-        With `ready` those that may be new come as rows in place of records.
+        With `ready` those that may be new come as rows in place of records. Fewer files than `worth` are read in the
+        calling process.
         """
         assert len(paths) <= BATCH_LIMIT
-        if self._processes == 0 or len(paths) < POOL_WORTH_FILES:
+        if self._processes == 0 or len(paths) < worth:
             return _together(folder, [read_chunk((folder, paths, named, ready))], named=named)
         tasks: list[Task] = [(folder, paths[at : at + CHUNK], named, ready) for at in range(0, len(paths), CHUNK)]
         return _together(folder, self._running().map(self._read, tasks), named=named)

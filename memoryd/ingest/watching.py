@@ -29,13 +29,13 @@ from memoryd.foundation.ids import WatchRootId
 from memoryd.foundation.logging import log_for
 from memoryd.ingest import roots
 from memoryd.ingest.attributing import folder_for
-from memoryd.ingest.facts import BATCH_LIMIT, FileState, Folder, Prepared, RootHealth, Seen
+from memoryd.ingest.backlog import record_read
+from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, RootHealth, Seen
 from memoryd.ingest.hearing import Events, OverflowEar, is_trial, understand
 from memoryd.ingest.keeping import keep
 from memoryd.ingest.knowledge import knowing
 from memoryd.ingest.lanes import LARGE_FILE, Lanes
 from memoryd.ingest.preparing import prepare_here
-from memoryd.ingest.recording import record
 from memoryd.ingest.retrying import retry_due
 from memoryd.ingest.settling import Happening
 from memoryd.ingest.surveying import Survey, survey
@@ -320,8 +320,9 @@ class Watcher:
             self._large.put((watched, folder, path))
         common = sorted((face.mtime_ns, path) for path, face in files.items() if path not in watched.large)
         paths = [folder.path / os.fsdecode(path) for _, path in common]
-        prepared = prepare_here(folder, paths) if len(paths) < OWN_HANDS_FILES else self._lanes.prepare(folder, paths)
-        return self._record(prepared)
+        # What is kept is copied by its record.
+        ready = folder.custody is not Custody.KEEP
+        return self._record(self._lanes.prepare(folder, paths, ready=ready, worth=OWN_HANDS_FILES))
 
     def _arrive(self, watched: WatchedRoot, folder: Folder, files: dict[bytes, Seen]) -> None:
         with self._database.tenant_work(self._scope) as session:
@@ -338,8 +339,7 @@ class Watcher:
 
     def _record(self, prepared: Prepared) -> set[bytes]:
         kept = keep(prepared, self._store, self._scope.slug)
-        with self._database.tenant_work(self._scope) as session:
-            recorded = record(session, kept, scope=self._scope)
+        recorded, kept = record_read(self._database, self._scope, self._store, self._lanes, kept)
         if recorded.new or recorded.quarantined:
             _log.info("recorded %d new, %d into quarantine", recorded.new, recorded.quarantined)
         return {file.place for file in kept.in_state(FileState.WAITING)}
