@@ -21,6 +21,7 @@ from memoryd.access.guards import Offices
 from memoryd.app.connecting import server_database
 from memoryd.app.http import make_app
 from memoryd.app.local_key import local_key
+from memoryd.dispatch.socket_wire import MESSAGE_LIMIT
 from memoryd.dispatch.waking import Waker, waker_of
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import Conflict, NotAcceptable
@@ -149,6 +150,9 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        # One that stops reading while its message is handled: a worker that sends too fast waits, and fills no memory.
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_LIMIT,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
         lifespan="off",

@@ -173,7 +173,10 @@ def cancel(session: Session, job_id: JobId, *, tenant_id: TenantId) -> Cancellat
         chores.follow_up(session, job_id)
         return Cancellation.CANCELLED
     # Running, or just moving between two places: whoever has it in hand finds the wish.
-    return Cancellation.REQUESTED if upkeep.request_cancel(session, job_id=job_id) else Cancellation.ENDED
+    if not upkeep.request_cancel(session, job_id=job_id):
+        return Cancellation.ENDED
+    waking.cancel_after_commit(session, job_id)
+    return Cancellation.REQUESTED
 
 
 def list_dead(session: Session, *, tenant_id: TenantId, before: JobId | None, limit: int) -> list[DeadLetter]:

@@ -24,6 +24,7 @@ from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitt
 from memoryd.dispatch import jobs, wire
 from memoryd.dispatch.facts import LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
+from memoryd.dispatch.live_runs import live_runs_of
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.waking import waker_of
 from memoryd.foundation.canonical_json import Json
@@ -146,6 +147,18 @@ async def follow_job(office: Office, caller: ReaderCaller, job_id: UUID, after: 
     )
 
 
+@router.get("/jobs/{job_id}/preview", response_class=Response, responses={204: {"description": "nothing to show"}})
+def show_preview(work: Reader, job_id: UUID) -> Response:
+    """The newest picture of a run in progress; 204 without one, or where another process of this server hears it."""
+    view = viewing.job_view(work.session, JobId(job_id), scope=work.caller.tenant, sees=work.caller.sees)
+    live = live_runs_of(work.database).find(view.job_id) if view.standing.state is JobState.LEASED else None
+    if live is None or live.picture is None:
+        return Response(status_code=204)
+    # What a worker sent is a picture and nothing else: no browser may read a script in it.
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return Response(live.picture.content, media_type=live.picture.media_type, headers=headers)
+
+
 _Look = tuple[shown.Job, list[dict[str, object]], int]
 
 
@@ -159,14 +172,22 @@ def _look(office: Offices, caller: Caller, job_id: JobId, after: int) -> _Look:
 
 async def _follow(office: Offices, caller: Caller, job_id: JobId, first: _Look) -> AsyncIterator[str]:
     told: dict[str, Json] = {}
+    seen = 0
     job, events, after = first
     while True:
         for event in events:
             yield f"event: job\ndata: {json.dumps(event)}\n\n"
+        live = live_runs_of(office.database).find(job_id) if job.state is JobState.LEASED else None
         progress = shown.progress_body(job_id, job)
+        if live is not None and live.phase is not None:
+            progress |= {"progress": live.progress, "phase": live.phase, "node": live.node}
         if progress != told:
             told = progress
             yield f"event: progress\ndata: {json.dumps(progress)}\n\n"
+        if live is not None and live.picture is not None and live.picture.number != seen:
+            seen = live.picture.number
+            preview: dict[str, Json] = {"id": str(job_id), "number": seen, "node": live.picture.node}
+            yield f"event: preview\ndata: {json.dumps(preview)}\n\n"
         if job.state in ENDED:
             return
         await asyncio.sleep(STREAM_STEP_S)
