@@ -26,6 +26,11 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@$(BIN)/pytest --version >/dev/null
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "setting up $(VENV) (what benchmarks compare with)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]' 2>&1 | grep -v '^WARNING: Location' || true
+	@touch $@
+
 setup: $(VENV)/.runtime ## a .venv with what memoryd needs to run
 setup-dev: $(VENV)/.dev ## the same, with the tools for tests and checks
 
@@ -51,7 +56,7 @@ fix: setup-dev ## mend style where a machine can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup-dev ## every benchmark, quick
+bench: $(VENV)/.bench ## every benchmark, quick
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
 
 conformance: setup-dev ## the protocol suite: stand-in, and a real ComfyUI at MEMORYD_TEST_COMFYUI_URL

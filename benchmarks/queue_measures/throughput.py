@@ -1,0 +1,165 @@
+"""Claim and complete, durable, over 16 connections; beside procrastinate's worker on the same Postgres, in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import multiprocessing
+import time
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+
+from memoryd.dispatch import leases
+from memoryd.dispatch.facts import LeaseKey
+from memoryd.foundation.database import Database
+
+from .claiming import _anybody, _serve_all
+from .figures import Figure, median
+from .places import Place, join_worker
+from .waiting_jobs import fill
+
+CONNECTIONS = 16
+TARGET = 4.0
+WAITING = 10_000
+WARM_UP = 20
+"""Jobs of each connection, and seconds of procrastinate's worker, that are not counted: plans and caches are made then."""
+WARM_UP_S = 1.0
+
+
+def throughput(place: Place, *, quick: bool) -> list[Figure]:
+    """Jobs a second: ours over 16 connections, each a process of its own; procrastinate's worker, by its defaults and wide.
+
+    The two take turns, and the rounds' middle counts. What the target compares with is the better one of procrastinate's
+    two ways: its worker as it comes (one job at a time), and with a concurrency of 16.
+    """
+    if importlib.util.find_spec("procrastinate") is None:
+        raise SystemExit("procrastinate is not installed: pip install '.[bench]'")
+    rounds, seconds = (2, 4.0) if quick else (3, 8.0)
+    ours, own_way, wide = list[float](), list[float](), list[float]()
+    for _ in range(rounds):
+        ours.append(claim_and_complete(place, seconds))
+        own_way.append(procrastinate_worker(place, seconds, concurrency=None))
+        wide.append(procrastinate_worker(place, seconds, concurrency=CONNECTIONS))
+    best = max(median(own_way), median(wide))
+    return [
+        Figure(name=f"claim + complete, durable, {CONNECTIONS} connections", value=median(ours), unit="jobs/s"),
+        Figure(name="procrastinate's worker, its defaults", value=median(own_way), unit="jobs/s"),
+        Figure(name=f"procrastinate's worker, concurrency {CONNECTIONS}", value=median(wide), unit="jobs/s"),
+        Figure(name="over procrastinate's defaults", value=median(ours) / median(own_way), unit="times"),
+        Figure(
+            name="over the better of procrastinate's two",
+            value=median(ours) / best,
+            unit="times",
+            target=TARGET,
+            least=True,
+        ),
+    ]
+
+
+# --- ours
+
+
+def claim_and_complete(place: Place, seconds: float, *, connections: int = CONNECTIONS) -> float:
+    """Return jobs a second, each claimed and completed in a durable transaction of its own."""
+    context = multiprocessing.get_context("fork")
+    with place.database() as (database, name):
+        fill(place.cluster.superuser_url(name), count=int(WAITING + seconds * 1_500), pool_id=place.pool.id)
+        workers = [join_worker(database, place.scope, f"gpu-{n}")[0] for n in range(connections)]
+        for worker in workers:
+            _serve_all(database, worker)
+        database.close()
+        gate, answers = context.Barrier(connections), context.Queue()
+        url = place.cluster.server_url(name)
+        processes = [
+            context.Process(target=_work, args=(url, _anybody(worker), seconds, gate, answers), daemon=True)
+            for worker in workers
+        ]
+        for process in processes:
+            process.start()
+        done = [answers.get(timeout=seconds + 120) for _ in processes]
+        for process in processes:
+            process.join()
+    return sum(done) / seconds
+
+
+def _work(url: str, worker: Any, seconds: float, gate: Any, answers: Any) -> None:
+    database, done = Database(url, pool_size=1), 0
+    with database.farm_work() as session:
+        assert session.execute(text("show synchronous_commit")).scalar_one() == "on"
+    for _ in range(WARM_UP):
+        _one(database, worker)
+    gate.wait()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and _one(database, worker):
+        done += 1
+    answers.put(done)
+    database.close()
+
+
+def _one(database: Database, worker: Any) -> bool:
+    with database.farm_work() as session:
+        grant = leases.claim(session, worker, loaded=("model-0",))
+    if grant is None:
+        return False
+    with database.farm_work() as session:
+        leases.complete(session, worker, LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token))
+    return True
+
+
+# --- procrastinate's
+
+
+def procrastinate_worker(place: Place, seconds: float, *, concurrency: int | None) -> float:
+    """Return jobs a second of procrastinate's worker on jobs that do nothing, the same number of them waiting."""
+    context = multiprocessing.get_context("fork")
+    with place.database_name() as name:
+        answers = context.Queue()
+        process = context.Process(
+            target=_procrastinate, args=(place.cluster.superuser_url(name), seconds, concurrency, answers), daemon=True
+        )
+        process.start()
+        rate = float(answers.get(timeout=seconds + 180))
+        process.join()
+    return rate
+
+
+def _procrastinate(url: str, seconds: float, concurrency: int | None, answers: Any) -> None:
+    answers.put(asyncio.run(_run_procrastinate(url, seconds, concurrency)))
+
+
+async def _run_procrastinate(url: str, seconds: float, concurrency: int | None) -> float:
+    import procrastinate
+
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
+
+    @app.task(name="nothing")
+    async def nothing(number: int) -> None:
+        """Do nothing."""
+
+    async with app.open_async():
+        await app.schema_manager.apply_schema_async()
+        with psycopg.connect(url) as connection:
+            assert connection.execute("show synchronous_commit").fetchone() == ("on",)
+        for start in range(0, WAITING, 1_000):
+            await nothing.batch_defer_async(*({"number": number} for number in range(start, start + 1_000)))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+            connection.execute("checkpoint")
+        asked = {} if concurrency is None else {"concurrency": concurrency}
+        worker = asyncio.create_task(app.run_worker_async(install_signal_handlers=False, wait=False, **asked))
+        await asyncio.wait([worker], timeout=WARM_UP_S)
+        first, began = _succeeded(url), time.monotonic()
+        await asyncio.wait([worker], timeout=seconds)
+        done, took = _succeeded(url) - first, time.monotonic() - began
+        worker.cancel()
+        await asyncio.wait([worker], timeout=10)
+    return done / took
+
+
+def _succeeded(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        found = connection.execute("select count(*) from procrastinate_jobs where status = 'succeeded'").fetchone()
+    assert found is not None
+    return int(found[0])
