@@ -47,10 +47,7 @@ def new_id() -> UUID:
 def new_ids(count: int) -> list[bytes]:
     """Return fresh ids as `new_id` makes them, 16 bytes each, in ascending order."""
     chance = secrets.token_bytes(8 * count)
-    return [
-        _made(int.from_bytes(chance[at : at + 8]) & _RANDOM).to_bytes(16)
-        for at in range(0, 8 * count, 8)
-    ]
+    return [_made(int.from_bytes(chance[at : at + 8]) & _RANDOM).to_bytes(16) for at in range(0, 8 * count, 8)]
 
 
 def _made(chance: int) -> int:

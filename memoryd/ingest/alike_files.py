@@ -18,11 +18,9 @@ from memoryd.ingest.facts import Folder, Knowledge, ReadyFile
 from memoryd.ingest.understanding import may_speak
 from memoryd.plugin_api.facts import DocumentKind, Reading
 from memoryd.workflows.alike import AlikeGraph, find_alike
-from memoryd.workflows.document_moulds import DocumentMould
-from memoryd.workflows.preparing import prepare_document
-from memoryd.workflows.ready_rows import ReadyDocument, ready_document, ready_graph
+from memoryd.workflows.ready_rows import ReadyDocument, ready_graph, ready_text
 from memoryd.workflows.spelling import Remembered
-from memoryd.workflows.templates import Told, token_of
+from memoryd.workflows.templates import Told
 
 REMEMBERED_MOULDS = 256
 """Kinds of alike files of which each generation of the memory holds the rows: about 15 KB each."""
@@ -47,7 +45,7 @@ def ready_alike(content: Content, reading: Reading, folder: Folder, watch: Stopw
             return None
     with watch.stage("graph"):
         graph = mould.filled(alike.values)
-        documents = [_document(alike, reading, index) for index in range(len(reading.carriers))]
+        documents = [_document(reading, index) for index in range(len(reading.carriers))]
     with watch.stage("rows"):
         prompt = reading.prompt or 0
         output = told.parameters.node
@@ -82,15 +80,9 @@ def _alike(content: Content, reading: Reading, known: Knowledge) -> AlikeGraph |
     return alike
 
 
-def _document(alike: AlikeGraph, reading: Reading, index: int) -> ReadyDocument:
-    raw = reading.carriers[index].raw
-    known: DocumentMould | None
-    if index == reading.prompt:
-        kind, known = DocumentKind.PROMPT, alike.template.document
-    else:
-        kind, known = DocumentKind.WORKFLOW, alike.template.beside.find(raw, alike.tokens)
-    row = None if known is None else known.row(raw, alike.tokens)
-    return ready_document(prepare_document(kind, kind.value, raw)) if row is None else row
+def _document(reading: Reading, index: int) -> ReadyDocument:
+    kind = DocumentKind.PROMPT if index == reading.prompt else DocumentKind.WORKFLOW
+    return ready_text(kind, reading.carriers[index].raw)
 
 
 def _mould(told: Told, alike: AlikeGraph, content: Content, reading: Reading, folder: Folder) -> AssetMould | None:
@@ -116,7 +108,7 @@ def _tried(told: Told, alike: AlikeGraph, content: Content, reading: Reading, fo
             # Of the editor's graph nothing is looked at beside an executed one.
             raw = b'{"trial": %d}' % number
             if index == reading.prompt:
-                raw = template.document.whole([token_of(value) for value in values])
+                raw = template.written(values)
             carriers[index] = dataclasses.replace(carrier, raw=raw)
         trial = _content(content, folder, number)
         made = assemble(trial, dataclasses.replace(reading, carriers=tuple(carriers)), folder, Stopwatch())
@@ -124,11 +116,7 @@ def _tried(told: Told, alike: AlikeGraph, content: Content, reading: Reading, fo
         graph = None if template.mould is None else template.mould.filled(values)
         if graph is None or run is None or run.exact is None or made.graph is None or made.learned or location is None:
             return None
-        rows = ready_graph(made.graph)
-        same = (rows.exact, rows.workflow, rows.recipe, rows.identities, rows.values)
-        if same != (graph.exact, graph.ready.workflow, *graph.ready[2:3], *graph.ready[4:]):
-            return None
-        if run.output.output_digest != graph.outputs.get(run.output.node):
+        if ready_graph(made.graph) != graph.ready or run.output.output_digest != graph.outputs.get(run.output.node):
             return None
         own = OwnFacts(
             sha256=trial.sha256,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from memoryd.foundation.errors import MemorydError
-from memoryd.workflows.document_moulds import packed_between, packed_pieces
 from memoryd.workflows.facts import RECIPE, Graph, Identities, Level
 from memoryd.workflows.identity import VISITS_LIMIT, run_head
 from memoryd.workflows.preparing import packed, prepare_graph
 from memoryd.workflows.ready_rows import ReadyGraph, ready_graph
 from memoryd.workflows.spelling import Spelled, is_instance, quoted
 from memoryd.workflows.topology import HEADS, Rooted, Topology, topology
-
-One = TypeVar("One")
 
 ORDERS_REMEMBERED = 8
 """Orders of a run's outputs of which the canonical form is remembered: they are sorted by digests, which differ."""
@@ -62,8 +59,7 @@ class _Output(NamedTuple):
 class _Canonical(NamedTuple):
     """The canonical form for one order of outputs."""
 
-    pieces: tuple[bytes, ...]
-    blocks: tuple[str, ...]
+    pieces: tuple[str, ...]
     numbers: tuple[int, ...]
 
 
@@ -164,10 +160,8 @@ class GraphMould:
             if len(self._canonical) >= ORDERS_REMEMBERED:
                 self._canonical.clear()
             form = self._canonical[order] = self._form(order)
-        between = [spelled[number].encode("ascii") for number in form.numbers]
-        whole = b"".join(_woven(form.pieces, between))
-        content = packed_between(form.blocks, between, whole)
-        return packed(whole).hex() if content is None else content
+        whole = "".join(_woven(form.pieces, [spelled[number] for number in form.numbers]))
+        return packed(whole.encode("ascii")).hex()
 
     def _form(self, order: tuple[int, ...]) -> _Canonical:
         steps, ends = self._shape.canonical(self._spelled, order)
@@ -181,11 +175,10 @@ class GraphMould:
             numbers += () if node is None else node.numbers
             pieces[-1] += links
         pieces[-1] += f'],"outputs":[{ends}],"recipe":{quoted(RECIPE)}}}'
-        written = tuple([piece.encode("ascii") for piece in pieces])
-        return _Canonical(written, packed_pieces(written), tuple(numbers))
+        return _Canonical(tuple(pieces), tuple(numbers))
 
 
-def _woven(pieces: Sequence[One], between: Sequence[One]) -> list[One]:
+def _woven(pieces: Sequence[str], between: Sequence[str]) -> list[str]:
     woven = [*pieces, *between]
     woven[::2] = pieces
     woven[1::2] = between

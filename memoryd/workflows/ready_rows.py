@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 from memoryd.foundation.copy_lines import copy_line, copy_lines
+from memoryd.plugin_api.facts import DocumentKind
 from memoryd.workflows.facts import Level, PreparedDocument, PreparedGraph
+from memoryd.workflows.preparing import packed
 from memoryd.workflows.spelling import Remembered
 
 DOCUMENT_COLUMNS = ("sha256", "kind", "packed", "raw_size")
@@ -38,6 +41,13 @@ class ReadyGraph(NamedTuple):
 
 
 _values: Remembered[bytes, bytes] = Remembered(REMEMBERED_WORKFLOWS)
+
+
+def ready_text(kind: DocumentKind, raw: bytes) -> ReadyDocument:
+    """Return a verbatim text as a row: what `ready_document` gives of what `prepare_document` does."""
+    sha256 = hashlib.sha256(raw)
+    line = f"\\\\x{sha256.hexdigest()}\t{kind.value}\t\\\\x{packed(raw).hex()}\t{len(raw)}\n"
+    return ReadyDocument(sha256.digest(), line.encode("ascii"))
 
 
 def ready_document(document: PreparedDocument) -> ReadyDocument:

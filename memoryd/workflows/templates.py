@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from memoryd.comfyui.specs import NodeSpecs
-from memoryd.plugin_api.facts import DocumentKind
-from memoryd.workflows.document_moulds import DocumentMould, DocumentMoulds
 from memoryd.workflows.facts import Graph, Node, Parameters, Polarity, PromptUse, SamplerUse, Value
 from memoryd.workflows.graph_moulds import GraphMould
 from memoryd.workflows.identity import spelled_nodes
@@ -79,16 +77,19 @@ class Told:
 
 
 class Template:
-    """A document's graph, with places to fill in. `pieces` are what stands before, between and after them."""
+    """A document's graph, with places to fill in"""
 
     __slots__ = (
         *("_alone", "_changing", "_kinds", "_mould", "_places", "_readings", "_spelled", "_trials"),
-        *("beside", "classes", "document", "pieces"),
+        *("_pieces", "classes"),
     )
 
     def __init__(self, trials: Sequence[Trial], places: Sequence[tuple[str, str]], pieces: Sequence[bytes]) -> None:
-        """`trials` are two fillings and what was read of them; `places` are (node, input), in the document's order."""
-        self.pieces = tuple(pieces)
+        """`trials` are two fillings and what was read of them; `places` are (node, input), in the document's order.
+
+        `pieces` are what stands before, between and after them.
+        """
+        self._pieces = tuple(pieces)
         self._trials = tuple(trials)
         self._kinds = tuple([isinstance(value, str) for value in trials[0][1]])
         self._places = tuple(places)
@@ -102,12 +103,10 @@ class Template:
         self._alone: dict[tuple[bool, str | None, int], tuple[NodeSpecs | None, SavingOutput | None]] = {}
         self._mould: GraphMould | str | None = "not tried"
         self.classes = frozenset(node.class_type for node in trials[0][0].nodes.values())
-        self.document = DocumentMould(DocumentKind.PROMPT, self.pieces, tuple(range(len(places))))
-        self.beside = DocumentMoulds(DocumentKind.WORKFLOW)
 
     def tokens(self, raw: bytes) -> list[bytes] | None:
         """Return what stands in the places of a document, None where it is none of this template's."""
-        first, *others = self.pieces
+        first, *others = self._pieces
         if not raw.startswith(first):
             return None
         at = len(first)
@@ -126,6 +125,11 @@ class Template:
     def trial_values(self, number: int) -> Sequence[Literal]:
         """Return what one of the two trials filled in."""
         return self._trials[number][1]
+
+    def written(self, values: Sequence[Literal]) -> bytes:
+        """Return the document with these values."""
+        first, *others = self._pieces
+        return first + b"".join([token_of(value) + piece for value, piece in zip(values, others, strict=True)])
 
     def graph(self, values: Sequence[Literal]) -> Graph:
         """Return the graph with these values."""

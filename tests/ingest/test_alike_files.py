@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from memoryd.ingest import understanding
 from memoryd.ingest.facts import Folder, Knowledge, PreparedFile, ReadyFile
 from memoryd.ingest.preparing import prepare_file
 from memoryd.ingest.ready import made_ready
-from memoryd.plugin_api.facts import DocumentKind
 from memoryd.plugin_api.png import read_png
 from memoryd.workflows import alike
-from memoryd.workflows.document_moulds import DocumentMoulds
 from memoryd.workflows.editor.lessons import Lessons
 from memoryd.workflows.templates import token_of
 from tests.ingest.pictures import png
@@ -80,22 +77,14 @@ def both(folder: Folder, path: Path) -> tuple[PreparedFile, bool]:
 
 
 def plain(ready: ReadyFile) -> list[object]:
-    """All that rows say: without ids, and what is packed unpacked."""
+    """All that rows say, but for which ids were taken."""
     asset, documents, graph = ready
     ids = [asset.asset_id, asset.run_id, *asset.location_ids]
     rows = list(asset.rows)
     for number, id_ in enumerate(ids):
         rows = [row if id_ is None else row.replace(id_.hex().encode(), b"id %d" % number) for row in rows]
-    told: list[object] = [asset._replace(asset_id=b"", run_id=b"" if asset.run_id else None, location_ids=(), rows=())]
-    told += [rows, len({*ids}), [(one.sha256, unpacked(one.line, 2)) for one in documents]]
-    return [*told, graph and graph._replace(graph=b""), graph and unpacked(graph.graph, 2)]
-
-
-def unpacked(line: bytes, column: int) -> list[bytes]:
-    columns = line.rstrip(b"\n").split(b"\t")
-    assert columns[column].startswith(b"\\\\x")
-    columns[column] = zlib.decompress(bytes.fromhex(columns[column][3:].decode()))
-    return columns
+    told = asset._replace(asset_id=b"", run_id=b"" if asset.run_id else None, location_ids=(), rows=())
+    return [told, rows, len({*ids}), documents, graph]
 
 
 def test_files_of_many_shapes_are_made_the_rows_that_reading_anew_gives(folder: Path) -> None:
@@ -206,24 +195,6 @@ def test_a_file_that_teaches_is_read_whole(folder: Path) -> None:
     ]
     assert at_once[:2] == [False, False]
     assert at_once[-1]
-
-
-def test_a_document_in_which_the_values_stand_elsewhere_is_packed_by_itself() -> None:
-    moulds = DocumentMoulds(DocumentKind.WORKFLOW)
-    tokens = [b'"some text"', b"12345678"]
-    assert moulds.find(b'{"a": "some text", "b": 12345678}', tokens) is None
-    found = moulds.find(b'{"a": "more text", "b": 22345678}', [b'"more text"', b"22345678"])
-    assert found is not None
-    for raw, own in (
-        (b'{"a": "more text", "b": 22345678}', [b'"more text"', b"22345678"]),
-        (b'{"a": 7, "b": ""}', [b"7", b'""']),
-    ):
-        assert found.whole(own) == raw
-        row = found.row(raw, own)
-        assert row is not None
-        assert unpacked(row.line, 2)[2] == raw
-    assert moulds.find(b'{"a": "more text", "b": 22345678, "c": 1}', [b'"more text"', b"22345678"]) is None
-    assert found.row(b"".join((b'{"a": "', b"x" * 5_000, b'", "b": 7}')), [b'"' + b"x" * 5_000 + b'"', b"7"]) is None
 
 
 def test_real_files_with_other_values_are_read_as_any_other(corpus: Path, folder: Path) -> None:
