@@ -26,6 +26,8 @@ class Lease:
         self.phase = "starting"
         self.node: str | None = None
         self.progress: float | None = None
+        self.picture: tuple[str, bytes] | None = None
+        """The newest picture of the run: media type and bytes."""
         self.cancelled = threading.Event()
         self.lost = threading.Event()
 
@@ -34,6 +36,10 @@ class Lease:
         self.phase, self.node = phase, node
         if progress is not None:
             self.progress = max(self.progress or 0.0, min(progress, 1.0))
+
+    def show(self, media_type: str, image: bytes) -> None:
+        """Show how the picture looks by now; only the newest counts."""
+        self.picture = (media_type, image)
 
     def beat(self) -> Beat:
         """The present sign of life."""

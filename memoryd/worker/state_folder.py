@@ -101,6 +101,10 @@ class StateFolder:
         _write(folder / "completion.json", completion.model_dump_json().encode())
         self.drop_claim(completion.job_id, completion.fence)
 
+    def result_folder(self, job_id: UUID, fence: int) -> Path:
+        """Return where a result's files lie, by index."""
+        return self._finished / _name(job_id, fence)
+
     def results(self) -> list[tuple[CompleteRequest, Path]]:
         """Return the results that the server may not have yet, with their folders; half-made ones are removed."""
         found = []
