@@ -38,6 +38,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "reproduction": ("reproduce",),
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),
+        "usage": ("usage",),
         "webhooks": ("webhooks",),
         "people": ("tenants", "people", "projects", "keys", "audit"),
         "database_admin": ("doctor", "backup", "restore", "db"),

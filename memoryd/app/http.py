@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from memoryd import __version__
 from memoryd.access.guards import Offices
+from memoryd.app import metrics
 from memoryd.app.problems import add_problem_answers, problem
 from memoryd.foundation.database import Database, DatabaseDown
 
@@ -22,6 +23,7 @@ API_ROOMS = (
     "disclosure",
     "reproduction",
     "submission",
+    "submission.usage",
     "dispatch",
     "reports",
     "events",
@@ -42,6 +44,7 @@ def make_app(offices: Offices) -> FastAPI:
     app.state.offices = offices
     add_problem_answers(app)
     app.include_router(_health())
+    app.include_router(metrics.router)
     for room in API_ROOMS:
         endpoints = importlib.import_module(f"memoryd.{room}.endpoints")
         app.include_router(endpoints.router, prefix=API_PREFIX)

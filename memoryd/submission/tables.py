@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memoryd.foundation.declarative import UUID, RecordedNow, Sha256, TenantTable
@@ -73,3 +73,13 @@ class RunCost(TenantTable):
     spread_ms: Mapped[float] = mapped_column(Double)
     """Mean distance from the mean."""
     at: Mapped[RecordedNow]
+
+
+class JobWords(TenantTable):
+    """The words of a job's texts, by which its cost is found again, whether or not it made anything."""
+
+    __tablename__ = "job_words"
+    __table_args__ = (Index(None, "words", postgresql_using="gin"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job_detail.job_id"), primary_key=True)
+    words: Mapped[str] = mapped_column(TSVECTOR)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, insert, text
 
-from memoryd.dispatch.tables import Chore
+from memoryd.dispatch.tables.upkeep import Chore
 from memoryd.foundation.database import Session
 
 Found = Row[Any]

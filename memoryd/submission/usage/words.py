@@ -1,0 +1,37 @@
+"""The words of a job's graph, by which its cost is found again, whether or not it made anything."""
+
+from __future__ import annotations
+
+from memoryd.foundation.database import Session
+from memoryd.foundation.ids import JobId
+from memoryd.submission.usage import queries
+from memoryd.words.tokens import tsvector_text
+from memoryd.workflows.facts import Graph
+from memoryd.workflows.node_roles import names_media_file, names_model_file
+
+TEXT_LIMIT = 20_000
+"""Characters of a graph's texts that are searched: the longest prompt of our corpus has 6,000."""
+
+PROSE_NAMES = frozenset(
+    {"text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value", "positive", "negative"}
+)
+"""Inputs that hold what people write, were it one word; other inputs' single words are choices (`euler`, `default`)."""
+
+
+def keep_words(session: Session, job_id: JobId, graph: Graph) -> None:
+    """Write down the words of a graph's texts. `session` has taken the tenant."""
+    words = tsvector_text(texts_of(graph))
+    if words:
+        queries.insert_words(session, job_id=job_id, words=words)
+
+
+def texts_of(graph: Graph) -> str:
+    """Return what people wrote into a graph, a line each: its texts but for names of files and of choices."""
+    found: dict[str, None] = {}
+    for node in graph.nodes.values():
+        for name, value in node.inputs.items():
+            if not isinstance(value, str) or not (name in PROSE_NAMES or " " in value.strip()):
+                continue
+            if not names_model_file(value) and not names_media_file(value):
+                found[value] = None
+    return "\n".join(found)[:TEXT_LIMIT]
