@@ -11,7 +11,8 @@ from sqlalchemy import Row, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from memoryd.dispatch.tables import JobClass, JoinToken, Pool, Worker, WorkerKey, WorkerModel, WorkerNodes, WorkerPool
+from memoryd.dispatch.tables.pools import JobClass, Pool
+from memoryd.dispatch.tables.workers import JoinToken, Worker, WorkerKey, WorkerModel, WorkerNodes, WorkerPool
 from memoryd.foundation.database import Session
 
 Found = Row[Any]
