@@ -6,10 +6,12 @@ import dataclasses
 import threading
 from uuid import UUID
 
+from memoryd.comfyui.frames import Preview
 from memoryd.dispatch.wire import Beat, Claimed, HeartbeatRequest, LeaseState
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.worker.server_link import ServerLink
+from memoryd.worker.server_socket import ServerSocket
 
 BEATS_PER_LEASE = 3
 """A lease survives two lost signs of life."""
@@ -26,8 +28,9 @@ class Lease:
         self.phase = "starting"
         self.node: str | None = None
         self.progress: float | None = None
-        self.picture: tuple[str, bytes] | None = None
-        """The newest picture of the run: media type and bytes."""
+        self.picture: Preview | None = None
+        self.news: threading.Event | None = None
+        """Set at every change, for whoever tells of it."""
         self.cancelled = threading.Event()
         self.lost = threading.Event()
 
@@ -36,10 +39,12 @@ class Lease:
         self.phase, self.node = phase, node
         if progress is not None:
             self.progress = max(self.progress or 0.0, min(progress, 1.0))
+        self._tell_news()
 
-    def show(self, media_type: str, image: bytes) -> None:
-        """Show how the picture looks by now; only the newest counts."""
-        self.picture = (media_type, image)
+    def show(self, media_type: str, image: bytes, node: str | None = None) -> None:
+        """Show what the run has drawn so far. Never waits: only the newest counts, and nobody need be looking."""
+        self.picture = Preview(media_type=media_type, image=image, node=node or self.node)
+        self._tell_news()
 
     def beat(self) -> Beat:
         """The present sign of life."""
@@ -52,6 +57,11 @@ class Lease:
             phase=self.phase,
             node=self.node,
         )
+
+    def _tell_news(self) -> None:
+        news = self.news
+        if news is not None:
+            news.set()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,28 +89,61 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
         self._heard = True
+        self._socket = ServerSocket(lambda: link.open_socket(incarnation), self)
         self.drain = threading.Event()
+        self.woken = threading.Event()
+        """Set when the server says that there may be work; whoever waits for that clears it."""
 
     def start(self) -> None:
-        """Start sending."""
+        """Start sending, and hold the server's socket from now on."""
         self._thread.start()
+        self._socket.start()
 
     def stop(self) -> None:
         """Stop sending."""
         self._stopped.set()
         self._wake.set()
+        self._socket.stop()
         self._thread.join(timeout=1)
 
     def hold(self, lease: Lease) -> None:
         """Send signs of life for this lease from now on, the first at once."""
+        lease.news = self._socket.news
         with self._lock:
             self._leases[lease.claimed.job_id] = lease
         self._wake.set()
+        self._socket.news.set()
 
     def let_go(self, lease: Lease) -> None:
         """Send no more signs of life for this lease."""
         with self._lock:
             self._leases.pop(lease.claimed.job_id, None)
+        self._socket.news.set()
+
+    def held(self) -> list[Lease]:
+        """Return the leases that signs of life are sent for."""
+        with self._lock:
+            return list(self._leases.values())
+
+    def hear_wake(self) -> None:
+        """The server says that there may be work."""
+        self.woken.set()
+
+    def hear_drain(self) -> None:
+        """The server says that nothing new may be taken. That this is over is said by heartbeats."""
+        self.drain.set()
+
+    def hear_cancel(self, job_id: UUID, fence: int) -> None:
+        """The server says that somebody cancelled a run."""
+        for lease in self.held():
+            if (lease.claimed.job_id, lease.claimed.fence) == (job_id, fence):
+                lease.cancelled.set()
+
+    def hear_lost(self, job_id: UUID, fence: int) -> None:
+        """The server says that a lease is not this worker's."""
+        for lease in self.held():
+            if (lease.claimed.job_id, lease.claimed.fence) == (job_id, fence):
+                lease.lost.set()
 
     def beat_once(self) -> bool:
         """Send one sign of life for everything held, and note the answers. Returns whether the server answered."""
@@ -136,6 +179,4 @@ class Heartbeat:
         while not self._stopped.is_set():
             self._wake.clear()
             self.beat_once()
-            with self._lock:
-                held = list(self._leases.values())
-            self._wake.wait(self._rhythm.interval(held))
+            self._wake.wait(self._rhythm.interval(self.held()))

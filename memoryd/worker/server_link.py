@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,10 @@ from uuid import UUID
 
 import httpx
 from pydantic import BaseModel, ValidationError
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
 
+from memoryd.dispatch.socket_wire import HEAD_LIMIT
 from memoryd.dispatch.wire import (
     LEASE_LOST,
     PROTOCOL,
@@ -27,17 +31,22 @@ from memoryd.dispatch.wire import (
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
+    ModelsRequest,
     Output,
     OutputStored,
     RegisterAnswer,
     RegisterRequest,
     ReleaseRequest,
+    SharedAnswer,
+    SharedRequest,
 )
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
 from memoryd.foundation.tls import trust
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30
+SOCKET_PING_S = 20.0
+"""A socket whose other end is silent for this long, and then once more, is taken for dead."""
 _CHUNK = 1024 * 1024
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -73,12 +82,14 @@ class ServerLink:
         """
         headers = {PROTOCOL_HEADER: str(PROTOCOL)} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.url = url.rstrip("/")
+        self._headers = headers
+        self._trust = trust(self.url, certificates)
         self._http = httpx.Client(
             base_url=f"{self.url}/v1",
             headers=headers,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # Loading the certificate authorities costs 50 ms and is of no use without TLS.
-            verify=trust(self.url, certificates),
+            verify=self._trust,
         )
 
     def close(self) -> None:
@@ -108,6 +119,39 @@ class ServerLink:
     def heartbeat(self, request: HeartbeatRequest) -> HeartbeatAnswer:
         """Return the server's word on every lease. Raises: KeyRefused, CallRefused, ServerDown."""
         return self._call("/work/heartbeat", request, HeartbeatAnswer)
+
+    def state_hashes(self, request: ModelsRequest) -> None:
+        """Tell what was hashed since the registration. Raises: KeyRefused, CallRefused, ServerDown."""
+        self._post("/work/models", request)
+
+    def share_hashes(self, request: SharedRequest) -> SharedAnswer:
+        """Ask what others measured of a shared folder, and tell what was. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/models/shared", request, SharedAnswer)
+
+    def open_socket(self, incarnation: UUID) -> ClientConnection:
+        """Return this start's WebSocket, open. Raises: KeyRefused, CallRefused (also by a server without it), ServerDown."""
+        address = f"ws{self.url.removeprefix('http')}/v1/work/socket?incarnation={incarnation}"
+        try:
+            return connect(
+                address,
+                ssl=self._trust if isinstance(self._trust, ssl.SSLContext) else None,
+                additional_headers=self._headers,
+                open_timeout=CONNECT_TIMEOUT_S,
+                close_timeout=1,
+                max_size=HEAD_LIMIT,
+                compression=None,
+                ping_interval=SOCKET_PING_S,
+                ping_timeout=SOCKET_PING_S,
+            )
+        except InvalidStatus as error:
+            status = error.response.status_code
+            if status in (httpx.codes.UNAUTHORIZED, httpx.codes.CONFLICT):
+                raise KeyRefused(
+                    f"the socket: {status}", hint="another process may run with this worker's key"
+                ) from error
+            raise CallRefused(f"the socket: {status}", hint="the server may be older; all works without it") from error
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise self._down(error) from error
 
     def fetch_input(self, claimed: Claimed, file: InputFile, target: Path) -> None:
         """Write an input's bytes to `target`. Raises: BytesDiffer, LeaseLost, CallRefused, ServerDown."""
