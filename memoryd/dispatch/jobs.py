@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 
 from memoryd.dispatch import chores, waking
@@ -13,7 +14,7 @@ from memoryd.dispatch.states import ENDED, JobState
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound
-from memoryd.foundation.ids import JobId, PoolId, TenantId
+from memoryd.foundation.ids import GroupId, JobId, PersonId, PoolId, ProjectId, TenantId
 
 MAX_ATTEMPTS = 2
 """Counted tries: a poisonous job takes a worker with each."""
@@ -59,6 +60,12 @@ class JobAsked:
     max_attempts: int = MAX_ATTEMPTS
     expires_in_s: float = EXPIRES_IN_S
     follow_up: FollowUp | None = None
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
+    group_id: GroupId | None = None
+    after_job_id: JobId | None = None
+    starts_after: datetime.datetime | None = None
+    bigger_pools: tuple[PoolId, ...] = ()
 
 
 def find_known(session: Session, *, tenant_id: TenantId, key: str, body_sha256: bytes) -> JobId | None:
