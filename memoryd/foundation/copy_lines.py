@@ -21,6 +21,9 @@ def copy_text(value: str) -> str:
 
 def copy_moment(value: datetime.datetime) -> str:
     """Return a moment as a column of a line."""
+    if value.tzinfo is datetime.UTC:
+        # What it gives for these too, in a third of the time.
+        return f"{value.replace(tzinfo=None).isoformat(' ')}+00:00"
     return value.isoformat(" ")
 
 

@@ -41,27 +41,37 @@ _counter = 0
 
 def new_id() -> UUID:
     """Return a fresh UUIDv7. Within one process each is greater than the one before, so that id order is time order."""
-    return UUID(int=_made(secrets.randbits(_RANDOM_BITS)))
+    with _lock:
+        ms, sequence = _tick()
+    return UUID(int=_put_together(ms, sequence, secrets.randbits(_RANDOM_BITS)))
 
 
 def new_ids(count: int) -> list[bytes]:
     """Return fresh ids as `new_id` makes them, 16 bytes each, in ascending order."""
     chance = secrets.token_bytes(8 * count)
-    return [_made(int.from_bytes(chance[at : at + 8]) & _RANDOM).to_bytes(16) for at in range(0, 8 * count, 8)]
-
-
-def _made(chance: int) -> int:
-    global _last_ms, _counter
     with _lock:
-        now_ms = time.time_ns() // 1_000_000
-        if now_ms > _last_ms:
-            _last_ms, _counter = now_ms, secrets.randbits(_COUNTER_BITS - 1)
-        else:
-            # The clock stood still or went back: count on, and borrow from the next millisecond when full.
-            _counter += 1
-            if _counter >> _COUNTER_BITS:
-                _last_ms, _counter = _last_ms + 1, 0
-        ms, sequence = _last_ms, _counter
+        ticks = [_tick() for _ in range(count)]
+    return [
+        _put_together(ms, sequence, int.from_bytes(chance[8 * at : 8 * at + 8]) & _RANDOM).to_bytes(16)
+        for at, (ms, sequence) in enumerate(ticks)
+    ]
+
+
+def _tick() -> tuple[int, int]:
+    """The next millisecond and number in it; to be called by whoever holds the lock."""
+    global _last_ms, _counter
+    now_ms = time.time_ns() // 1_000_000
+    if now_ms > _last_ms:
+        _last_ms, _counter = now_ms, secrets.randbits(_COUNTER_BITS - 1)
+    else:
+        # The clock stood still or went back: count on, and borrow from the next millisecond when full.
+        _counter += 1
+        if _counter >> _COUNTER_BITS:
+            _last_ms, _counter = _last_ms + 1, 0
+    return _last_ms, _counter
+
+
+def _put_together(ms: int, sequence: int, chance: int) -> int:
     return (ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | sequence << 64 | 0b10 << 62 | chance
 
 

@@ -11,6 +11,7 @@ import datetime
 import hashlib
 
 from memoryd.catalog.alike_words import AlikeWords
+from memoryd.catalog.column_limits import TEXT_LIMIT
 from memoryd.catalog.facts import LocationRecord
 from memoryd.catalog.ready_moulds import AssetMould, OwnFacts, asset_mould
 from memoryd.ingest.assembling import NOTHING_KNOWN, Content, Stopwatch, assemble
@@ -20,7 +21,10 @@ from memoryd.plugin_api.facts import DocumentKind, Reading
 from memoryd.workflows.alike import AlikeGraph, find_alike
 from memoryd.workflows.ready_rows import ReadyDocument, ready_graph, ready_text
 from memoryd.workflows.spelling import Remembered
-from memoryd.workflows.templates import Told
+from memoryd.workflows.templates import Told, longest
+
+TRIED_LENGTH = 200
+"""Characters of the texts that moulds are tried with."""
 
 REMEMBERED_MOULDS = 256
 """Kinds of alike files of which each generation of the memory holds the rows: about 15 KB each."""
@@ -100,9 +104,12 @@ def _mould(told: Told, alike: AlikeGraph, content: Content, reading: Reading, fo
 def _tried(told: Told, alike: AlikeGraph, content: Content, reading: Reading, folder: Folder) -> AssetMould | None:
     """The mould, where it makes what is recorded of two files with other values."""
     template = alike.template
+    assert told.parameters is not None
+    if any(longest(parts) > TEXT_LIMIT for _, parts in told.texts):
+        return None
     trials = []
     for number in range(2):
-        values = template.trial_values(number)
+        values = [value if isinstance(value, int) else value[:TRIED_LENGTH] for value in template.trial_values(number)]
         carriers = list(reading.carriers)
         for index, carrier in enumerate(carriers):
             # Of the editor's graph nothing is looked at beside an executed one.
@@ -129,7 +136,6 @@ def _tried(told: Told, alike: AlikeGraph, content: Content, reading: Reading, fo
             values=values,
         )
         trials.append((made.asset, own))
-    assert told.parameters is not None
     return asset_mould(trials, AlikeWords(told.parameters, told.texts))
 
 

@@ -88,11 +88,12 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, ready: bool, w
     with open(opened.descriptor, "rb") as stream:  # noqa: PTH123 - it is a descriptor
         before = opened.stat
         changed_at = max(before.st_mtime, before.st_ctime)
-        location = _location(folder, path, before)
-        folder = folder.for_path(_place(folder, path))
+        place = _place(folder, path)
+        location = _location(folder, place, before)
+        folder = folder.for_path(place)
         base = PreparedFile(
             path=path,
-            place=_place(folder, path),
+            place=place,
             root_id=folder.root_id,
             shown=shown_path(path),
             state=FileState.WAITING,
@@ -217,6 +218,8 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _made_at(mtime: float, now: float) -> tuple[datetime.datetime, tuple[Finding, ...]]:
+    if 0 <= mtime <= now:
+        return datetime.datetime.fromtimestamp(mtime, datetime.UTC), ()
     present = datetime.datetime.fromtimestamp(now, datetime.UTC)
     with contextlib.suppress(OverflowError, ValueError, OSError):
         made = datetime.datetime.fromtimestamp(mtime, datetime.UTC)
@@ -231,10 +234,10 @@ def _place(folder: Folder, path: Path) -> bytes:
     return os.fsencode(path) if below is None else below
 
 
-def _location(folder: Folder, path: Path, found: os.stat_result) -> LocationRecord:
+def _location(folder: Folder, place: bytes, found: os.stat_result) -> LocationRecord:
     return LocationRecord(
         watch_root_id=folder.root_id,
-        path=_place(folder, path),
+        path=place,
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         inode=found.st_ino,

@@ -7,10 +7,13 @@ Source: PNG specification, third edition (W3C, 2025); `comf` is ComfyUI's own ch
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import struct
 import zlib
 from typing import BinaryIO, NamedTuple
+
+from isal.isal_zlib import crc32
 
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.container import ALL_TEXTS_LIMIT, TEXT_LIMIT, TEXTS_LIMIT
@@ -26,6 +29,11 @@ _TEXT_TYPES = frozenset((b"tEXt", b"zTXt", b"iTXt", b"comf"))
 _DEPTHS_BY_COLOUR = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _HEADER_LENGTH = 13
 _FRAME = struct.Struct(">I4s")
+_SIZES = struct.Struct(">IIBB")
+_BEGINS = SIGNATURE + _FRAME.pack(_HEADER_LENGTH, b"IHDR")
+_FIRST_END = len(_BEGINS) + _HEADER_LENGTH + 4
+_NEVER_PLAIN = frozenset((b"IHDR", b"zTXt", b"iTXt", b"comf", b"acTL"))
+"""Chunks that are looked at more closely."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +103,8 @@ def read_png(stream: BinaryIO, *, texts: bool = True) -> PngStructure:
     out, and no more than the limit is ever decompressed. A text whose checksum is wrong is kept, with a finding.
     Raises: OSError from the stream.
     """
+    if texts and type(stream) is io.BytesIO and (plain := _plain_png(stream.getvalue())) is not None:
+        return plain
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     walk = _Walk(stream=stream, size=size, with_texts=texts)
@@ -108,6 +118,48 @@ def read_png(stream: BinaryIO, *, texts: bool = True) -> PngStructure:
         trailing=walk.trailing,
         findings=tuple(walk.findings),
     )
+
+
+def _plain_png(data: bytes) -> PngStructure | None:
+    """The structure of a PNG in memory that is as most are: whole, and with nothing to be told of it. None for any other."""
+    size = len(data)
+    if size < _FIRST_END or data[: len(_BEGINS)] != _BEGINS or data[29:33] != crc32(data[12:29]).to_bytes(4, "big"):
+        return None
+    width, height, depth, colour = _SIZES.unpack_from(data, 16)
+    if not 0 < width <= _CHUNK_LENGTH_LIMIT or not 0 < height <= _CHUNK_LENGTH_LIMIT:
+        return None
+    if depth not in _DEPTHS_BY_COLOUR.get(colour, ()):
+        return None
+    chunks = [PngChunk("IHDR", 16, _HEADER_LENGTH)]
+    texts: list[Carrier] = []
+    text_bytes, at, unpack = 0, _FIRST_END, _FRAME.unpack_from
+    has_pixels = False
+    while at + 12 <= size and len(chunks) < CHUNKS_LIMIT:
+        length, type_ = unpack(data, at)
+        start, end = at + 8, at + 12 + length
+        if end > size or type_ in _NEVER_PLAIN or not type_.isalpha():
+            return None
+        chunks.append(PngChunk(type_.decode(), start, length))
+        if type_ == b"IDAT":
+            has_pixels = True
+        elif type_ == b"tEXt":
+            text_bytes += length
+            close = data.find(b"\0", start, end - 4)
+            fits = length <= TEXT_LIMIT and text_bytes <= ALL_TEXTS_LIMIT and len(texts) < TEXTS_LIMIT
+            if close < 0 or not fits or data[end - 4 : end] != crc32(data[start - 4 : end - 4]).to_bytes(4, "big"):
+                return None
+            texts.append(
+                Carrier(place="png:tEXt", key=data[start:close].decode("latin-1"), raw=data[close + 1 : end - 4])
+            )
+        elif type_ == b"IEND":
+            header = PngHeader(
+                width=width, height=height, bit_depth=depth, colour_type=colour, interlaced=data[28] != 0
+            )
+            whole = Completeness.COMPLETE
+            plain = PngStructure(completeness=whole, header=header, texts=tuple(texts), chunks=tuple(chunks))
+            return plain if has_pixels and end == size else None
+        at = end
+    return None
 
 
 def _walk_chunks(walk: _Walk) -> Completeness:
@@ -204,7 +256,7 @@ def _take_appended(walk: _Walk, position: int) -> None:
 
 
 def _checksum_holds(walk: _Walk, type_: bytes, data: bytes) -> bool:
-    return walk.stream.read(4) == zlib.crc32(data, zlib.crc32(type_)).to_bytes(4, "big")
+    return walk.stream.read(4) == crc32(data, crc32(type_)).to_bytes(4, "big")
 
 
 def _take_text(walk: _Walk, type_: bytes, start: int, length: int) -> None:

@@ -301,6 +301,11 @@ def _prompt(use: PromptUse, were: Sequence[Literal], values: Sequence[Literal]) 
     )
 
 
+def longest(cut: Parts) -> int:
+    """Return the most characters that a text can have."""
+    return sum([len(part) if isinstance(part, str) else TEXT_LIMIT for part in cut])
+
+
 def text_of(cut: Parts, values: Sequence[Literal]) -> str:
     """Return a text with these values filled in."""
     return "".join([part if isinstance(part, str) else str(values[part]) for part in cut])
@@ -314,6 +319,7 @@ __all__ = [
     "Parts",
     "Template",
     "Told",
+    "longest",
     "parts",
     "text_of",
     "token_of",
