@@ -9,14 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
+from memoryd.catalog.likeness_words import seen_by
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 from memoryd_cli.search import AsJson, Ref, asset_of, at
+from memoryd_cli.whole_ids import whole_id
 
 Project = Annotated[str | None, typer.Option("--project", "-p", help="For which project, where there are several.")]
 Note = Annotated[str | None, typer.Option("--note", "-m", help="A remark.")]
 
 _SHORT = 12
+_SEED = re.compile(r"[0-9]{1,20}")
 
 
 class ProposalVerb(enum.StrEnum):
@@ -57,7 +60,7 @@ def attest(
     """Declare how a picture was made; kept as declared, it never overrides what the file itself says."""
     address = at(asset_of(ref), "attestations")
     if withdraw is not None:
-        server().delete(f"{address}/{withdraw}")
+        server().delete(f"{address}/{whole_id(withdraw, shown_by=f'memoryd attest {ref} --list')}")
         say("Withdrawn; the trail keeps it.")
         return
     if show:
@@ -66,6 +69,8 @@ def attest(
     if made_by is None:
         such = "camera" if not_generated else "midjourney"
         raise typer.BadParameter(f"say what made it: --made-by {such}", param_hint="--made-by")
+    if seed is not None and not _SEED.fullmatch(seed):
+        raise typer.BadParameter(f"{seed!r} is no seed: a whole number of at most 20 digits", param_hint="--seed")
     said = {"made_by": made_by, "prompt": prompt, "negative": negative, "model": model, "seed": seed, "note": note}
     more = {"tool_version": tool_version, "person": person, "generated": not not_generated, "project": project}
     made = server().post(address, {**said, **more})
@@ -132,7 +137,7 @@ def proposals(
     if verb is not ProposalVerb.LIST:
         if not ids:
             raise typer.BadParameter("name one or more; `memoryd proposals list` shows them", param_hint="ids")
-        for one in ids:
+        for one in [whole_id(one, shown_by="memoryd proposals list") for one in ids]:
             server().post(f"/proposals/{one}/{verb.value}")
         say(f"{len(ids)} {'accepted' if verb is ProposalVerb.ACCEPT else 'refused'}.")
         return
@@ -147,11 +152,13 @@ def proposals(
             item["child"]["name"] or item["child"]["sha256"][:_SHORT],
             item["how"],
             item["parent"]["name"] or item["parent"]["sha256"][:_SHORT],
-            ", ".join(f"{name} {value}" for name, value in item["evidence"].items()),
+            seen_by(item["evidence"]),
         ]
         for item in page["items"]
     ]
     table(["id", "state", "picture", "may be", "from", "seen by"], rows)
+    if any(item["state"] == "open" for item in page["items"]):
+        say("Next: memoryd proposals accept ID, or refuse ID")
     if page["next_cursor"]:
         say(f"More: add --cursor {page['next_cursor']}")
 
@@ -171,7 +178,8 @@ def attribute(
 ) -> None:
     """Say for many pictures at once whose they are; counted first, audited, and taken back with --undo."""
     if undo is not None:
-        assets = server().delete(f"/attributions/{undo}")["assets"]
+        change = whole_id(undo, shown_by="memoryd audit list")
+        assets = server().delete(f"/attributions/{change}")["assets"]
         say(f"Taken back: {assets} assets are as they were.")
         return
     if not which:
@@ -181,6 +189,8 @@ def attribute(
     counted = server().post("/attributions", {**body, "dry_run": True})
     if dry_run or not counted["pictures"]:
         as_json(counted) if json else _say_counts(counted, "Would be changed")
+        if not json and not counted["pictures"] and not counted["unchanged"]:
+            say(f"Nothing is found. Next: `memoryd search` finds pictures; {' '.join(which)!r} was taken for a search.")
         return
     if not yes:
         _say_counts(counted, "Would be changed")

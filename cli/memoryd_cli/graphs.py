@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from memoryd.comfyui.specs import NodeSpecs
-from memoryd.foundation.canonical_json import canonical_bytes, read_json
+from memoryd.foundation.canonical_json import NotJson, canonical_bytes, read_json
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.findings import Finding
 from memoryd.ingest.beside import whole_reading
 from memoryd.ingest.understanding import understand
-from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, read_stream
+from memoryd.plugin_api.door import HEAD_SIZE, choose_plugin, installed_plugins, read_stream
 from memoryd.plugin_api.facts import Completeness, Reading
 from memoryd.workflows.difference import diff_graphs
 from memoryd.workflows.facts import Graph, Identities, Parameters
@@ -29,6 +29,7 @@ from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_SPECS_HINT = "save what GET /object_info of a ComfyUI answers"
 _SHOWN_LIMIT = 300
 """Characters of a value that are shown in plain output; JSON has them all."""
 
@@ -79,9 +80,11 @@ def _specs(path: Path) -> NodeSpecs:
     try:
         told = read_json(path.read_bytes())
     except OSError as error:
-        raise FileNotReadable(f"{path}: {error.strerror or error}") from error
+        raise _not_readable(path, error) from error
+    except NotJson as error:
+        raise NoNodeSpecifications(f"{path}: {error.detail}", hint=_SPECS_HINT) from error
     if not isinstance(told, dict):
-        raise NoNodeSpecifications(str(path), hint="save what GET /object_info of a ComfyUI answers")
+        raise NoNodeSpecifications(str(path), hint=_SPECS_HINT)
     return NodeSpecs(told)
 
 
@@ -93,15 +96,29 @@ def _extract(path: Path, specs: NodeSpecs | None = None) -> _Extract:
             plugin = choose_plugin(head)
             if plugin is None:
                 if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-                    raise FormatNotKnown(str(path), hint="see which formats are read: `memoryd extract --help`")
+                    raise _not_known(path, head)
                 stream.seek(0)
                 return _understood(json_reading(stream.read(DOCUMENT_LIMIT + 1)), None, path, specs)
             reading = whole_reading(read_stream(plugin, stream), stream, path.absolute())
             stream.seek(0)
             completeness = plugin.completeness(stream)
     except OSError as error:
-        raise FileNotReadable(f"{path}: {error.strerror or error}") from error
+        raise _not_readable(path, error) from error
     return _understood(reading, completeness, path, specs)
+
+
+def _not_readable(path: Path, error: OSError) -> FileNotReadable:
+    hint = "check the path and who may read it"
+    if isinstance(error, FileNotFoundError):
+        hint = f"check the path: it is looked for in {Path.cwd()}" if not path.is_absolute() else "check the path"
+    return FileNotReadable(f"{path}: {error.strerror or error}", hint=hint)
+
+
+def _not_known(path: Path, head: bytes) -> FormatNotKnown:
+    if not head:
+        return FormatNotKnown(f"{path} is empty", hint="copy it again: there is nothing in it to read")
+    known = ", ".join(sorted(plugin.name for plugin in installed_plugins()))
+    return FormatNotKnown(str(path), hint=f"formats are known by content, not by name; installed readers: {known}")
 
 
 def _understood(reading: Reading, completeness: Completeness | None, path: Path, specs: NodeSpecs | None) -> _Extract:
@@ -135,7 +152,8 @@ def extract(
             sys.stdout.write(dumps(row) + "\n")
         return
     if len(paths) > 1 or paths[0].is_dir():
-        raise SeveralFiles(f"{len(paths)} given", hint="one object a file: memoryd extract --jsonl PATH...")
+        given = f"{paths[0]} is a folder" if len(paths) == 1 else f"{len(paths)} were given"
+        raise SeveralFiles(given, hint="one line for each file: memoryd extract --jsonl PATH...")
     file = paths[0]
     read = _extract(file, specs)
     if document is not None:

@@ -84,6 +84,8 @@ def xmp(
     json: AsJson = False,
 ) -> None:
     """Ratings and subjects that photo tools wrote into files, or into .xmp files beside them."""
+    if not folder.exists():
+        raise NothingToImport(f"{folder} is not there", hint="name a folder of pictures, or one file")
     _import(PeerSource.XMP, list(read_folder(folder)), project, moved, dry_run=dry_run, yes=yes, json=json)
 
 
@@ -154,6 +156,7 @@ def _import(
     yes: bool,
     json: bool,
 ) -> None:
+    _check_moved(moved or ())
     if not files:
         raise NothingToImport("no file has tags, stars or collections there", hint="is it the right file or folder?")
     files = [dataclasses.replace(file, path=_moved(file.path, moved or ())) for file in files]
@@ -169,11 +172,16 @@ def _import(
     as_json(done) if json else _say(done, done=True)
 
 
-def _moved(path: str, moved: Sequence[str]) -> str:
+def _check_moved(moved: Sequence[str]) -> None:
     for one in moved:
-        old, equals, new = one.partition("=")
+        old, equals, _ = one.partition("=")
         if not equals or not old:
             raise typer.BadParameter(f"{one!r}: OLD=NEW is meant", param_hint="--map")
+
+
+def _moved(path: str, moved: Sequence[str]) -> str:
+    for one in moved:
+        old, _, new = one.partition("=")
         if path.startswith(old):
             return new + path[len(old) :]
     return path

@@ -13,6 +13,7 @@ from memoryd.catalog.facts import Custody
 from memoryd.foundation.errors import MemorydError
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, console, fail, say, table
+from memoryd_cli.whole_ids import whole_id
 
 POLL_S = 0.2
 RUNNING = ("looking", "reading")
@@ -208,7 +209,9 @@ def retry(
     files: Annotated[list[str] | None, typer.Argument(help="Ids; nothing means all.")] = None, json: Json = False
 ) -> None:
     """Read files in quarantine again now."""
-    ids = files or [file["id"] for file in _whole_quarantine()]
+    ids = [whole_id(file, shown_by="memoryd quarantine list") for file in files or ()] or [
+        file["id"] for file in _whole_quarantine()
+    ]
     outcomes = [server().post(f"/quarantine/{file}/retry") for file in ids]
     if json:
         as_json({"items": outcomes})

@@ -17,6 +17,7 @@ from memoryd.access.facts import Caller, Scope, Sees
 from memoryd.access.roles import sees_with
 from memoryd.catalog import declaring
 from memoryd.catalog.asset_view import Face
+from memoryd.catalog.likeness_words import seen_by
 from memoryd.catalog.queries import lineage_declared as queries
 from memoryd.catalog.queries import showing
 from memoryd.catalog.tables.decided import Proposal
@@ -57,6 +58,11 @@ class ProposalView:
     by: str | None
     at: datetime.datetime
     decided_at: datetime.datetime | None
+
+    @property
+    def seen_by(self) -> str:
+        """The evidence in words."""
+        return seen_by(self.evidence)
 
 
 def propose(

@@ -210,7 +210,7 @@ def test_commands_declare_link_and_decide(studio: Studio) -> None:
     assert "Linked" in run("link", picture, "--from", parent, "--how", "upscaled")
     assert "upscaled" in run("lineage", picture)
     assert "Unlinked" in run("unlink", picture, "--from", parent)
-    assert "distance 2" in run("proposals")
+    assert "2 of 256 bits differ" in run("proposals")
     assert "1 refused" in run("proposals", "refuse", studio.proposal)
     assert studio.proposal not in run("proposals", "list")
     run("attest", picture, code=2)
