@@ -92,7 +92,7 @@ def test_a_likeness_is_decided_by_a_person(studio: Studio, tab: Page, lone: Path
         assert propose(session, roots[0], roots[1], "upscaled", {"distance": 3})
     tab.goto(f"{studio.url}/decisions")
     asked = tab.locator(".decision").filter(has_text="upscaled")
-    expect(asked).to_contain_text("distance 3")
+    expect(asked).to_contain_text("3 of 256 bits differ")
     asked.get_by_role("button", name="Yes, record it").click()
     expect(tab.locator(".decision").filter(has_text="upscaled")).to_have_count(0)
     tab.goto(studio.page(lone))
