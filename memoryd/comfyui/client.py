@@ -57,9 +57,9 @@ class ComfyClient:
         """Close all connections."""
         self._http.close()
 
-    def system_stats(self) -> Mapping[str, Json]:
+    def system_stats(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Mapping[str, Json]:
         """Return versions, launch flags and devices. Raises: EngineDown, EngineTrouble."""
-        return self._object(self._get("/system_stats"))
+        return self._object(self._get("/system_stats", timeout_s))
 
     def object_info(self, class_type: str | None = None) -> Mapping[str, Json]:
         """Return the node specifications, of one class or of all (up to several megabytes; {} for an unknown class).

@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-import queue
 import socket
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from uuid import uuid5
 
-from memoryd.comfyui.answers import environment_document
-from memoryd.comfyui.client import ComfyClient
-from memoryd.comfyui.errors import EngineDown, EngineTrouble
-from memoryd.dispatch.wire import (
-    Claimed,
-    ClaimRequest,
-    CompleteRequest,
-    JoinRequest,
-    RegisterAnswer,
-    RegisterRequest,
-    ReleaseRequest,
-)
+from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAnswer, RegisterRequest, ReleaseRequest
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.logging import log_for
-from memoryd.worker.job_run import Dropped, Finished, GivenBack, JobRun, Workshop
+from memoryd.worker.claiming import claim
+from memoryd.worker.delivery import Delivery
+from memoryd.worker.engine import Engine
+from memoryd.worker.engine_process import Launch
+from memoryd.worker.job_run import OUT_OF_MEMORY, Dropped, Finished, GivenBack, JobRun, Workshop
 from memoryd.worker.leases import Heartbeat, Lease, Rhythm
-from memoryd.worker.server_link import BytesDiffer, CallRefused, KeyRefused, LeaseLost, ServerDown, ServerLink
+from memoryd.worker.own_engine import OwnEngine
+from memoryd.worker.patience import patiently
+from memoryd.worker.run_follower import PROMPT_NAMESPACE
+from memoryd.worker.server_link import CallRefused, ServerDown, ServerLink
+from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
 from memoryd.worker.survey import Survey, look_around
+from memoryd.worker.warm_up import WarmUpFailed, warm_up
 
 CLAIM_WAIT_S = 20.0
-QUIET_START_S = 15.0
-"""How long after its start a worker that cannot reach its server does not call that a warning."""
-
 """How long the server may hold a request for work."""
-
-PAUSE_FIRST_S = 0.5
-PAUSE_LAST_S = 15.0
-"""Between tries while a part does not answer: doubled from the first to the last."""
 
 SURVEY_EVERY_S = 300.0
 """How often an idle worker looks again what its ComfyUI offers: people add models without a word."""
 
-ABANDON_S = 2.0
-"""How long the end waits for a claim that is on its way, to give it back."""
+OTHERS_LOOK_S = 1.0
+"""How long one wait for others' runs takes before the worker looks whether anything else changed."""
+
+WARM_UP_PAUSE_FIRST_S = 5.0
+WARM_UP_PAUSE_LAST_S = 300.0
+"""Between tries of a warm-up that fails: doubled from the first to the last."""
 
 _log = log_for(__name__)
-Answer = TypeVar("Answer")
 
 
 class NotJoined(NotRecognised):
@@ -60,7 +50,9 @@ class NotJoined(NotRecognised):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a worker runs. `token` is needed once; `label` and `host` are what people see;
+    """How a worker runs. `token` is needed once; `label` and `host` are what people see.
+
+    `launch`: how the worker starts a ComfyUI of its own; without it, the one at `comfyui` is used.
     `certificates` are trusted besides the public ones.
     """
 
@@ -73,6 +65,8 @@ class Options:
     gpu_uuid: str | None = None
     certificates: Path | None = None
     claim_wait_s: float = CLAIM_WAIT_S
+    hold_limit_s: float = HOLD_LIMIT_S
+    launch: Launch | None = None
 
     @property
     def shown_label(self) -> str:
@@ -83,17 +77,22 @@ class Options:
 class Agent:
     """One start of a worker."""
 
+    _engine: Engine
+    _delivery: Delivery
+
     def __init__(self, options: Options, stopping: Stopping) -> None:
         """Nothing is connected yet."""
         self._options = options
         self._stopping = stopping
         self._incarnation = new_id()
-        self._began = time.monotonic()
         self._state = StateFolder(options.state, options.server)
-        self._comfyui = ComfyClient(options.comfyui)
         self._link = ServerLink(options.server, certificates=options.certificates)
         self._survey: Survey | None = None
         self._surveyed_at = 0.0
+        self._surveyed_generation = -1
+        self._warm_generation = -1
+        self._warm_up_pause_s = WARM_UP_PAUSE_FIRST_S
+        self._registered: RegisterAnswer | None = None
         self._loaded: list[str] = []
         self._heartbeat: Heartbeat | None = None
         self._left = False
@@ -105,31 +104,48 @@ class Agent:
         """
         with self._state.held():
             try:
-                self._work()
+                if self._join():
+                    self._work_with_engine()
             finally:
-                if self._heartbeat is not None:
-                    self._heartbeat.stop()
-                self._comfyui.close()
                 self._link.close()
 
+    def _work_with_engine(self) -> None:
+        self._engine = self._open_engine()
+        self._delivery = Delivery(self._link, self._state, self._stopping)
+        self._delivery.start()
+        try:
+            self._work()
+        finally:
+            self._delivery.finish()
+            if self._heartbeat is not None:
+                self._heartbeat.stop()
+            self._engine.close()
+
+    def _open_engine(self) -> Engine:
+        options = self._options
+        # The same at each start: ComfyUI then tells a run of an earlier start to this one.
+        client_id = str(uuid5(PROMPT_NAMESPACE, f"{options.host}|{options.state.absolute()}|{options.server}"))
+        if options.launch is not None:
+            return OwnEngine(options.launch, client_id=client_id, state=options.state)
+        return SharedEngine(options.comfyui, client_id=client_id, state=options.state)
+
     def _work(self) -> None:
-        if self._join() is None or self._look_around() is None:
-            return
-        registered = self._register()
-        if registered is None:
-            return
-        _log.info("worker %s serves %s", registered.worker_id, ", ".join(registered.pools) or "no pool")
-        self._heartbeat = Heartbeat(self._link, self._incarnation, Rhythm(wish_s=registered.heartbeat_s))
-        self._heartbeat.start()
         for completion, _ in self._state.results():
-            self._deliver(completion)
+            self._delivery.hand_over(completion, lambda: None)
+        if not self._is_ready():
+            return
+        assert self._registered is not None
+        _log.info("worker %s serves %s", self._registered.worker_id, ", ".join(self._registered.pools) or "no pool")
+        self._heartbeat = Heartbeat(self._link, self._incarnation, Rhythm(wish_s=self._registered.heartbeat_s))
+        self._heartbeat.start()
         for claimed in self._state.claims():
             self._take_up(claimed)
         while not self._stopping.asked():
             self._work_once()
+            self._delivery.raise_failure()
         self._leave()
 
-    def _join(self) -> bool | None:
+    def _join(self) -> bool:
         key = self._state.read_key()
         if key is None:
             if self._options.token is None:
@@ -143,19 +159,39 @@ class Agent:
                 host=self._options.host,
                 gpu_uuid=self._options.gpu_uuid,
             )
-            joined = self._patiently(lambda: self._link.join(request))
+            joined = patiently(self._stopping, lambda: self._link.join(request))
             if joined is None:
-                return None
+                return False
             key = joined.key
             self._state.keep_key(key)
         self._link.close()
         self._link = ServerLink(self._options.server, key, certificates=self._options.certificates)
         return True
 
+    def _is_ready(self) -> bool:
+        """Wait until ComfyUI answers and the server knows what it offers. Returns False when asked to end before."""
+        if not self._engine.come_up(self._stopping):
+            return False
+        generation = self._engine.generation
+        again = generation != self._surveyed_generation
+        if not again and time.monotonic() - self._surveyed_at < SURVEY_EVERY_S:
+            return True
+        before = self._survey
+        if self._look_around() is None or (self._survey != before and self._register() is None):
+            return False
+        self._surveyed_generation = generation
+        if again:
+            self._loaded = []
+            self._engine.restore({f"{claimed.job_id}-{claimed.fence}" for claimed in self._state.claims()})
+        return True
+
     def _look_around(self) -> Survey | None:
-        survey = self._patiently(lambda: look_around(self._comfyui, self._state))
+        survey = patiently(self._stopping, lambda: look_around(self._engine.comfyui, self._state))
         if survey is not None:
             self._survey, self._surveyed_at = survey, time.monotonic()
+            devices = survey.environment.get("devices")
+            listed = [device for device in devices if isinstance(device, dict)] if isinstance(devices, list) else []
+            self._engine.has_cuda = any(device.get("type") == "cuda" for device in listed)
         return survey
 
     def _register(self) -> RegisterAnswer | None:
@@ -170,9 +206,13 @@ class Agent:
             nodes_sha256=survey.nodes_sha256.hex(),
             classes=list(survey.classes),
         )
-        registered = self._patiently(lambda: self._link.register(request))
-        if registered is not None and registered.nodes_wanted:
-            self._tell_nodes(survey)
+        registered = patiently(self._stopping, lambda: self._link.register(request))
+        if registered is not None:
+            if self._registered is not None and registered.warm_up != self._registered.warm_up:
+                self._warm_generation = -1
+            self._registered = registered
+            if registered.nodes_wanted:
+                self._tell_nodes(survey)
         return registered
 
     def _tell_nodes(self, survey: Survey) -> None:
@@ -191,60 +231,45 @@ class Agent:
         if self._heartbeat.drain.is_set():
             self._stopping.wait(1)
             return
-        before = self._survey
-        if time.monotonic() - self._surveyed_at > SURVEY_EVERY_S and self._look_around() is None:
+        if not (self._is_ready() and self._is_free() and self._is_warm()):
             return
-        # An idle ComfyUI may be away or restarted with other flags: no job is taken for it then.
-        if not self._engine_is_the_same() and self._look_around() is None:
-            return
-        if self._survey != before and self._register() is None:
-            return
-        claimed = self._claim()
-        if claimed is not None:
-            self._take(claimed)
-
-    def _engine_is_the_same(self) -> bool:
-        try:
-            environment = environment_document(self._comfyui.system_stats())
-        except (EngineDown, EngineTrouble):
-            return False
-        return environment == self._present_survey().environment
-
-    def _claim(self) -> Claimed | None:
-        """Ask for a job in a thread, so that being asked to end does not wait for the server's answer."""
-        answers: queue.SimpleQueue[Claimed | MemorydError | None] = queue.SimpleQueue()
         request = ClaimRequest(incarnation=self._incarnation, loaded=self._loaded, wait_s=self._options.claim_wait_s)
+        claimed = claim(self._link, request, self._stopping, self._leave)
+        if claimed is None:
+            return
+        if self._stopping.asked():
+            self._give_back(claimed, GivenBack(reason="the worker was stopped", kind="worker-stopped"))
+            return
+        self._state.keep_claim(claimed)
+        lease = Lease(claimed)
+        self._heartbeat.hold(lease)
+        self._run(lease, known=False)
 
-        def ask() -> None:
-            try:
-                answers.put(self._link.claim(request))
-            except MemorydError as error:
-                answers.put(error)
-
-        threading.Thread(target=ask, name="claim", daemon=True).start()
-        answer = self._await(answers)
-        if isinstance(answer, (KeyRefused, CallRefused)):
-            raise answer
-        if isinstance(answer, MemorydError):
-            _log.warning("no work: %s", answer.detail)
-            self._stopping.wait(PAUSE_FIRST_S * 2)
-            return None
-        if answer is not None and self._stopping.asked():
-            self._give_back(answer, GivenBack(reason="the worker was stopped", counts=False))
-            return None
-        return answer
-
-    def _await(self, answers: queue.SimpleQueue[Claimed | MemorydError | None]) -> Claimed | MemorydError | None:
-        while not self._stopping.asked():
-            try:
-                return answers.get(timeout=0.1)
-            except queue.Empty:
-                continue
-        self._leave()
+    def _is_free(self) -> bool:
         try:
-            return answers.get(timeout=ABANDON_S)
-        except queue.Empty:
-            return None
+            return self._engine.wait_until_free(self._stopping, OTHERS_LOOK_S)
+        except MemorydError as error:
+            _log.warning("%s", error.detail)
+            self._stopping.wait(OTHERS_LOOK_S)
+            return False
+
+    def _is_warm(self) -> bool:
+        graph = self._registered.warm_up if self._registered is not None else None
+        generation = self._engine.generation
+        if graph is None or self._warm_generation == generation:
+            return True
+        _log.info("warming up")
+        try:
+            if not warm_up(self._engine, graph, self._stopping):
+                return False
+        except WarmUpFailed as error:
+            pause = self._warm_up_pause_s
+            _log.error("no work is taken, the pool's warm-up graph fails: %s; again in %.0f s", error.detail, pause)
+            self._warm_up_pause_s = min(pause * 2, WARM_UP_PAUSE_LAST_S)
+            self._stopping.wait(pause)
+            return False
+        self._warm_generation, self._warm_up_pause_s = generation, WARM_UP_PAUSE_FIRST_S
+        return True
 
     def _take_up(self, claimed: Claimed) -> None:
         """Go on with a job of an earlier start, if it is still ours."""
@@ -253,64 +278,40 @@ class Agent:
         self._heartbeat.hold(lease)
         # A lease that was lost meanwhile is known before anything is run; its run is then only interrupted.
         self._heartbeat.beat_once()
-        self._run(lease)
+        self._run(lease, known=True)
 
-    def _take(self, claimed: Claimed) -> None:
-        self._state.keep_claim(claimed)
-        lease = Lease(claimed)
-        assert self._heartbeat is not None
-        self._heartbeat.hold(lease)
-        self._run(lease)
-
-    def _run(self, lease: Lease) -> None:
-        claimed = lease.claimed
-        assert self._heartbeat is not None
+    def _run(self, lease: Lease, *, known: bool) -> None:
+        claimed, heartbeat = lease.claimed, self._heartbeat
+        assert heartbeat is not None
         workshop = Workshop(
-            comfyui=self._comfyui,
+            engine=self._engine,
             link=self._link,
             state=self._state,
             stopping=self._stopping,
             environment_sha256=self._present_survey().environment_sha256.hex(),
         )
         _log.info("job %s, attempt %d", claimed.job_id, claimed.attempt)
+        run = JobRun(workshop, lease, hold_limit_s=self._options.hold_limit_s, known=known)
+        handed_over = False
         try:
-            ending = JobRun(workshop, lease).run()
+            ending = run.run()
             match ending:
                 case Finished(completion=completion):
                     self._loaded = [pin.name for pin in claimed.pins]
                     lease.tell("delivering", progress=1.0)
-                    self._deliver(completion)
+                    self._delivery.hand_over(completion, lambda: heartbeat.let_go(lease))
+                    handed_over = True
+                    if completion.error is not None and completion.error.kind == OUT_OF_MEMORY:
+                        self._engine.recover("out of memory")
                 case GivenBack():
                     self._give_back(claimed, ending)
                 case Dropped():
                     _log.info("job %s is another's now: what there is of it is dropped", claimed.job_id)
             self._state.drop_claim(claimed.job_id, claimed.fence)
         finally:
-            self._heartbeat.let_go(lease)
-
-    def _deliver(self, completion: CompleteRequest) -> None:
-        """Bring a result to the server. It stays on disk where the server does not answer before the end."""
-        try:
-            answer = self._patiently(lambda: self._send(completion))
-        except LeaseLost:
-            _log.warning("the result of job %s came too late and is dropped", completion.job_id)
-        except CallRefused as error:
-            _log.error("the result of job %s was refused and is dropped: %s", completion.job_id, error.detail)
-        else:
-            if answer is None:
-                _log.warning("the result of job %s is kept until the next start", completion.job_id)
-                return
-            _log.info("job %s: %s, %s", completion.job_id, completion.outcome, answer)
-        self._state.drop_result(completion.job_id, completion.fence)
-
-    def _send(self, completion: CompleteRequest) -> str:
-        folders = {(result.job_id, result.fence): folder for result, folder in self._state.results()}
-        folder = folders[completion.job_id, completion.fence]
-        for output in completion.outputs:
-            self._link.upload_output(
-                completion.job_id, completion.fence, completion.token, output, folder / str(output.index)
-            )
-        return self._link.complete(completion).answer
+            if not handed_over:
+                heartbeat.let_go(lease)
+            self._engine.tidy(run.prompt_id)
 
     def _give_back(self, claimed: Claimed, ending: GivenBack) -> None:
         _log.info("job %s is given back: %s", claimed.job_id, ending.reason)
@@ -320,6 +321,7 @@ class Agent:
             token=claimed.token,
             reason=ending.reason,
             counts=ending.counts,
+            kind=ending.kind,
         )
         try:
             self._link.release(request)
@@ -335,17 +337,3 @@ class Agent:
             self._link.leave(self._incarnation)
         except MemorydError as error:
             _log.warning("the server was not told of the end: %s", error.detail)
-
-    def _patiently(self, call: Callable[[], Answer]) -> Answer | None:
-        """Return the call's answer, however long server or ComfyUI are away; None when asked to end before it came."""
-        pause = PAUSE_FIRST_S
-        while True:
-            try:
-                return call()
-            except (ServerDown, BytesDiffer, EngineDown, EngineTrouble) as error:
-                # At a start of everything at once the server is simply not there yet.
-                level = logging.INFO if time.monotonic() - self._began < QUIET_START_S else logging.WARNING
-                _log.log(level, "%s %s; trying again in %.1f s", error.title, error.detail, pause)
-            if self._stopping.wait(pause):
-                return None
-            pause = min(pause * 2, PAUSE_LAST_S)

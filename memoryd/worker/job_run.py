@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import mimetypes
-import tempfile
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
 
-from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineTrouble, PromptRefused
 from memoryd.comfyui.facts import OutputFile, RunRecord, RunState
 from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, RunError
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
-from memoryd.worker.input_files import placed_inputs
+from memoryd.worker.engine import LOOK_TIMEOUT_S, Engine, EngineEnded, EngineHangs, EngineTaken
 from memoryd.worker.leases import Lease
-from memoryd.worker.run_follower import RunFollower, RunVanished, Stopped, StopReason, prompt_id_of
+from memoryd.worker.run_follower import RunFollower, RunTakenOut, RunVanished, Stopped, StopReason, prompt_id_of
 from memoryd.worker.server_link import BytesDiffer, CallRefused, LeaseLost, ServerDown, ServerLink
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
@@ -33,6 +30,9 @@ TRACEBACK_LINES_LIMIT = 40
 MESSAGE_LIMIT = 4_000
 """What is kept of ComfyUI's words about a failure: enough to mend it, not a whole tensor."""
 
+OUT_OF_MEMORY = "out-of-memory"
+"""The error's kind by which the server moves the job to a bigger pool."""
+
 _log = log_for(__name__)
 
 
@@ -40,7 +40,7 @@ _log = log_for(__name__)
 class Workshop:
     """What a job is run with. `environment_sha256` is lower hex."""
 
-    comfyui: ComfyClient
+    engine: Engine
     link: ServerLink
     state: StateFolder
     stopping: Stopping
@@ -56,10 +56,11 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GivenBack:
-    """The job goes back into the queue. `counts`: whether this was one of its attempts."""
+    """The job goes back into the queue. `counts`: whether this was one of its attempts; `kind`: the word for why."""
 
     reason: str
-    counts: bool
+    counts: bool = False
+    kind: str = "released"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +70,34 @@ class Dropped:
 
 Ending: TypeAlias = "Finished | GivenBack | Dropped"
 
+_KINDS: dict[type[MemorydError], str] = {
+    RunVanished: "engine-crash",
+    EngineHangs: "engine-unresponsive",
+    EngineTaken: "engine-busy",
+    RunTakenOut: "foreign-interrupt",
+}
+"""The word for each way in which a run is lost through no fault of the job's."""
+
 
 class JobRun:
     """Runs one job. Used by one thread."""
 
-    def __init__(self, workshop: Workshop, lease: Lease) -> None:
-        """Nothing has happened yet."""
+    def __init__(self, workshop: Workshop, lease: Lease, *, hold_limit_s: float, known: bool = False) -> None:
+        """`known`: an earlier start of this worker may have submitted it. `hold_limit_s`: how long others may come first."""
         self._shop = workshop
+        self._engine = workshop.engine
         self._lease = lease
         self._job = lease.claimed
+        self._hold_limit_s = hold_limit_s
+        self._known = known
         self._started = _now()
         self._attempt = 0
+        self._follower: RunFollower | None = None
+
+    @property
+    def prompt_id(self) -> str:
+        """The id of the last run of it at ComfyUI."""
+        return prompt_id_of(self._job.job_id, self._job.fence, self._attempt)
 
     def run(self) -> Ending:
         """Run the job and return how it ended. What ComfyUI or the server cannot do is an ending, not an error."""
@@ -91,10 +109,14 @@ class JobRun:
             return Dropped()
         except PromptRefused as error:
             return self._refused(error)
-        except RunVanished as error:
-            return GivenBack(reason=error.detail, counts=True)
+        except EngineEnded as error:
+            if error.out_of_memory:
+                return self._failed(OUT_OF_MEMORY, error.detail)
+            return GivenBack(reason=error.detail, kind="engine-crash")
+        except (RunVanished, EngineHangs, EngineTaken, RunTakenOut) as error:
+            return GivenBack(reason=error.detail, kind=_KINDS[type(error)])
         except (EngineDown, EngineTrouble, ServerDown) as error:
-            return GivenBack(reason=f"{error.title} {error.detail}", counts=False)
+            return GivenBack(reason=f"{error.title} {error.detail}")
         except (BytesDiffer, CallRefused) as error:
             return self._failed("input-unavailable", error.detail)
         except MemorydError as error:
@@ -103,24 +125,36 @@ class JobRun:
             _log.exception("fault while running job %s", self._job.job_id)
             return GivenBack(reason=f"fault of the worker: {type(error).__name__}", counts=True)
 
+    def _is_there(self) -> bool:
+        """Tell whether ComfyUI has the run of an earlier start, or had it and knows how it ended."""
+        waiting = self._engine.comfyui.queue(timeout_s=LOOK_TIMEOUT_S)
+        present = self.prompt_id in waiting.running or self.prompt_id in waiting.pending
+        return present or self._engine.comfyui.history(self.prompt_id, timeout_s=LOOK_TIMEOUT_S) is not None
+
     def _run(self) -> Ending:
-        self._lease.tell("checking models")
-        failing = failing_pin(self._shop.comfyui, self._shop.state, self._job.pins)
-        if failing is not None:
-            return GivenBack(reason=failing, counts=False)
-        with tempfile.TemporaryDirectory(dir=self._shop.state.path, prefix="inputs-") as folder:
-            self._lease.tell("fetching inputs")
-            with placed_inputs(self._shop.comfyui, self._shop.link, self._job, Path(folder)):
-                return self._execute()
+        # One that the worker was killed before submitting begins like any other.
+        self._known = self._known and self._is_there()
+        if not self._known:
+            self._lease.tell("checking models")
+            failing = failing_pin(self._engine.comfyui, self._shop.state, self._job.pins)
+            if failing is not None:
+                return GivenBack(reason=failing, kind="pin-missing")
+            self._lease.tell("waiting for others")
+            # Somebody may have come between our asking for work and getting it.
+            if not self._engine.wait_until_free(self._shop.stopping, self._hold_limit_s):
+                raise EngineTaken("others use this ComfyUI", hint="it is tried elsewhere, or here when they are done")
+        self._lease.tell("fetching inputs")
+        with self._engine.inputs(self._job, self._shop.link, fresh=not self._known):
+            return self._execute()
 
     def _execute(self) -> Ending:
-        follower = RunFollower(self._shop.comfyui, self._lease, self._shop.stopping)
+        follower = self._follower = RunFollower(self._engine, self._lease, self._shop.stopping)
         free_first = self._job.recompute
         for self._attempt in range(RECOMPUTE_LIMIT):
             self._lease.tell("queued")
-            record = follower.follow(self._attempt, free_first=free_first)
+            record = follower.follow(self._attempt, free_first=free_first, known=self._known)
             if record.state is RunState.INTERRUPTED:
-                return GivenBack(reason="somebody interrupted the run at this ComfyUI", counts=True)
+                return GivenBack(reason="somebody interrupted the run at this ComfyUI", kind="foreign-interrupt")
             if record.state is RunState.ERROR:
                 return self._execution_failed(record)
             if record.cached_nodes and self._job.recompute:
@@ -155,12 +189,7 @@ class JobRun:
         )
 
     def _fetch(self, file: OutputFile, index: int, target: Path) -> Output:
-        digest, size = hashlib.sha256(), 0
-        with self._shop.comfyui.view(file) as chunks, target.open("wb") as written:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                written.write(chunk)
+        fetched = self._engine.fetch(file, target)
         return Output(
             index=index,
             node=file.node,
@@ -169,8 +198,8 @@ class JobRun:
             filename=file.filename,
             subfolder=file.subfolder,
             type=file.type,
-            sha256=digest.hexdigest(),
-            size=size,
+            sha256=fetched.sha256,
+            size=fetched.size,
             media_type=mimetypes.guess_type(file.filename)[0] or "application/octet-stream",
         )
 
@@ -183,7 +212,7 @@ class JobRun:
             "traceback": [line[:MESSAGE_LIMIT] for line in failure.traceback[-TRACEBACK_LINES_LIMIT:]],
         }
         error = RunError(
-            kind="out-of-memory" if failure.out_of_memory else "execution-error",
+            kind=OUT_OF_MEMORY if failure.out_of_memory else "execution-error",
             message=failure.message[:MESSAGE_LIMIT],
             node_id=failure.node_id,
             node_type=failure.node_type,
@@ -193,7 +222,7 @@ class JobRun:
 
     def _refused(self, error: PromptRefused) -> Ending:
         if error.lacks:
-            return GivenBack(reason=f"this ComfyUI refuses the graph: {error.detail}: {error.hint}", counts=False)
+            return GivenBack(reason=f"this ComfyUI refuses the graph: {error.detail}: {error.hint}", kind="pin-missing")
         details: dict[str, object] = {"kind": error.kind, "node_errors": dict(error.node_errors)}
         return self._finish(
             Outcome.ERROR,
@@ -209,7 +238,7 @@ class JobRun:
             case StopReason.CANCELLED:
                 return self._finish(Outcome.CANCELLED)
             case StopReason.DRAINED:
-                return GivenBack(reason="the worker was stopped", counts=False)
+                return GivenBack(reason="the worker was stopped", kind="worker-stopped")
             case StopReason.DEADLINE:
                 return self._failed("deadline", f"not done after {self._job.deadline_s:.0f} s")
 
@@ -227,18 +256,24 @@ class JobRun:
         started: datetime.datetime | None = None,
         ended: datetime.datetime | None = None,
     ) -> Finished:
+        began, done = started or self._started, ended or _now()
+        loading = self._follower.clock.loading_s if self._follower else None
         completion = CompleteRequest(
             job_id=self._job.job_id,
             fence=self._job.fence,
             token=self._job.token,
             outcome=outcome,
-            prompt_id=UUID(prompt_id_of(self._job.job_id, self._job.fence, self._attempt)),
-            started_at=started or self._started,
-            ended_at=ended or _now(),
+            prompt_id=UUID(self.prompt_id),
+            started_at=began,
+            ended_at=done,
             cached_nodes=cached or [],
             outputs=outputs or [],
             error=error,
             environment_sha256=self._shop.environment_sha256,
+            loading_s=loading,
+            executing_s=None if loading is None else max(0.0, (done - began).total_seconds() - loading),
+            vram_peak_mb=self._follower.memory_peak_mb if self._follower else None,
+            model_loaded=self._follower.clock.model_loaded if self._follower else None,
         )
         self._shop.state.close_result(completion)
         return Finished(completion=completion)

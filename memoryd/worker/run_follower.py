@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import json
+import queue
 import time
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from memoryd.comfyui.client import ComfyClient, Events
-from memoryd.comfyui.errors import EngineDown, EngineTrouble
+from memoryd.comfyui.errors import EngineDown, EngineSilent, EngineTrouble
 from memoryd.comfyui.facts import RunRecord
-from memoryd.comfyui.frames import BadFrame, Frame, Message
+from memoryd.comfyui.frames import Frame, Message, Preview
 from memoryd.foundation.canonical_json import Json, read_json
-from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.logging import log_for
+from memoryd.worker.engine import LOOK_TIMEOUT_S, Engine
+from memoryd.worker.event_line import Frames
 from memoryd.worker.leases import Lease
+from memoryd.worker.run_clock import RunClock
 from memoryd.worker.stopping import Stopping
 
 PROMPT_NAMESPACE = UUID("6a1d9d0e-5c0f-5c0e-9a55-6d656d6f7279")
 """Prompt ids are made from it, job and fence: a restarted worker finds its run, and no other worker has the same."""
 
 POLL_S = 2.0
-"""How often queue and history are asked while events come, or do not."""
+"""How often queue and history are asked though the events should tell of the end."""
 
 LOOK_S = 0.2
 """How often a wait looks whether it must end."""
 
 SUBMIT_LIMIT = 2
-"""How often a run is submitted: once more after ComfyUI lost it, then it is given back; it may be what kills ComfyUI."""
+"""How often a run is submitted: once more after ComfyUI was restarted, then it is given back; it may be what ends ComfyUI."""
 
-DOWN_LIMIT_S = 300.0
-"""How long a ComfyUI may be away during a run. A restart that loads many node packs takes minutes."""
+HALT_LIMIT_S = 30.0
+"""How long a run may go on after it was interrupted. ComfyUI looks between a sampler's steps and between nodes."""
+
+HALT_AT_END_S = 2.0
+"""The same where the worker itself must end."""
+
+HALT_AGAIN_S = 1.0
+"""How often an interrupt is repeated: ComfyUI forgets one that comes just when a run begins."""
+
+HALT_LOOK_S = 0.05
 
 _log = log_for(__name__)
 
@@ -55,7 +66,11 @@ class Stopped(Exception):
 
 
 class RunVanished(EngineTrouble):
-    """ComfyUI lost the run, again."""
+    """ComfyUI was restarted in the middle of the run, again."""
+
+
+class RunTakenOut(Unavailable):
+    """Somebody took the run out of ComfyUI's queue."""
 
 
 def prompt_id_of(job_id: UUID, fence: int, attempt: int) -> str:
@@ -80,84 +95,113 @@ def submittable(prompt: str) -> str:
 class RunFollower:
     """Follows one job's runs. Used by one thread."""
 
-    def __init__(self, comfyui: ComfyClient, lease: Lease, stopping: Stopping) -> None:
+    def __init__(self, engine: Engine, lease: Lease, stopping: Stopping) -> None:
         """The deadline counts from here."""
-        self._comfyui = comfyui
+        self._engine = engine
         self._lease = lease
         self._stopping = stopping
         self._deadline = time.monotonic() + lease.claimed.deadline_s
-        self._nodes = 1
+        self._prompt = submittable(lease.claimed.prompt)
+        graph = read_json(self._prompt)
+        self._graph = graph if isinstance(graph, dict) else {}
+        self._heard = False
+        self.clock = RunClock(self._graph)
+        self.memory_peak_mb: int | None = None
 
-    def follow(self, attempt: int, *, free_first: bool) -> RunRecord:
+    def follow(self, attempt: int, *, free_first: bool, known: bool) -> RunRecord:
         """Run the job's graph to its end, or take up the run that is there, and return its record.
 
-        `free_first`: drop ComfyUI's caches before submitting. Raises: Stopped (after the run was interrupted),
-        PromptRefused, RunVanished, EngineDown after DOWN_LIMIT_S, EngineTrouble.
+        `free_first`: drop ComfyUI's caches before submitting; `known`: ComfyUI may have the run from an earlier start.
+        Raises: Stopped (after the run was interrupted), PromptRefused, RunVanished, RunTakenOut, EngineEnded,
+        EngineHangs, EngineTaken, EngineDown beyond the engine's patience, EngineTrouble.
         """
         claimed = self._lease.claimed
         prompt_id = prompt_id_of(claimed.job_id, claimed.fence, attempt)
-        prompt = submittable(claimed.prompt)
-        graph = read_json(prompt)
-        self._nodes = max(1, len(graph)) if isinstance(graph, dict) else 1
-        submitted, down_since = 0, None
-        events: Events | None = None
-        try:
+        self.clock = RunClock(self._graph)
+        self._heard = False
+        submitted, generation, ended = 0, -1, False
+        down_since: float | None = None
+        with self._engine.line.listening() as frames:
             while True:
                 self._check(prompt_id)
                 try:
-                    record = self._find(prompt_id)
-                    if record is not None:
-                        return record
-                    events = events or self._comfyui.events(prompt_id)
-                    if not self._is_queued(prompt_id):
-                        # It may have ended between the two looks; only what is in neither place is gone.
-                        if (record := self._comfyui.history(prompt_id)) is not None:
-                            return record
-                        if submitted == SUBMIT_LIMIT:
-                            raise RunVanished("ComfyUI lost the run twice", hint="see ComfyUI's own log")
+                    self._engine.check()
+                    found = self._find(prompt_id, ended) if known or submitted else False
+                    if isinstance(found, RunRecord):
+                        self._note_end(bool(submitted) and generation == self._engine.generation)
+                        return found
+                    if not found:
+                        if submitted:
+                            _judge_loss(submitted, same_engine=generation == self._engine.generation)
                         if free_first:
-                            self._comfyui.free()
-                        self._comfyui.submit(
-                            prompt, extra_data=claimed.extra_data, prompt_id=prompt_id, client_id=prompt_id
-                        )
+                            self._engine.free(self._stopping)
+                        generation = self._engine.generation
                         submitted += 1
+                        self._submit(prompt_id)
                     down_since = None
-                    self._listen(events, prompt_id)
+                    ended = self._listen(frames, prompt_id, POLL_S)
+                    self._measure()
                 except EngineDown as error:
-                    _close(events)
-                    events = None
+                    ended = False
                     if down_since is None:
                         down_since = time.monotonic()
                         _log.warning("waiting for ComfyUI: %s", error.detail)
-                    if time.monotonic() - down_since > DOWN_LIMIT_S:
+                    if time.monotonic() - down_since > self._engine.away_limit_s:
                         raise
                     self._lease.tell("waiting for ComfyUI")
-                    self._wait(prompt_id, POLL_S / 2)
-        finally:
-            _close(events)
+                    self._listen(frames, prompt_id, POLL_S / 2)
 
-    def _find(self, prompt_id: str) -> RunRecord | None:
-        return None if self._is_queued(prompt_id) else self._comfyui.history(prompt_id)
+    def _submit(self, prompt_id: str) -> None:
+        self._engine.comfyui.submit(
+            self._prompt,
+            extra_data=self._lease.claimed.extra_data,
+            prompt_id=prompt_id,
+            client_id=self._engine.line.client_id,
+        )
+        self._engine.heard()
+
+    def _find(self, prompt_id: str, ended: bool) -> RunRecord | bool:
+        """Return the run's record, or whether it waits or runs."""
+        comfyui = self._engine.comfyui
+        if not ended and self._is_queued(prompt_id):
+            return True
+        # It may have ended between the two looks; only what is in neither place is gone.
+        record = comfyui.history(prompt_id, timeout_s=LOOK_TIMEOUT_S)
+        if record is not None:
+            self._engine.heard()
+            return record
+        return ended and self._is_queued(prompt_id)
 
     def _is_queued(self, prompt_id: str) -> bool:
-        queue = self._comfyui.queue()
-        return prompt_id in queue.running or prompt_id in queue.pending
+        waiting = self._engine.comfyui.queue(timeout_s=LOOK_TIMEOUT_S)
+        self._engine.heard()
+        return prompt_id in waiting.running or prompt_id in waiting.pending
 
-    def _listen(self, events: Events, prompt_id: str) -> None:
-        """Follow the events until the run's end is told, or for POLL_S."""
-        until = time.monotonic() + POLL_S
-        while time.monotonic() < until:
+    def _listen(self, frames: Frames, prompt_id: str, seconds: float) -> bool:
+        """Follow the events for so long, or until the run's end is told (returns True) or the stream breaks."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
             self._check(prompt_id)
             try:
-                frame = events.next(timeout_s=LOOK_S)
-            except BadFrame:
+                frame = frames.get(timeout=min(left, LOOK_S))
+            except queue.Empty:
                 continue
-            if frame is not None and self._note(frame, prompt_id):
-                return
+            if frame is None:
+                return False
+            self._engine.heard()
+            if self._note(frame, prompt_id):
+                return True
+        return False
 
     def _note(self, frame: Frame, prompt_id: str) -> bool:
+        if isinstance(frame, Preview):
+            if frame.prompt_id in (None, prompt_id):
+                self._lease.show(frame.media_type, frame.image)
+            return False
         if not isinstance(frame, Message) or frame.prompt_id != prompt_id:
             return False
+        self._heard = True
+        self.clock.note(frame, time.monotonic())
         if frame.type == "executing":
             if frame.node is None:
                 return True
@@ -174,23 +218,47 @@ class RunFollower:
             value, maximum = node.get("value"), node.get("max")
             if isinstance(value, (int, float)) and isinstance(maximum, (int, float)) and maximum > 0:
                 done, known = done + value, known + maximum
-        return done / max(known + max(0, self._nodes - len(told)), 1)
+        return done / max(known + max(0, len(self._graph) - len(told)), 1)
 
-    def _wait(self, prompt_id: str, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self._check(prompt_id)
-            time.sleep(LOOK_S / 4)
+    def _measure(self) -> None:
+        if self._engine.has_cuda:
+            used = self._engine.memory_in_use_mb()
+            if used is not None:
+                self.memory_peak_mb = max(self.memory_peak_mb or 0, used)
+
+    def _note_end(self, same_stream: bool) -> None:
+        if same_stream and not self._heard and self._engine.line.connected:
+            # The stream is open and told nothing of a run under its own id: another one took the id over.
+            self._engine.line.renew()
 
     def _check(self, prompt_id: str) -> None:
         reason = self._reason_to_stop()
-        if reason is None:
-            return
-        try:
-            self._comfyui.interrupt(prompt_id)
-        except MemorydError as error:
-            _log.warning("the run was not interrupted: %s", error.detail)
-        raise Stopped(reason)
+        if reason is not None:
+            self._halt(prompt_id, HALT_AT_END_S if reason is StopReason.DRAINED else HALT_LIMIT_S)
+            raise Stopped(reason)
+
+    def _halt(self, prompt_id: str, limit_s: float) -> None:
+        """Interrupt the run until it has stopped: what comes after it must find neither its files nor its run."""
+        until, ask_at = time.monotonic() + limit_s, 0.0
+        self._lease.tell("stopping")
+        while True:
+            now = time.monotonic()
+            try:
+                self._engine.check()
+                if now >= ask_at:
+                    self._engine.comfyui.interrupt(prompt_id)
+                    ask_at = now + HALT_AGAIN_S
+                if not self._is_queued(prompt_id):
+                    return
+            except EngineSilent as error:
+                _log.warning("the run is not interrupted yet: %s", error.detail)
+            except MemorydError as error:
+                _log.warning("the run cannot be interrupted: %s", error.detail)
+                return
+            if now > until:
+                self._engine.give_up_on_run(f"a run did not stop within {limit_s:.0f} s")
+                return
+            time.sleep(HALT_LOOK_S)
 
     def _reason_to_stop(self) -> StopReason | None:
         if self._lease.lost.is_set():
@@ -202,6 +270,10 @@ class RunFollower:
         return StopReason.DRAINED if self._stopping.must_end() else None
 
 
-def _close(events: Events | None) -> None:
-    if events is not None:
-        events.close()
+def _judge_loss(submitted: int, *, same_engine: bool) -> None:
+    if same_engine:
+        raise RunTakenOut(
+            "somebody cleared the queue or the history of this ComfyUI", hint="it is run again, elsewhere if possible"
+        )
+    if submitted >= SUBMIT_LIMIT:
+        raise RunVanished("ComfyUI was restarted twice during the run", hint="see ComfyUI's own log")

@@ -1,0 +1,62 @@
+"""Asks the server for work, so that being asked to end does not wait for its answer."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from memoryd.dispatch.wire import Claimed, ClaimRequest
+from memoryd.foundation.errors import MemorydError
+from memoryd.foundation.logging import log_for
+from memoryd.worker.server_link import CallRefused, KeyRefused, ServerLink
+from memoryd.worker.stopping import Stopping
+
+ABANDON_S = 2.0
+"""How long the end waits for a claim that is on its way, to give it back."""
+
+REFUSED_PAUSE_S = 1.0
+"""Until the next claim where the server could not answer one."""
+
+_LOOK_S = 0.1
+_log = log_for(__name__)
+
+
+def claim(link: ServerLink, request: ClaimRequest, stopping: Stopping, leave: Callable[[], None]) -> Claimed | None:
+    """Return a job, or None when none came in time or the server could not answer.
+
+    Asked to end meanwhile, `leave` tells the server, and a job that came all the same is returned for giving back.
+    Raises: KeyRefused, CallRefused.
+    """
+    answers: queue.SimpleQueue[Claimed | MemorydError | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(link.claim(request))
+        except MemorydError as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="claim", daemon=True).start()
+    answer = _await(answers, stopping, leave)
+    if isinstance(answer, (KeyRefused, CallRefused)):
+        raise answer
+    if isinstance(answer, MemorydError):
+        _log.warning("no work: %s", answer.detail)
+        stopping.wait(REFUSED_PAUSE_S)
+        return None
+    return answer
+
+
+def _await(
+    answers: queue.SimpleQueue[Claimed | MemorydError | None], stopping: Stopping, leave: Callable[[], None]
+) -> Claimed | MemorydError | None:
+    while not stopping.asked():
+        try:
+            return answers.get(timeout=_LOOK_S)
+        except queue.Empty:
+            continue
+    leave()
+    try:
+        return answers.get(timeout=ABANDON_S)
+    except queue.Empty:
+        return None
