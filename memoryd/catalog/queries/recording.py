@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, cast, delete, exists, func, literal, select, tuple_, union, update
+from sqlalchemy import ColumnElement, Select, cast, delete, exists, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR, insert
 
 from memoryd.catalog.facts import GenerationOrigin, LocationState
@@ -24,6 +24,7 @@ from memoryd.catalog.tables.runs import (
     GenerationPrompt,
     GenerationSampler,
 )
+from memoryd.foundation.arrays import array_text
 from memoryd.foundation.database import Session
 
 _FACTS = (GenerationSampler, GenerationPrompt, GenerationModel, GenerationInput)
@@ -360,26 +361,19 @@ def list_copies(session: Session, assets: Collection[UUID], kinds: Collection[st
     return [(asset, root) for asset, root in rows]
 
 
+_EDGES = (
+    "select child.root_id, parent.root_id as parent_root from generation_input given"
+    " join asset parent on parent.sha256 = given.sha256"
+    " join generation_output made on (made.generation_id, made.node) = (given.generation_id, given.output_node)"
+    " join asset child on child.id = made.asset_id"
+)
+_INPUT_EDGES = text(
+    f"{_EDGES} where given.sha256 = any(cast(:digests as bytea[]))"
+    f" union {_EDGES} where given.generation_id = any(cast(:runs as uuid[]))"
+)
+
+
 def list_input_edges(session: Session, digests: Collection[bytes], runs: Collection[UUID]) -> set[tuple[UUID, UUID]]:
     """Return (child line, parent line) by content: of inputs of these runs, and of any input with one of these contents."""
-    given = listed([{"v": d} for d in digests], {"v": BYTES})
-    made = listed([{"v": r} for r in runs], {"v": ID})
-    parent, child = Asset.__table__.alias("parent"), Asset.__table__.alias("child")
-    edges = (
-        select(child.c.root_id, parent.c.root_id.label("parent_root"))
-        .select_from(GenerationInput)
-        .join(parent, parent.c.sha256 == GenerationInput.sha256)
-        .join(
-            GenerationOutput,
-            tuple_(GenerationOutput.generation_id, GenerationOutput.node)
-            == tuple_(GenerationInput.generation_id, GenerationInput.output_node),
-        )
-        .join(child, child.c.id == GenerationOutput.asset_id)
-    )
-    rows = session.execute(
-        union(
-            edges.where(GenerationInput.sha256.in_(select(given.c.v))),
-            edges.where(GenerationInput.generation_id.in_(select(made.c.v))),
-        )
-    )
+    rows = session.execute(_INPUT_EDGES, {"digests": array_text(list(digests)), "runs": array_text(list(runs))})
     return {(child_root, parent_root) for child_root, parent_root in rows if child_root != parent_root}
