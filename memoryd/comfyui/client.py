@@ -104,6 +104,17 @@ class ComfyClient:
             if isinstance(paths, list)
         }
 
+    def installed_packs(self) -> Json:
+        """Return what ComfyUI-Manager says of the installed node packs, None without it. Raises: EngineDown, EngineTrouble.
+
+        Source: ComfyUI-Manager 3 and 4 (`/v2`), `GET /customnode/installed`.
+        """
+        for path in ("/v2/customnode/installed", "/customnode/installed"):
+            answer = self._http_get(path)
+            if answer.status_code == httpx.codes.OK and "json" in answer.headers.get("Content-Type", ""):
+                return _json(answer)
+        return None
+
     def submit(
         self,
         prompt: str | Mapping[str, Json],

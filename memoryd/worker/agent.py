@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from uuid import uuid5
 
-from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAnswer, RegisterRequest, ReleaseRequest
+from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAnswer, ReleaseRequest
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.logging import log_for
@@ -18,6 +18,7 @@ from memoryd.worker.engine import Engine
 from memoryd.worker.engine_process import Launch
 from memoryd.worker.job_run import OUT_OF_MEMORY, Dropped, Finished, GivenBack, JobRun, Workshop
 from memoryd.worker.leases import Heartbeat, Lease, Rhythm
+from memoryd.worker.model_hashing import ModelHashing
 from memoryd.worker.own_engine import OwnEngine
 from memoryd.worker.patience import patiently
 from memoryd.worker.run_follower import PROMPT_NAMESPACE
@@ -25,7 +26,7 @@ from memoryd.worker.server_link import CallRefused, ServerDown, ServerLink
 from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
-from memoryd.worker.survey import Survey, look_around
+from memoryd.worker.survey import Survey, look_around, registration
 from memoryd.worker.warm_up import WarmUpFailed, warm_up
 
 CLAIM_WAIT_S = 20.0
@@ -95,6 +96,7 @@ class Agent:
         self._registered: RegisterAnswer | None = None
         self._loaded: list[str] = []
         self._heartbeat: Heartbeat | None = None
+        self._hashing: ModelHashing | None = None
         self._left = False
 
     def run(self) -> None:
@@ -119,6 +121,8 @@ class Agent:
             self._delivery.finish()
             if self._heartbeat is not None:
                 self._heartbeat.stop()
+            if self._hashing is not None:
+                self._hashing.stop()
             self._engine.close()
 
     def _open_engine(self) -> Engine:
@@ -138,6 +142,9 @@ class Agent:
         _log.info("worker %s serves %s", self._registered.worker_id, ", ".join(self._registered.pools) or "no pool")
         self._heartbeat = Heartbeat(self._link, self._incarnation, Rhythm(wish_s=self._registered.heartbeat_s))
         self._heartbeat.start()
+        self._hashing = ModelHashing(self._link, self._state.hashes, self._incarnation)
+        self._hashing.start()
+        self._hashing.hash_these(self._present_survey().local)
         for claimed in self._state.claims():
             self._take_up(claimed)
         while not self._stopping.asked():
@@ -186,7 +193,8 @@ class Agent:
         return True
 
     def _look_around(self) -> Survey | None:
-        survey = patiently(self._stopping, lambda: look_around(self._engine.comfyui, self._state))
+        gpu_uuid = self._options.gpu_uuid
+        survey = patiently(self._stopping, lambda: look_around(self._engine.comfyui, self._state, gpu_uuid=gpu_uuid))
         if survey is not None:
             self._survey, self._surveyed_at = survey, time.monotonic()
             devices = survey.environment.get("devices")
@@ -196,21 +204,21 @@ class Agent:
 
     def _register(self) -> RegisterAnswer | None:
         survey = self._present_survey()
-        request = RegisterRequest(
+        options = self._options
+        request = registration(
+            survey,
             incarnation=self._incarnation,
-            label=self._options.shown_label,
-            host=self._options.host,
-            gpu_uuid=self._options.gpu_uuid,
-            environment=dict(survey.environment),
-            models=list(survey.models),
-            nodes_sha256=survey.nodes_sha256.hex(),
-            classes=list(survey.classes),
+            label=options.shown_label,
+            host=options.host,
+            gpu_uuid=options.gpu_uuid,
         )
         registered = patiently(self._stopping, lambda: self._link.register(request))
         if registered is not None:
             if self._registered is not None and registered.warm_up != self._registered.warm_up:
                 self._warm_generation = -1
             self._registered = registered
+            if self._hashing is not None:
+                self._hashing.hash_these(survey.local)
             if registered.nodes_wanted:
                 self._tell_nodes(survey)
         return registered

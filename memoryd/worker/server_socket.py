@@ -130,6 +130,7 @@ class ServerSocket:
             pause = min(pause * 2, PAUSE_LAST_S)
 
     def _converse(self, connection: ClientConnection) -> None:
+        self._sending_since = None
         sender = threading.Thread(target=self._send, args=(connection,), name="server-socket-send", daemon=True)
         sender.start()
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from uuid import UUID
 from memoryd.dispatch.wire import Claimed, CompleteRequest
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.logging import log_for
+from memoryd.worker.hash_memory import HashMemory
 
 _KEY_MODE = 0o600
 _FOLDER_MODE = 0o700
@@ -38,6 +38,8 @@ class StateFolder:
         self._key = path / f"{name}.key"
         self._claims = path / "claims"
         self._finished = path / "finished"
+        self.hashes = HashMemory(path / "model_hashes.jsonl")
+        """What is known of this machine's model files."""
         for folder in (path, self._claims, self._finished):
             folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
 
@@ -118,18 +120,6 @@ class StateFolder:
     def drop_result(self, job_id: UUID, fence: int) -> None:
         """Forget a result that the server has, or refused."""
         shutil.rmtree(self._finished / _name(job_id, fence), ignore_errors=True)
-
-    def read_hashes(self) -> dict[str, str]:
-        """Return the known hashes of model files (lower hex), by `path|size|mtime_ns`."""
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads((self.path / "hashes.json").read_bytes())
-            if isinstance(known, dict):
-                return {str(name): str(value) for name, value in known.items()}
-        return {}
-
-    def keep_hashes(self, known: dict[str, str]) -> None:
-        """Keep the known hashes of model files."""
-        _write(self.path / "hashes.json", json.dumps(known).encode())
 
 
 def _name(job_id: UUID, fence: int) -> str:

@@ -1,21 +1,25 @@
-"""What this machine offers: environment, models, node classes; and whether a job's pinned weights are here."""
+"""What this machine offers: environment, GPU, node packs, models, node classes; and whether pinned weights are here."""
 
 from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from memoryd.comfyui.answers import environment_document
 from memoryd.comfyui.catalogue_document import pack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import ModelListed
-from memoryd.dispatch.wire import ModelFile, Pin
+from memoryd.dispatch.wire import Gpu, ModelFile, NodePack, Pin, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.logging import log_for
-from memoryd.weights.hashing import hash_file
+from memoryd.worker.gpu_reading import read_gpu
+from memoryd.worker.hash_memory import HashMemory, stamp_of
+from memoryd.worker.model_hashing import LocalModel
+from memoryd.worker.node_packs import packs_told, read_packs
 from memoryd.worker.state_folder import StateFolder
 
 _NOT_WEIGHTS = frozenset({"custom_nodes", "configs"})
@@ -33,33 +37,81 @@ class Survey:
     models: tuple[ModelFile, ...]
     nodes_sha256: bytes
     classes: tuple[str, ...]
+    gpu: Gpu
+    node_packs: tuple[NodePack, ...]
+    launch_flags: tuple[str, ...]
     nodes: bytes = dataclasses.field(repr=False, compare=False)
     """The node specifications as they are sent (`comfyui.catalogue_document`)."""
+    local: tuple[LocalModel, ...] = dataclasses.field(repr=False, compare=False)
+    """The models whose files lie on this machine: those that can be hashed."""
 
 
-def look_around(comfyui: ComfyClient, state: StateFolder) -> Survey:
+def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | None = None) -> Survey:
     """Return what the ComfyUI offers; a model's hash only where that very file was hashed before.
 
-    Raises: EngineDown, EngineTrouble.
+    `gpu_uuid` names the card where several of this machine are alike. Raises: EngineDown, EngineTrouble.
     """
-    environment = environment_document(comfyui.system_stats())
+    stats = comfyui.system_stats()
     specs = comfyui.specs()
     directories = local_directories(comfyui)
-    known = state.read_hashes()
-    models = [
-        _described(model, directories, known)
-        for folder in comfyui.model_folders()
-        if folder not in _NOT_WEIGHTS
-        for model in comfyui.models(folder)
-    ]
+    gpu = read_gpu(stats, here=is_here(comfyui), gpu_uuid=gpu_uuid)
+    folders = [folder for folder in directories.get("custom_nodes", ()) if folder.is_dir()]
+    packs = read_packs(folders) if folders else packs_told(comfyui.installed_packs())
+    environment = environment_document(stats) | _more_of_the_environment(gpu, packs)
+    models, local = [], []
+    for folder in comfyui.model_folders():
+        for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
+            stated, found = _described(model, directories, state.hashes)
+            models.append(stated)
+            if found is not None:
+                local.append(found)
     return Survey(
         environment=environment,
         environment_sha256=canonical_digest(environment),
         models=tuple(models),
         nodes_sha256=specs.digest,
         classes=specs.classes,
+        gpu=gpu,
+        node_packs=tuple(packs),
+        launch_flags=tuple(_flags(stats)),
         nodes=pack_catalogue(specs),
+        local=tuple(local),
     )
+
+
+def registration(
+    survey: Survey, *, incarnation: UUID, label: str, host: str, gpu_uuid: str | None = None
+) -> RegisterRequest:
+    """Return what a start of a worker states of itself."""
+    return RegisterRequest(
+        incarnation=incarnation,
+        label=label,
+        host=host,
+        gpu_uuid=gpu_uuid,
+        environment=dict(survey.environment),
+        models=list(survey.models),
+        nodes_sha256=survey.nodes_sha256.hex(),
+        classes=list(survey.classes),
+        gpu=survey.gpu,
+        node_packs=list(survey.node_packs),
+        launch_flags=list(survey.launch_flags),
+    )
+
+
+def _more_of_the_environment(gpu: Gpu, packs: Sequence[NodePack]) -> dict[str, Json]:
+    """What decides over pixels beside what /system_stats tells; left out where it is not known, so that it names nothing."""
+    more: dict[str, Json] = {}
+    if gpu.driver is not None:
+        more["driver"] = gpu.driver
+    if packs:
+        more["node_packs"] = [{"name": pack.name, "remote": pack.remote, "commit": pack.commit} for pack in packs]
+    return more
+
+
+def _flags(stats: Mapping[str, Json]) -> list[str]:
+    system = stats.get("system")
+    argv = system.get("argv") if isinstance(system, dict) else None
+    return [str(word) for word in argv[1:]] if isinstance(argv, list) else []
 
 
 def failing_pin(comfyui: ComfyClient, state: StateFolder, pins: list[Pin]) -> str | None:
@@ -79,11 +131,11 @@ def failing_pin(comfyui: ComfyClient, state: StateFolder, pins: list[Pin]) -> st
             continue
         if directories is None:
             directories = local_directories(comfyui)
-        path = _find(model, directories)
-        if path is None:
+        found = _find(model, directories)
+        if found is None:
             _log.warning("%s/%s: the file is not on this machine, its hash is not checked", pin.folder, pin.name)
             continue
-        present = _hash(path, state)
+        present = _present_hash(found[1], state.hashes, pin.sha256)
         if present != pin.sha256:
             return f"{pin.folder}/{pin.name} holds other weights here: {present[:16]}… instead of {pin.sha256[:16]}…"
     return None
@@ -91,47 +143,50 @@ def failing_pin(comfyui: ComfyClient, state: StateFolder, pins: list[Pin]) -> st
 
 def local_directories(comfyui: ComfyClient) -> Mapping[str, tuple[Path, ...]]:
     """Return the directories of each models folder where ComfyUI runs on this machine, else nothing."""
+    return comfyui.folder_paths() if is_here(comfyui) else {}
+
+
+def is_here(comfyui: ComfyClient) -> bool:
+    """Tell whether a ComfyUI is spoken to at an address of this machine alone."""
     host = urlsplit(comfyui.url).hostname or ""
-    return comfyui.folder_paths() if _is_loopback(host) else {}
-
-
-def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _find(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> Path | None:
+def _find(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> tuple[Path, Path] | None:
+    """The directory and the path of a listed model on this machine."""
     # The first match wins, as in ComfyUI; a size that differs means that its file system is not ours (a container).
     for directory in directories.get(model.folder, ()):
         path = directory / model.name
         if path.is_file():
-            return path if model.size in (None, path.stat().st_size) else None
+            return (directory, path) if model.size in (None, path.stat().st_size) else None
     return None
 
 
-def _described(model: ModelListed, directories: Mapping[str, tuple[Path, ...]], known: Mapping[str, str]) -> ModelFile:
-    path = _find(model, directories)
-    stamp = path.stat() if path else None
-    return ModelFile(
+def _described(
+    model: ModelListed, directories: Mapping[str, tuple[Path, ...]], hashes: HashMemory
+) -> tuple[ModelFile, LocalModel | None]:
+    name = model.name.replace("\\", "/")
+    found = _find(model, directories)
+    if found is None:
+        return ModelFile(folder=model.folder, path=name, size=model.size), None
+    directory, path = found
+    stamp, known = stamp_of(path), hashes.find(path)
+    stated = ModelFile(
         folder=model.folder,
-        path=model.name.replace("\\", "/"),
-        size=stamp.st_size if stamp else model.size,
-        mtime_ns=stamp.st_mtime_ns if stamp else None,
-        sha256=known.get(_stamp(path)) if path else None,
+        path=name,
+        size=stamp.size,
+        mtime_ns=stamp.mtime_ns,
+        sha256=known.sha256 if known is not None else None,
     )
+    return stated, LocalModel(stated=stated, directory=directory, path=path)
 
 
-def _stamp(path: Path) -> str:
-    status = path.stat()
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _hash(path: Path, state: StateFolder) -> str:
-    known = state.read_hashes()
-    stamp = _stamp(path)
-    if stamp not in known:
-        known[stamp] = hash_file(path).sha256.hex()
-        state.keep_hashes(known)
-    return known[stamp]
+def _present_hash(path: Path, hashes: HashMemory, wanted: str) -> str:
+    known = hashes.find(path)
+    if known is not None and (known.own or known.sha256 == wanted):
+        return known.sha256
+    # A job is not refused on a colleague's word: what differs is measured here.
+    return hashes.measure_now(path)
