@@ -107,7 +107,7 @@ def _show_runs(*, json: bool) -> None:
                 run["id"],
                 run["state"],
                 run["done"],
-                run["plan"]["to_read"] if run["plan"] else "",
+                _total(run["plan"]) if run["plan"] else "",
                 run["rate"],
                 "" if run["seconds_left"] is None else f"{run['seconds_left']:.0f} s",
                 run["new"],
@@ -132,13 +132,13 @@ def _follow(run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
             time.sleep(POLL_S)
             run = server().get(f"/ingests/{run['id']}")
             if run["plan"] is not None:
-                if not told and not quiet:
+                if not told and not quiet and run["plan"]["complete"]:
                     _say_plan(run["plan"])
                     told = True
                 left = run["seconds_left"]
                 progress.update(
                     task,
-                    description="reading",
+                    description="reading" if run["plan"]["complete"] else "reading, and still finding files",
                     total=run["plan"]["to_read"],
                     completed=run["done"],
                     rate="-" if run["rate"] is None else f"{run['rate']:.0f}",
@@ -154,6 +154,11 @@ def _stop(run: dict[str, Any]) -> dict[str, Any]:
         time.sleep(POLL_S)
         run = server().get(f"/ingests/{run['id']}")
     return run
+
+
+def _total(plan: dict[str, Any]) -> str:
+    # While its files are still being found, there are at least these.
+    return f"{plan['to_read']}" if plan["complete"] else f"{plan['to_read']}+"
 
 
 def _say_plan(plan: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def walk_in_portions(
     `passed` and `unseen` are those of a portion; the last one, which may be empty, says so, and has all `unseen`.
     """
     unseen: list[bytes] = []
-    sight = _Sighted(unchanged, at)
+    sight = _Sighted(unchanged, at, COMPARED_AT_ONCE if limit is None else min(limit, COMPARED_AT_ONCE))
     left = [(below, below.count(b"/"))]
     top = os.fsencode(folder)
     while left:
@@ -113,16 +113,17 @@ def walk_in_portions(
 class _Sighted:
     """Collects what a walk meets."""
 
-    def __init__(self, unchanged: Unchanged | None, at: bytes) -> None:
+    def __init__(self, unchanged: Unchanged | None, at: bytes, at_once: int) -> None:
         self.there: dict[bytes, Seen] = {}
         self._passed = 0
         self._unchanged = unchanged
         self._at = at
+        self._at_once = at_once
         self._found: list[tuple[bytes, os.stat_result]] = []
 
     def add(self, path: bytes, face: os.stat_result) -> None:
         self._found.append((path, face))
-        if len(self._found) >= COMPARED_AT_ONCE:
+        if len(self._found) >= self._at_once:
             self._compare()
 
     def taken(self, *, last: bool, unseen: tuple[bytes, ...] = ()) -> Sight:

@@ -35,7 +35,10 @@ class IngestRequest(Shape):
 
 
 class PlanShape(Shape):
-    """What taking in means. Sizes in bytes; the space only where files will be kept."""
+    """What taking in means. Sizes in bytes; the space only where files will be kept.
+
+    Until `complete` there are at least so many: of a very large folder the rest is found while the first are read.
+    """
 
     found: int
     known: int
@@ -43,6 +46,7 @@ class PlanShape(Shape):
     size: int
     space_needed: int | None
     space_free: int | None
+    complete: bool
 
     @classmethod
     def of(cls, plan: Plan) -> PlanShape:
@@ -54,6 +58,7 @@ class PlanShape(Shape):
             size=plan.size,
             space_needed=plan.space.needed if plan.space else None,
             space_free=plan.space.free if plan.space else None,
+            complete=plan.complete,
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from memoryd.access.facts import Caller
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.ingest import runs
-from memoryd.ingest.backlog import Wish
+from memoryd.ingest.backlog import Plan, Wish
 from memoryd.ingest.runs import RUNNING, Run, RunNotFound, Runs, RunState, RunStillGoesOn
 from memoryd.storage.blob_store import BlobStore
 from tests.ingest.pictures import picture
@@ -107,6 +107,8 @@ def test_rate_and_time_left_come_from_what_was_done() -> None:
     assert 9 < run.rate < 11
     assert run.seconds_left is not None
     assert 18 < run.seconds_left < 23
+    run.planned = Plan(found=300, complete=False)
+    assert run.seconds_left is None, "while files are still being found nobody knows"
     run.state = RunState.DONE
     assert run.seconds_left is None
 
