@@ -31,7 +31,10 @@ _log = log_for(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What a look at a root gave: `read` are paths below it to be read, by their faces; the rest was brought up to date."""
+    """What a look at a root gave: `read` are paths below it to be read, by their faces; the rest was brought up to date.
+
+    `last` is False where more of the same look follows.
+    """
 
     health: RootHealth
     read: dict[bytes, Seen] = dataclasses.field(default_factory=dict)
@@ -39,6 +42,7 @@ class Survey:
     renamed: int = 0
     back: int = 0
     gone: int = 0
+    last: bool = True
 
 
 def survey(
@@ -121,7 +125,7 @@ def survey_in_portions(
                 known |= _might_be_renamed(session, root, sight, known)
             whole = sight.last and not below
             told = _bring_up_to_date(session, root, sight, known, whole, accept_vanished=accept_vanished, again=again)
-        yield told
+        yield dataclasses.replace(told, last=sight.last)
 
 
 def lost_root(database: Database, scope: TenantScope, root: WatchRoot) -> Survey | None:

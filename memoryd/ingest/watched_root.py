@@ -55,6 +55,8 @@ class WatchedRoot:
     folders: dict[bytes, float] = dataclasses.field(default_factory=dict)
     """Folders that changed, and when to look through them."""
     look: Look | None = None
+    more_to_see: bool = False
+    """The last look named as many new files as one may: the next follows when most are recorded."""
     nominations: dict[bytes, Nomination] = dataclasses.field(default_factory=dict)
     large: set[bytes] = dataclasses.field(default_factory=set)
 

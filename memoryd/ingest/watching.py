@@ -38,7 +38,7 @@ from memoryd.ingest.lanes import LARGE_FILE, Lanes
 from memoryd.ingest.preparing import prepare_here
 from memoryd.ingest.retrying import retry_due
 from memoryd.ingest.settling import Happening
-from memoryd.ingest.surveying import Survey, survey
+from memoryd.ingest.surveying import Survey, survey, survey_in_portions
 from memoryd.ingest.watched_root import Look, WatchedRoot, inode
 from memoryd.storage.blob_store import BlobStore
 
@@ -58,6 +58,9 @@ POLL_SHARE = 4
 """A look that takes long is not begun again before this many times its own time: a share has other work too."""
 
 LOOKS_AT_A_TIME = 4
+
+LOOK_FILES = 100_000
+"""New files that one look names: they take 100 MB, and a look at what follows them costs a tenth of reading them."""
 
 OWN_HANDS_FILES = 64
 """Fewer files than this are read in this process: a few new ones must not wait until another has been started."""
@@ -240,6 +243,9 @@ class Watcher:
         """Look, on another thread, through the root or through the folders that changed, where it is time."""
         if watched.look is not None:
             return
+        if watched.more_to_see and len(watched.nominations) < BATCH_LIMIT:
+            # What the last look named is recorded, and is passed by now.
+            watched.more_to_see, watched.scan_at = False, now
         whole = now >= watched.scan_at
         due = tuple(sorted(path for path, at in watched.folders.items() if now >= at))
         if not whole and not due:
@@ -259,10 +265,13 @@ class Watcher:
 
     def _look(self, root: WatchRoot, below: tuple[bytes, ...]) -> list[Survey]:
         turn = self._turns[root.id]
-        return [
-            survey(self._database, self._scope, root, below=part, stop=self._stop.is_set, turn=turn)
+        looks = [
+            survey_in_portions(
+                self._database, self._scope, root, limit=LOOK_FILES, below=part, stop=self._stop.is_set, turn=turn
+            )
             for part in below or (b"",)
         ]
+        return [next(found) for found in looks]
 
     def _end_look(self, watched: WatchedRoot, now: float) -> None:
         look = watched.look
@@ -286,6 +295,7 @@ class Watcher:
             for path, face in found.read.items():
                 if path not in watched.nominations:
                     watched.nominate(path, Happening.SEEN, now, face)
+            watched.more_to_see |= not found.last
 
     def _take(self, watched: WatchedRoot, now: float) -> bool:
         some, more = watched.settled(now, BATCH_LIMIT)

@@ -11,6 +11,7 @@ import pytest
 
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.ingest import changes, roots, settling, watching
+from memoryd.ingest.surveying import survey_in_portions
 from memoryd.ingest.watching import Watcher
 from memoryd.storage.blob_store import BlobStore
 from tests.ingest.conftest import Rows
@@ -195,3 +196,29 @@ def test_what_came_while_nobody_watched_is_found_at_the_start(
     _until(lambda: len(places()) == 3)
     watcher.stop_soon()
     thread.join()
+
+
+def test_more_files_than_one_look_names_are_all_recorded_and_what_went_is_missing(
+    database: Database,
+    tenant: TenantScope,
+    store: BlobStore,
+    folder: Path,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_FILES", 3)
+    for seed in range(10):
+        (folder / f"{seed}.png").write_bytes(picture(seed))
+    with database.tenant_work(tenant) as session:
+        root = roots.ensure_root(session, host=roots.this_host(), path=folder, project_id=None)
+    (before,) = survey_in_portions(database, tenant, root, limit=None)
+    assert len(before.read) == 10
+    watcher = Watcher(database, tenant, store)
+    thread = threading.Thread(target=watcher.run)
+    thread.start()
+    _until(lambda: len(places()) == 10)
+    (folder / "4.png").unlink()
+    _until(lambda: places()[b"4.png"] == "missing")
+    watcher.stop_soon()
+    thread.join()
+    assert sorted(places().values()) == ["missing"] + ["recorded"] * 9
