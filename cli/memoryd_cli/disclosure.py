@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from memoryd.catalog.facts import RootDisclosure
 from memoryd.disclosure import pki
 from memoryd.disclosure.evidence import evidence_in_file
 from memoryd.disclosure.facts import Undecided
@@ -76,15 +77,27 @@ def _init(
 
 
 def _disclose(
-    what: str = typer.Argument(metavar="ASSET|FILE", help="An asset of the memory, or a file."),
+    what: str = typer.Argument(metavar="ASSET|FILE|FOLDER", help="An asset of the memory, a file, a watched folder."),
     out: Path | None = typer.Option(None, "--out", help="Where to write the signed copy."),
+    new_files: RootDisclosure | None = typer.Option(
+        None, "--new-files", help="Of a watched folder: how its new files are disclosed as they come."
+    ),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Write a signed copy that says how a picture was made. The original is never changed.
 
-    A file needs no server; where one runs and knows the file, the copy is remembered in its line.
+    A file needs no server; where one runs and knows the file, the copy is remembered in its line. With --new-files the
+    new files of a folder are disclosed as they come, in a copy beside each or in its place; its original is then kept
+    in the store.
     """
     path = Path(what)
+    if new_files is not None:
+        _switch(path, new_files, json)
+        return
+    if path.is_dir():
+        raise typer.BadParameter(
+            f"{what} is a folder: name a file, or say --new-files copy", param_hint="ASSET|FILE|FOLDER"
+        )
     if path.is_file():
         out = out or path.with_name(f"{path.stem}.disclosed{path.suffix}")
         if _asset_with(hash_file(path).sha256.hex()) is None:
@@ -106,6 +119,19 @@ def _disclose(
     say(f"  says {made['source_type'].rsplit('/', 1)[-1]}, signed by {made['signer']}")
     if out is not None:
         say(f"  written to {out}")
+
+
+def _switch(folder: Path, how: RootDisclosure, json: bool) -> None:
+    switched = server().put("/disclosures/roots", {"root": str(folder.absolute()), "how": how.value})
+    if json:
+        as_json(switched)
+        return
+    said = {
+        RootDisclosure.OFF: "are left as they are",
+        RootDisclosure.COPY: "get a signed copy beside them",
+        RootDisclosure.IN_PLACE: "are replaced by a signed copy; the original is kept in the store",
+    }
+    say(f"New files in {folder} {said[how]}. What is there already stays as it is.")
 
 
 def _disclose_file(path: Path, out: Path, json: bool) -> None:

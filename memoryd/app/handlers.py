@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from memoryd.disclosure.as_they_come import disclose_as_they_come
 from memoryd.dispatch.facts import Chore
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import ReproductionId
 from memoryd.ingest import enrichment
+from memoryd.ingest.enriching.work import DISCLOSE
 from memoryd.reproduction import deciding, making
 from memoryd.storage.blob_store import BlobStore
 
@@ -33,4 +35,6 @@ def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
         deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject))
 
 
-HANDLERS: Mapping[str, Handler] = MappingProxyType({**enrichment.HANDLERS, making.CHORE_KIND: _compare_reproduction})
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {**enrichment.HANDLERS, making.CHORE_KIND: _compare_reproduction, DISCLOSE: disclose_as_they_come}
+)

@@ -214,7 +214,9 @@ class RootDisclosure(enum.StrEnum):
 
     OFF = "off"
     COPY = "copy"
+    """A signed copy is put beside each new file."""
     IN_PLACE = "in_place"
+    """A signed copy takes each new file's place; the original's bytes are kept in the blob store."""
 
 
 class RootState(enum.StrEnum):

@@ -9,13 +9,20 @@ from uuid import UUID
 from fastapi import APIRouter, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from memoryd.access.guards import DiscloserCaller, Office, Offices, Reader, ReaderCaller
+from memoryd.access.guards import Administrator, DiscloserCaller, Office, Offices, Reader, ReaderCaller
+from memoryd.catalog import disclosing_roots
 from memoryd.catalog.content import find_copies, open_copy
 from memoryd.catalog.looking_up import AssetAmbiguous, AssetNotFound, find_asset
 from memoryd.disclosure import disclosing, pki
 from memoryd.disclosure.facts import Undecided
 from memoryd.disclosure.verifying import verify_stream
-from memoryd.disclosure.wire import DisclosureList, DisclosureShape, VerdictShape
+from memoryd.disclosure.wire import (
+    DisclosureList,
+    DisclosureShape,
+    RootDisclosureSwitch,
+    RootDisclosureSwitched,
+    VerdictShape,
+)
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import AssetId
 from memoryd.storage.blob_store import blob_store
@@ -47,6 +54,13 @@ def disclosures(ref: str, work: Reader) -> DisclosureList:
     asset = find_asset(work.session, ref, work.caller.sees)
     made = disclosing.list_disclosures(work.session, asset, work.caller.sees)
     return DisclosureList(items=[DisclosureShape.of(one) for one in made])
+
+
+@router.put("/disclosures/roots")
+def switch_root(asked: RootDisclosureSwitch, work: Administrator) -> RootDisclosureSwitched:
+    """Say how the new files of a watched folder are disclosed as they come: not, in a copy beside, in their place."""
+    root = disclosing_roots.switch(work.session, work.caller, asked.root, asked.how)
+    return RootDisclosureSwitched(root_id=root, how=asked.how)
 
 
 @router.get("/disclosures/{id_}/file")

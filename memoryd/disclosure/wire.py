@@ -6,9 +6,28 @@ import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
+from memoryd.catalog.facts import RootDisclosure
 from memoryd.disclosure import facts
+
+PATH_LIMIT = 4_096
+"""Characters of a folder's path. Source: Linux, PATH_MAX."""
+
+
+class RootDisclosureSwitch(BaseModel):
+    """How new files of a watched folder are disclosed as they come; `root` is its id or path."""
+
+    model_config = ConfigDict(extra="forbid")
+    root: str = Field(min_length=1, max_length=PATH_LIMIT)
+    how: RootDisclosure
+
+
+class RootDisclosureSwitched(BaseModel):
+    """The watched folder."""
+
+    root_id: UUID
+    how: RootDisclosure
 
 
 class DisclosureShape(BaseModel):

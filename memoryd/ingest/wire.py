@@ -8,7 +8,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memoryd.catalog.facts import Custody, FolderRule, RecordedAsset, RootState, RootWatcher, Watching, WatchRoot
+from memoryd.catalog.facts import (
+    Custody,
+    FolderRule,
+    RecordedAsset,
+    RootDisclosure,
+    RootState,
+    RootWatcher,
+    Watching,
+    WatchRoot,
+)
 from memoryd.ingest.attributing import Explained
 from memoryd.ingest.backlog import Plan
 from memoryd.ingest.facts import QuarantinedFile, Recorded
@@ -207,6 +216,7 @@ class RootShape(Shape):
     watching: Watching | None
     watching_why: str | None
     custody: str
+    disclosure: RootDisclosure
     aliases: dict[str, str]
     files: int
     retired: bool
@@ -230,6 +240,7 @@ class RootShape(Shape):
             watching=root.watching,
             watching_why=root.watching_why,
             custody=root.custody,
+            disclosure=RootDisclosure(root.disclosure),
             aliases=dict(root.aliases),
             files=files,
             retired=root.retired_at is not None,

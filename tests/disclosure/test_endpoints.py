@@ -16,6 +16,7 @@ def test_nothing_is_answered_to_a_stranger(database: Database, tmp_path: Path) -
         ("POST", "/v1/assets/abcdef0123/disclosures"),
         ("GET", "/v1/assets/abcdef0123/disclosures"),
         ("GET", "/v1/disclosures/01900000-0000-7000-8000-000000000000/file"),
+        ("PUT", "/v1/disclosures/roots"),
         ("POST", "/v1/verify"),
     ):
         assert (

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 from uuid import UUID
 
-from memoryd.catalog import enrichment, sequences
+from memoryd.catalog import disclosing_roots, enrichment, sequences
 from memoryd.catalog.content import Copies, find_copies, open_copy
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
@@ -37,6 +37,8 @@ ENRICH_AGAIN = "enrich_again"
 ENRICH_LACKING = "enrich_lacking"
 """As ENRICH, because a person asked."""
 RESEMBLANCE = "resemblance"
+DISCLOSE = "disclose"
+"""What a folder asks for whose files are disclosed as they come; a room above does it."""
 SEQUENCE = "sequence"
 
 STORED_AT_ONCE = 20
@@ -101,6 +103,8 @@ def enrich(means: Means, chore: Chore) -> None:
             extended = time.monotonic()
     _store(means, made)
     _follow_up(means, wanted, [asset for asset in tasks if asset not in set(missing)])
+    if chore.kind == ENRICH:
+        _follow_folders(means, subjects)
     if missing:
         raise ContentsMissing(
             f"{len(missing)} of {len(chore.subjects)} could not be read, {missing[0]} first",
@@ -134,6 +138,15 @@ def _follow_up(means: Means, wanted: frozenset[Part], done: Sequence[AssetId]) -
     with means.database.farm_work() as session:
         for kind in (RESEMBLANCE, SEQUENCE):
             chores.add(session, means.tenant.id, kind, "v1", list(done))
+
+
+def _follow_folders(means: Means, subjects: Sequence[AssetId]) -> None:
+    """New files of folders that ask for it are disclosed. All of a chore's subjects: a try may have ended before this."""
+    with means.database.tenant_work(means.tenant) as session:
+        asked = list(dict.fromkeys(file.asset_id for file in disclosing_roots.list_to_disclose(session, subjects)))
+    if asked:
+        with means.database.farm_work() as session:
+            chores.add(session, means.tenant.id, DISCLOSE, "v1", asked)
 
 
 def _store(means: Means, made: Sequence[_Made]) -> None:
