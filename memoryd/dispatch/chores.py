@@ -10,7 +10,7 @@ from memoryd.dispatch.facts import Chore
 from memoryd.dispatch.queries import follow_up as statements
 from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.errors import Conflict
-from memoryd.foundation.ids import ChoreId, JobId, TenantId, new_id
+from memoryd.foundation.ids import ChoreId, TenantId, new_id
 from memoryd.foundation.texts import storable
 
 SUBJECTS_LIMIT = 500
@@ -74,11 +74,6 @@ def count_left(session: Session, ids: Sequence[UUID]) -> tuple[int, int]:
     """Return how many subjects of these chores are still to do, and how many were given up. `session` has the farm."""
     waiting, given_up = statements.count_left(session, ids)
     return waiting, given_up
-
-
-def follow_up(session: Session, job_id: JobId) -> None:
-    """Add the chore that a job's end brings, in the transaction that ends it."""
-    statements.insert_follow_up(session, chore_id=new_id(), job_id=job_id)
 
 
 def claim(session: Session, kinds: Sequence[str], *, lease_s: float = LEASE_S) -> Chore | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Mapping
 from uuid import UUID
 
-from memoryd.dispatch.states import JobState
+from memoryd.dispatch.states import HeldBy, JobState
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.ids import ChoreId, JobId, PoolId, TenantId, WorkerId
+from memoryd.foundation.ids import CapId, ChoreId, GroupId, JobId, PersonId, PoolId, ProjectId, TenantId, WorkerId
 
 
 class Urgency(enum.StrEnum):
@@ -56,7 +57,12 @@ class Cancellation(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PoolView:
-    """A named set of workers. Times in seconds."""
+    """A named set of workers. Times in seconds, memory in MiB.
+
+    `rank`: a worker of several pools tries the one of the greatest first. `warm_up`: the graph (API format, JSON text)
+    that its workers run before they claim. `backs_off_until`: nothing is claimed before, since runs failed for reasons of
+    the farm on several workers.
+    """
 
     id: PoolId
     name: str
@@ -64,6 +70,14 @@ class PoolView:
     max_run_time_s: float
     no_progress_limit_s: float
     warm_up_s: float
+    vram_mb: int | None = None
+    region: str | None = None
+    licence_server: str | None = None
+    labels: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    rank: int = 0
+    paused_at: datetime.datetime | None = None
+    warm_up: str | None = None
+    backs_off_until: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +89,49 @@ class PoolDepth:
     waiting_ms: int
     running: int
     delayed: int
+    held: int
+    """Waiting for another job, the end of a pause, or room under a cap; counting stops at DEPTH_LIMIT."""
     workers: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CapView:
+    """How many jobs of a scope run at once at most. What is None means any; `running` is what runs now."""
+
+    id: CapId
+    tenant_id: TenantId | None
+    project_id: ProjectId | None
+    person_id: PersonId | None
+    pool: str | None
+    max_running: int
+    running: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """Jobs that were asked for together. `total` is how many there are to be."""
+
+    id: GroupId
+    project_id: ProjectId | None
+    person_id: PersonId | None
+    name: str
+    total: int
+    paused_at: datetime.datetime | None
+    cancelled_at: datetime.datetime | None
+    created_at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupProgress:
+    """How far a group is. `done` 0 to 1, by estimated cost; `missing` ended without a result.
+
+    `ends_in_s` None: nothing is left, it is paused, or no worker of its pools is online.
+    """
+
+    counts: Mapping[JobState, int]
+    done: float
+    missing: int
+    ends_in_s: float | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +153,15 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """A job in the queue. `known`: the idempotency key named a job that was there already."""
+    """A job in the queue. `known`: the idempotency key named a job that was there already. `vtag`: its place in the order
+    of its pool and class, 0 while it has none.
+    """
 
     job_id: JobId
     known: bool
     place: Place
+    state: JobState = JobState.READY
+    vtag: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +200,7 @@ class SignOfLife:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A job as the queue knows it now; the last five are its present run's, while it runs."""
+    """A job as the queue knows it now; worker to node are its present run's, while it runs."""
 
     job_id: JobId
     tenant_id: TenantId
@@ -158,6 +218,23 @@ class Standing:
     progress: float | None
     phase: str | None
     node: str | None
+    group_id: GroupId | None = None
+    after_job_id: JobId | None = None
+    starts_after: datetime.datetime | None = None
+    held_by: HeldBy | None = None
+    """What it waits for, while it is held."""
+    expires_at: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeadFilter:
+    """Which given-up jobs are meant: those that everything given here fits."""
+
+    pool: str | None = None
+    since: datetime.datetime | None = None
+    model_set: str | None = None
+    project_id: ProjectId | None = None
+    person_id: PersonId | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +242,7 @@ class DeadLetter:
     """A job that was given up."""
 
     job_id: JobId
+    pool: str
     reason: str
     at: datetime.datetime
     failures: tuple[dict[str, Json], ...]

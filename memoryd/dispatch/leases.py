@@ -8,13 +8,14 @@ would let the same fence be handed out twice.
 from __future__ import annotations
 
 import hashlib
-import random
 import secrets
 from collections.abc import Mapping, Sequence
 
-from memoryd.dispatch import chores, waking
+from memoryd.dispatch import caps, endings, waking
+from memoryd.dispatch.endings import Endings
+from memoryd.dispatch.entering import Charge
 from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, SignOfLife, WorkerIdentity, WorkerState
-from memoryd.dispatch.queries import fleet, leasing, upkeep
+from memoryd.dispatch.queries import claiming, ending, fleet, leasing, upkeep
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.wire import LeaseState
 from memoryd.foundation.canonical_json import Json
@@ -32,7 +33,13 @@ ERROR_TEXT_LIMIT = 8_000
 """Characters of an error that are kept."""
 PHASE_LIMIT = 200
 CANDIDATE_LIMIT = 20
-"""Cancelled jobs that one claim clears away before it answers that there is nothing."""
+"""Jobs that were cancelled or are held back which one claim clears away before it answers that there is nothing."""
+NO_SETBACK = frozenset(
+    {"released", "worker-stopped", "worker-removed", "foreign-interrupt", "restored", "out-of-memory"}
+)
+"""Why a job came back, where that says nothing about the next one."""
+SETBACK_LIMIT_S = 60.0
+"""The longest that a worker, or a pool, waits after runs failed for reasons of the farm."""
 
 
 class LeaseLost(Conflict):
@@ -45,71 +52,55 @@ def token_hash(token: str) -> bytes:
 
 
 def claim(session: Session, worker: WorkerIdentity, *, loaded: Sequence[str]) -> Grant | None:
-    """Return the next job for this worker under a fresh lease, or None.
+    """Return the next job for this worker under a fresh lease, or None; also None where it is not active in this start.
 
-    Between classes: the one whose head has waited longest, its age offset included. Within: the fair order, except that
-    a job whose model is in `loaded` may jump ahead by the pool's bonus. The order is exact but for rows that another
-    claim has locked at this moment.
+    Between pools: by rank, then by memory. Between classes: the one whose head has waited longest, its age offset
+    included. Within: the fair order, except that a job whose model is in `loaded` may jump ahead by the pool's bonus. The
+    order is exact but for rows that another claim has locked at this moment. One statement, unless something may hold
+    the picked job back (a cap, a pause).
     """
     if worker.state != WorkerState.ACTIVE or worker.incarnation is None:
         return None
-    alone = fleet.count_other_workers(session, pool_ids=worker.pool_ids, worker_id=worker.worker_id) == 0
-    asks: dict[str, object] = {
-        "worker_id": worker.worker_id,
-        "pool_ids": list(worker.pool_ids),
-        "serves": list(worker.serves),
-        "alone": alone,
-    }
+    pool_ids = list(worker.pool_ids)
     for _ in range(CANDIDATE_LIMIT):
-        picked = _pick(session, asks, loaded)
+        token = secrets.token_urlsafe(24)
+        asks: dict[str, object] = {
+            "worker_id": worker.worker_id,
+            "incarnation": worker.incarnation,
+            "token_hash": token_hash(token),
+        }
+        picked = claiming.claim(session, {**asks, "pool_ids": pool_ids}, serves=worker.serves, loaded=loaded)
         if picked is None:
             return None
-        leasing.delete_ready(session, **picked)
-        grant = _lease(session, worker, JobId(picked["job_id"]))
-        if grant is not None:
-            return grant
+        if picked.blocked:
+            let = caps.let_through(session, picked)
+            if let is caps.Let.POOL_FULL:
+                pool_ids.remove(picked.pool_id)
+                continue
+            if let is caps.Let.HELD:
+                continue
+            keys = ("pool_id", "class_id", "low", "vtag", "job_id")
+            picked = claiming.take_picked(session, {**asks, **{key: getattr(picked, key) for key in keys}})
+            assert picked is not None
+        if picked.fence is not None:
+            return _grant(picked, token)
         # Somebody cancelled it while we had it in hand.
-        upkeep.end_waiting_job(session, job_id=picked["job_id"], state=JobState.CANCELLED)
-        chores.follow_up(session, JobId(picked["job_id"]))
+        upkeep.end_jobs(session, job_ids=[picked.job_id], state=JobState.CANCELLED)
+        endings.settle_ended(session, [JobId(picked.job_id)], JobState.CANCELLED)
     return None
 
 
-def _pick(session: Session, asks: Mapping[str, object], loaded: Sequence[str]) -> leasing.Picked | None:
-    for head in leasing.list_heads(session, asks):
-        here = {**asks, "pool_id": head.pool_id, "class_id": head.class_id, "low": head.low}
-        cold = leasing.lock_cold(session, here)
-        if cold is None:
-            continue
-        picked = cold
-        if loaded and cold.model_set and cold.model_set not in loaded:
-            warmth = {**here, "loaded": list(loaded), "cold_vtag": cold.vtag, "bonus": head.bonus}
-            picked = leasing.lock_warm(session, warmth) or cold
-        return {"pool_id": head.pool_id, "class_id": head.class_id, "vtag": picked.vtag, "job_id": picked.job_id}
-    return None
-
-
-def _lease(session: Session, worker: WorkerIdentity, job_id: JobId) -> Grant | None:
-    token = secrets.token_urlsafe(24)
-    assert worker.incarnation is not None
-    row = leasing.insert_lease(
-        session,
-        job_id=job_id,
-        token_hash=token_hash(token),
-        worker_id=worker.worker_id,
-        incarnation=worker.incarnation,
-    )
-    if row is None:
-        return None
+def _grant(row: claiming.Found, token: str) -> Grant:
     return Grant(
-        job_id=job_id,
+        job_id=JobId(row.job_id),
         tenant_id=TenantId(row.tenant_id),
         pool_id=PoolId(row.pool_id),
         model_set=row.model_set,
         fence=row.fence,
         token=token,
         attempt=row.attempt,
-        lease_s=row.visibility_s,
-        deadline_s=row.max_run_time_s,
+        lease_s=row.lease_s,
+        deadline_s=row.deadline_s,
     )
 
 
@@ -147,23 +138,31 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
 
     DUPLICATE and STALE changed nothing: the caller must roll back what it recorded.
     """
-    ended = leasing.delete_lease(session, _named(lease, worker.worker_id))
-    if ended is None:
-        return _late(session, lease)
     state = JobState.CANCELLED if cancelled else JobState.SUCCEEDED
-    job = leasing.end_job(session, job_id=lease.job_id, state=state)
-    leasing.insert_result(
-        session,
-        job_id=lease.job_id,
-        fence=lease.fence,
-        token_hash=token_hash(lease.token),
-        outcome=state,
-        worker_id=worker.worker_id,
-    )
-    leasing.correct_flow(session, job=job, leased_at=ended.leased_at)
-    chores.follow_up(session, lease.job_id)
+    done = ending.complete(session, {**_named(lease, worker.worker_id), "state": state.value})
+    if done is None:
+        return _late(session, lease)
+    assert done.id is not None, "a leased job was not in state leased"
+    if done.brings or done.followed or done.capped:
+        brought = Endings()
+        brought.note(done, state)
+        if done.capped:
+            brought.freed.append(done)
+        if done.followed or done.capped:
+            brought.charges.append(_charge(done))
+        brought.settle(session)
     waking.wake_after_commit(session)
     return Completion.RECORDED
+
+
+def _charge(done: ending.Found) -> Charge:
+    return Charge(
+        pool_id=done.pool_id,
+        class_id=done.class_id,
+        tenant_id=done.tenant_id,
+        project_id=done.project_id,
+        over_ms=done.over_ms,
+    )
 
 
 def standing_of_report(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> Completion:
@@ -173,82 +172,114 @@ def standing_of_report(session: Session, worker: WorkerIdentity, lease: LeaseKey
 
 
 def fail(
-    session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cause: Cause, error: Mapping[str, Json]
+    session: Session,
+    worker: WorkerIdentity,
+    lease: LeaseKey,
+    *,
+    cause: Cause,
+    error: Mapping[str, Json],
+    move: bool = False,
 ) -> Completion:
-    """End a run that failed: it is tried again after a while, or given up when its tries are used up."""
-    ended = leasing.delete_lease(session, _named(lease, worker.worker_id))
-    if ended is None:
-        return _late(session, lease)
-    end_try(session, ended, cause=cause, error=error, then=JobState.DELAYED, reported_with=token_hash(lease.token))
-    waking.wake_after_commit(session)
-    return Completion.RECORDED
+    """End a run that failed: it is tried again after a while, or given up when its tries are used up.
+
+    `move`: the card's memory did not suffice. The job goes to the first of its bigger pools, uncounted; where it has none
+    the try counts.
+    """
+    brought = Endings()
+    state = end_try(
+        session,
+        _named(lease, worker.worker_id),
+        cause=cause,
+        error=error,
+        then=JobState.DELAYED,
+        brought=brought,
+        moves=move,
+    )
+    return _settled(session, lease, state, brought)
 
 
 def release(
-    session: Session, worker: WorkerIdentity, lease: LeaseKey, *, reason: str, counts: bool = False
+    session: Session,
+    worker: WorkerIdentity,
+    lease: LeaseKey,
+    *,
+    reason: str,
+    counts: bool = False,
+    kind: str = "released",
 ) -> Completion:
     """Give a job back unrun: it waits again under its old tag, and its try is not counted unless `counts`."""
-    ended = leasing.delete_lease(session, _named(lease, worker.worker_id))
-    if ended is None:
+    brought = Endings()
+    state = end_try(
+        session,
+        _named(lease, worker.worker_id),
+        cause=Cause.CRASH if counts else Cause.INFRA,
+        error={"kind": kind, "message": reason},
+        then=JobState.READY,
+        brought=brought,
+    )
+    return _settled(session, lease, state, brought)
+
+
+def _settled(session: Session, lease: LeaseKey, state: JobState | None, brought: Endings) -> Completion:
+    if state is None:
         return _late(session, lease)
-    cause = Cause.CRASH if counts else Cause.INFRA
-    error: dict[str, Json] = {"kind": "released", "message": reason}
-    end_try(session, ended, cause=cause, error=error, then=JobState.READY, reported_with=token_hash(lease.token))
+    brought.settle(session)
     waking.wake_after_commit(session)
     return Completion.RECORDED
 
 
 def end_try(
     session: Session,
-    ended: leasing.Found,
+    named: Mapping[str, object],
     *,
     cause: Cause,
     error: Mapping[str, Json],
     then: JobState,
-    reported_with: bytes | None,
+    brought: Endings,
     avoid: bool = True,
-) -> JobState:
-    """Decide what comes after a try that made nothing, for a lease that was just deleted; return the job's new state.
+    moves: bool = False,
+) -> JobState | None:
+    """End a lease that made nothing and decide what comes next; return the job's new state, None where it is not there.
 
-    `reported_with` is the token's hash where the worker itself reported the end: its report, sent again, is a duplicate.
+    `named` has job_id and fence; where the worker itself reports the end, token_hash and worker_id too: its report, sent
+    again, is then a duplicate. What follows is noted in `brought`, for the caller to settle after the last of its tries.
     `avoid`: another worker tries next, where there is one.
     """
     kept = {name: storable(value)[0][:ERROR_TEXT_LIMIT] for name, value in error.items() if isinstance(value, str)}
-    row = leasing.end_try(
+    kind = kept.get("kind") or cause.value
+    reported_with = named.get("token_hash")
+    failure: dict[str, Json] = {"cause": cause.value, "error": dict(kept), "token_hash": None}
+    if isinstance(reported_with, bytes):
+        failure["token_hash"] = reported_with.hex()
+    row = ending.end_try(
         session,
         {
-            "job_id": ended.job_id,
-            "worker_id": ended.worker_id,
-            "failure": {
-                "fence": ended.fence,
-                "worker": str(ended.worker_id),
-                "cause": cause.value,
-                "error": kept,
-                "token_hash": reported_with.hex() if reported_with else None,
-            },
+            **named,
+            "failure": failure,
             "avoid": avoid,
             "counts": cause is not Cause.INFRA,
+            "moves": moves,
             "infra_limit": INFRA_ATTEMPTS_LIMIT,
             "patience": RELEASES_AT_ONCE,
+            "doublings": BACKOFF_DOUBLINGS,
             "then": then.value,
+            "kind": kind,
+            "reason": str(kept.get("message") or kind),
         },
     )
+    if row is None:
+        return None
     state = JobState(row.state)
-    if state is JobState.DELAYED:
-        tries = max(0, row.attempt + row.infra_attempts - 1)
-        longest = row.backoff_s * 2 ** min(tries, BACKOFF_DOUBLINGS)
-        # Full jitter: jobs that failed together do not come back together.
-        leasing.insert_delayed(session, job_id=ended.job_id, wait_s=random.uniform(0, longest))  # noqa: S311
-    elif state is JobState.DEAD:
-        reason = str(kept.get("message") or kept.get("kind") or cause.value)
-        leasing.insert_dead(session, job_id=ended.job_id, tenant_id=row.tenant_id, reason=reason)
-    elif state is JobState.READY:
-        leasing.lock_order_shared(session, row.pool_id, row.class_id)
-        leasing.requeue_job(
-            session, job_id=ended.job_id, pool_id=row.pool_id, class_id=row.class_id, fresh_budget=False
-        )
     if state in ENDED:
-        chores.follow_up(session, JobId(ended.job_id))
+        brought.note(row, state)
+    elif state is JobState.READY:
+        brought.entrants.append(JobId(row.id))
+    if row.capped:
+        brought.freed.append(row)
+    if cause is Cause.INFRA and not moves and kind not in NO_SETBACK:
+        ending.note_setback(
+            session, pool_id=row.left_pool_id, worker_id=row.worker_id, kind=kind, limit_s=SETBACK_LIMIT_S
+        )
     return state
 
 
@@ -260,7 +291,7 @@ def lost(lease: LeaseKey) -> LeaseLost:
 
 
 def _late(session: Session, lease: LeaseKey) -> Completion:
-    same = leasing.find_result(session, job_id=lease.job_id, fence=lease.fence, token_hash=token_hash(lease.token))
+    same = ending.find_result(session, job_id=lease.job_id, fence=lease.fence, token_hash=token_hash(lease.token))
     return Completion.DUPLICATE if same else Completion.STALE
 
 

@@ -86,6 +86,7 @@ def list_depths(session: Session, pools: Sequence[PoolView]) -> list[PoolDepth]:
             waiting_ms=row.waiting_ms,
             running=row.running,
             delayed=row.delayed,
+            held=row.held,
             workers=row.workers,
         )
         for row in rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memoryd.dispatch import leases, waking
+from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.facts import Cause, WorkerState
 from memoryd.dispatch.queries import fleet, retirement
 from memoryd.dispatch.states import JobState
@@ -52,11 +53,19 @@ def remove(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> int
         raise _not_found(worker_id)
     if list(serving.serves) != [tenant_id]:
         raise WorkerShared(f"worker {serving.label!r}", hint="drain it, or ask whoever runs the server")
-    ended = retirement.delete_leases(session, worker_id=worker_id)
+    ended = retirement.lock_leases(session, worker_id=worker_id)
     retirement.remove_worker(session, worker_id=worker_id)
-    for row in sorted(ended, key=lambda row: row.job_id):
-        error = {"kind": "worker-removed", "message": "its worker was removed"}
-        leases.end_try(session, row, cause=Cause.INFRA, error=dict(error), then=JobState.READY, reported_with=None)
+    brought = Endings()
+    for row in ended:
+        leases.end_try(
+            session,
+            {"job_id": row.job_id, "fence": row.fence},
+            cause=Cause.INFRA,
+            error={"kind": "worker-removed", "message": "its worker was removed"},
+            then=JobState.READY,
+            brought=brought,
+        )
+    brought.settle(session)
     waking.change_after_commit(session, worker_id)
     if ended:
         waking.wake_after_commit(session)

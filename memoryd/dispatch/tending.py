@@ -14,9 +14,11 @@ import weakref
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from memoryd.dispatch import chores, leases, pools, waking
+from memoryd.dispatch import endings, holds, leases, pools, waking
+from memoryd.dispatch.endings import Endings
+from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cause
-from memoryd.dispatch.queries import leasing, upkeep
+from memoryd.dispatch.queries import upkeep
 from memoryd.dispatch.states import JobState
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.ids import JobId
@@ -25,6 +27,8 @@ from memoryd.foundation.logging import log_for
 LEAD = "tending"
 LEAD_TERM_S = 10.0
 PRUNE_EVERY_S = 60.0
+MOVING_S = 0.5
+"""How long one round moves jobs that a pause or its end leaves to be moved: the leader has other things to do."""
 KEYS_KEPT_DAYS = 30
 """Days that an idempotency key is remembered."""
 
@@ -59,13 +63,14 @@ def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
         reaped = reap(session, calm_since=calm_since)
     with database.farm_work() as session:
         promoted = promote(session)
+    moved = _move(database)
     with database.farm_work() as session:
         orders = upkeep.list_orders(session)
     for order in orders:
         with database.farm_work() as session:
             upkeep.advance_mark(session, pool_id=order.pool_id, class_id=order.class_id)
     expired = _prune(database) if _is_due(database, "prune", PRUNE_EVERY_S) else 0
-    if reaped or promoted:
+    if reaped or promoted or moved:
         waking.waker_of(database).wake()
     if reaped:
         _log.warning("%d leases of silent workers ended", reaped)
@@ -88,7 +93,7 @@ def begin(database: Database) -> bool:
         pools.ensure_defaults(session)
         restored = upkeep.note_identity(session, upkeep.read_identity(session))
         if restored:
-            ended = upkeep.delete_all_leases(session)
+            ended = upkeep.lock_all_leases(session)
             _end_tries(session, ended, kind="restored", then=JobState.READY, cause=Cause.INFRA, avoid=False)
             _log.warning("this database is a restored copy: %d leases ended", len(ended))
     return restored
@@ -99,9 +104,9 @@ def reap(session: Session, *, calm_since: datetime.datetime, limit: int = upkeep
 
     Nothing while the queue has not been calm for a lease's whole visibility: after an outage every lease looks silent.
     """
-    ended = upkeep.delete_expired_leases(session, calm_since=calm_since, limit=limit)
-    _end_tries(session, ended, kind="lease-expired", then=JobState.DELAYED, cause=Cause.CRASH)
-    return len(ended)
+    silent = upkeep.lock_expired_leases(session, calm_since=calm_since, limit=limit)
+    _end_tries(session, silent, kind="lease-expired", then=JobState.DELAYED, cause=Cause.CRASH)
+    return len(silent)
 
 
 def end_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) -> int:
@@ -110,52 +115,44 @@ def end_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) 
     For when it asks for new work: until then a new start may take up what the earlier one had begun, since it is the
     same machine and knows the tokens.
     """
-    ended = upkeep.delete_leases_of_earlier_starts(session, worker_id=worker_id, incarnation=incarnation)
-    _end_tries(session, ended, kind="worker-restarted", then=JobState.DELAYED, cause=Cause.CRASH)
-    return len(ended)
+    left = upkeep.lock_leases_of_earlier_starts(session, worker_id=worker_id, incarnation=incarnation)
+    _end_tries(session, left, kind="worker-restarted", then=JobState.DELAYED, cause=Cause.CRASH)
+    return len(left)
 
 
 def promote(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     """Let jobs wait for a worker whose time has come; return how many."""
     due = upkeep.delete_due_delayed(session, limit=limit)
-    for row in sorted(due, key=lambda row: row.job_id):
-        place = upkeep.find_place(session, job_id=row.job_id)
-        assert place is not None
-        leasing.lock_order_shared(session, place.pool_id, place.class_id)
-        leasing.requeue_job(
-            session, job_id=row.job_id, pool_id=place.pool_id, class_id=place.class_id, fresh_budget=False
-        )
+    let = let_in(session, due)
+    endings.settle_ended(session, let.of_state(JobState.CANCELLED), JobState.CANCELLED)
     return len(due)
 
 
 def expire(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     """Give up jobs that nobody started in time; return how many."""
-    rows = upkeep.delete_expired_ready(session, limit=limit)
-    for row in sorted(rows, key=lambda row: row.job_id):
-        upkeep.end_waiting_job(session, job_id=row.job_id, state=JobState.EXPIRED)
-        chores.follow_up(session, JobId(row.job_id))
-    return len(rows)
+    late = [JobId(job_id) for job_id in upkeep.delete_expired(session, limit=limit)]
+    upkeep.end_jobs(session, job_ids=late, state=JobState.EXPIRED)
+    endings.settle_ended(session, late, JobState.EXPIRED)
+    return len(late)
 
 
 def rescue_strays(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     """Give jobs that lie below their watermark a tag that claims look at; return how many (it should always be none)."""
-    strays = upkeep.list_strays(session, limit=limit)
-    for row in strays:
-        leasing.delete_ready(
-            session, pool_id=row.pool_id, class_id=row.class_id, vtag=row.vtag, job_id=JobId(row.job_id)
-        )
-        leasing.lock_order_shared(session, row.pool_id, row.class_id)
-        leasing.requeue_job(session, job_id=row.job_id, pool_id=row.pool_id, class_id=row.class_id, fresh_budget=False)
+    strays = upkeep.delete_strays(session, limit=limit)
+    let_in(session, strays)
     return len(strays)
 
 
 def _end_tries(
-    session: Session, ended: Sequence[upkeep.Found], *, kind: str, then: JobState, cause: Cause, avoid: bool = True
+    session: Session, locked: Sequence[upkeep.Found], *, kind: str, then: JobState, cause: Cause, avoid: bool = True
 ) -> None:
-    for row in sorted(ended, key=lambda row: row.job_id):
+    brought = Endings()
+    for row in locked:
         word = "run-too-long" if row.past_deadline else kind
         error = {"kind": word, "message": _SENTENCES[word]}
-        leases.end_try(session, row, cause=cause, error=dict(error), then=then, reported_with=None, avoid=avoid)
+        named = {"job_id": row.job_id, "fence": row.fence}
+        leases.end_try(session, named, cause=cause, error=dict(error), then=then, brought=brought, avoid=avoid)
+    brought.settle(session)
 
 
 _SENTENCES = {
@@ -164,6 +161,17 @@ _SENTENCES = {
     "worker-restarted": "the worker was started anew in the middle of it",
     "restored": "the database was restored from a copy",
 }
+
+
+def _move(database: Database) -> int:
+    """Move what pauses and caps leave to be moved, for MOVING_S at most; return how many jobs that were."""
+    until, moved = time.monotonic() + MOVING_S, 0
+    while True:
+        with database.farm_work() as session:
+            step = holds.step(session)
+        moved += step
+        if step == 0 or time.monotonic() > until:
+            return moved
 
 
 def _is_due(database: Database, what: str, every_s: float) -> bool:
@@ -182,8 +190,14 @@ def _prune(database: Database) -> int:
     with database.farm_work() as session:
         rescued = rescue_strays(session)
     with database.farm_work() as session:
+        stranded = holds.rescue_stranded(session)
+    with database.farm_work() as session:
         upkeep.prune_join_tokens(session)
         upkeep.prune_job_keys(session, kept_days=KEYS_KEPT_DAYS)
+        upkeep.prune_flows(session)
+        upkeep.prune_setbacks(session)
     if rescued:
         _log.error("%d jobs lay below their watermark and were rescued", rescued)
+    if stranded:
+        _log.error("%d jobs waited for one that had ended, and were let go", stranded)
     return expired

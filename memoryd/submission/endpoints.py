@@ -21,7 +21,7 @@ from fastapi.responses import StreamingResponse
 from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller
-from memoryd.dispatch import jobs, wire
+from memoryd.dispatch import dead_letters, jobs, wire
 from memoryd.dispatch.facts import LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
 from memoryd.dispatch.live_runs import live_runs_of
@@ -107,7 +107,7 @@ def list_dead(work: Reader, cursor: str | None = None, limit: int | None = None)
     size = page_size(limit)
     before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
     take_farm(work.session)
-    letters = jobs.list_dead(
+    letters = dead_letters.list_dead(
         work.session, tenant_id=work.caller.tenant.id, before=JobId(before) if before else None, limit=size + 1
     )
     seen = viewing.only_seen(work.session, letters[:size], scope=work.caller.tenant, sees=work.caller.sees)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
-from memoryd.dispatch import jobs
+from memoryd.dispatch import dead_letters, jobs
 from memoryd.dispatch.facts import Cancellation, DeadLetter, Place, Standing
 from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import JobKind
@@ -99,7 +99,7 @@ def replay(session: Session, job_id: JobId, *, scope: TenantScope, caller: Calle
     """Let a given-up job be tried again, and note who did. Session as in job_view. Raises: JobNotFound, NotDead."""
     view = job_view(session, job_id, scope=scope, sees=caller.sees)
     take_farm(session)
-    place = jobs.replay(session, job_id, tenant_id=scope.id)
+    place = dead_letters.replay(session, job_id, tenant_id=scope.id)
     take_tenant(session, scope)
     _note(session, view, caller, EventState.REPLAYED)
     return place

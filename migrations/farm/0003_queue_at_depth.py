@@ -30,7 +30,7 @@ STATEMENTS = (
     CREATE INDEX held_expires_at_idx ON held (expires_at)
     """,
     """
-    CREATE INDEX held_waits_for_vtag_job_id_idx ON held (waits_for, vtag, job_id)
+    CREATE INDEX held_order_idx ON held (reason, waits_for, vtag, job_id)
     """,
     """
     CREATE TABLE setback (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from memoryd.dispatch import jobs, leases, pools, tending
+from memoryd.dispatch import dead_letters, jobs, leases, pools, tending
 from memoryd.dispatch.facts import (
     Cancellation,
     Cause,
@@ -124,14 +124,14 @@ def test_two_counted_failures_end_among_the_dead_letters_with_both_errors(
         error = {"kind": "execution-error", "message": message}
         assert leases.fail(farm, worker, key(claim(farm, worker)), cause=Cause.JOB, error=error) is Completion.RECORDED
     assert state(farm, job_id) is JobState.DEAD
-    (letter,) = jobs.list_dead(farm, tenant_id=tenant.id, before=None, limit=10)
+    (letter,) = dead_letters.list_dead(farm, tenant_id=tenant.id, before=None, limit=10)
     assert letter.reason == "second"
     assert [failure["error"] for failure in letter.failures] == [
         {"kind": "execution-error", "message": "first"},
         {"kind": "execution-error", "message": "second"},
     ]
-    assert jobs.replay(farm, job_id, tenant_id=tenant.id).ahead == 0
-    assert jobs.list_dead(farm, tenant_id=tenant.id, before=None, limit=10) == []
+    assert dead_letters.replay(farm, job_id, tenant_id=tenant.id).ahead == 0
+    assert dead_letters.list_dead(farm, tenant_id=tenant.id, before=None, limit=10) == []
     assert claim(farm, worker).attempt == 1
 
 
@@ -199,8 +199,8 @@ def test_another_tenants_job_cannot_be_cancelled_or_seen(
         jobs.cancel(farm, job_id, tenant_id=other_tenant.id)
     with pytest.raises(jobs.JobNotFound):
         jobs.find_standing(farm, job_id, tenant_id=other_tenant.id)
-    with pytest.raises(jobs.NotDead):
-        jobs.replay(farm, job_id, tenant_id=other_tenant.id)
+    with pytest.raises(dead_letters.NotDead):
+        dead_letters.replay(farm, job_id, tenant_id=other_tenant.id)
 
 
 def test_a_worker_is_never_given_a_job_of_a_tenant_it_does_not_serve(

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 from sqlalchemy.orm import Session as SqlSession
 
-from memoryd.dispatch import jobs, leases, pools, tending
+from memoryd.dispatch import dead_letters, jobs, leases, pools, tending
 from memoryd.dispatch.facts import Cancellation, Cause, Completion, Grant, LeaseKey, Urgency
 from memoryd.dispatch.queries import upkeep
 from memoryd.dispatch.states import JobState
@@ -142,7 +142,7 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
             job_id = data.draw(st.sampled_from(self.jobs))
             standing = jobs.find_standing(self.farm, job_id)
             if standing.state is JobState.DEAD:
-                jobs.replay(self.farm, job_id, tenant_id=standing.tenant_id)
+                dead_letters.replay(self.farm, job_id, tenant_id=standing.tenant_id)
 
         @invariant()
         def each_job_lies_in_exactly_the_place_of_its_state(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from memoryd.dispatch import jobs, leases, tending
+from memoryd.dispatch import dead_letters, jobs, leases, tending
 from memoryd.dispatch.facts import Cause, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.states import ARROWS, ENDED, JobState, Verb
 from memoryd.foundation.database import Session, TenantScope
@@ -71,7 +71,7 @@ class Walker:
                 farm.execute(text("update ready set expires_at = clock_timestamp() - interval '1 s'"))
                 assert tending.expire(farm) == 1
             case Verb.REPLAY:
-                jobs.replay(farm, self.job_id, tenant_id=self.tenant.id)
+                dead_letters.replay(farm, self.job_id, tenant_id=self.tenant.id)
 
     def lease(self) -> LeaseKey:
         return LeaseKey(job_id=self.grant.job_id, fence=self.grant.fence, token=self.grant.token)

@@ -57,12 +57,14 @@ def list_pools(session: Session, *, tenant_id: UUID, name: str | None = None) ->
 
 
 def list_depths(session: Session, *, pool_ids: Sequence[UUID]) -> Sequence[Found]:
-    """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running, delayed, workers."""
+    """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running, delayed, held, workers."""
     return session.execute(
         text(f"""
         select p.name as pool, w.waiting, w.waiting_ms,
                (select count(*) from lease l where l.pool_id = p.id) as running,
                (select count(*) from delayed d join job j on j.id = d.job_id where j.pool_id = p.id) as delayed,
+               (select count(*) from (select from held h join job j on j.id = h.job_id where j.pool_id = p.id
+                                       limit {DEPTH_LIMIT}) x) as held,
                (select count(*) from worker_pool x join worker k on k.id = x.worker_id where x.pool_id = p.id
                    and k.state = 'active' and k.seen_at > clock_timestamp() - interval '{ONLINE_S} s') as workers
           from pool p cross join lateral (
@@ -294,31 +296,14 @@ def list_standings(session: Session, *, job_ids: Sequence[UUID]) -> Sequence[Fou
         text("""
         select j.id as job_id, j.tenant_id, p.name as pool, k.name as urgency, j.state, j.attempt, j.max_attempts,
                j.cancel_requested, j.failures, j.created_at, j.ended_at, w.label as worker, l.leased_at, l.progress, l.phase,
-               l.node, j.pool_id, j.class_id, j.vtag
+               l.node, j.pool_id, j.class_id, j.vtag, j.group_id, j.after_job_id, j.starts_after, j.expires_at,
+               h.reason as held_by
           from job j join pool p on p.id = j.pool_id join job_class k on k.id = j.class_id
           left join lease l on l.job_id = j.id left join worker w on w.id = l.worker_id
+          left join held h on h.job_id = j.id
          where j.id = any(cast(:job_ids as uuid[])) order by j.id desc"""),
         {"job_ids": list(job_ids)},
     ).all()
-
-
-def list_dead(session: Session, *, tenant_id: UUID, before: UUID | None, limit: int) -> Sequence[Found]:
-    """A tenant's dead letters, newest first: job_id, reason, at, failures."""
-    return session.execute(
-        text("""select d.job_id, d.reason, d.at, j.failures from dead d join job j on j.id = d.job_id
-                 where d.tenant_id = :tenant_id and (cast(:before as uuid) is null or d.job_id < :before)
-                 order by d.job_id desc limit :limit"""),
-        {"tenant_id": tenant_id, "before": before, "limit": limit},
-    ).all()
-
-
-def delete_dead(session: Session, *, tenant_id: UUID, job_id: UUID) -> bool:
-    """Take a job out of the dead letters; False where it is not there."""
-    gone = session.execute(
-        text("delete from dead where tenant_id = :tenant_id and job_id = :job_id returning 1"),
-        {"tenant_id": tenant_id, "job_id": job_id},
-    )
-    return gone.first() is not None
 
 
 def read_clock(session: Session) -> datetime.datetime:

@@ -19,17 +19,6 @@ def insert_chores(session: Session, rows: Sequence[Mapping[str, object]]) -> Non
     session.execute(insert(Chore), [dict(row) for row in rows])
 
 
-def insert_follow_up(session: Session, *, chore_id: UUID, job_id: UUID) -> None:
-    """Write the chore that a job's end brings, if it asked for one."""
-    session.execute(
-        text("""insert into chore (id, tenant_id, kind, recipe, subjects, priority)
-                select :chore_id, tenant_id, follow_up ->> 'kind', follow_up ->> 'recipe',
-                       array[(follow_up ->> 'subject')::uuid], 1
-                  from job where id = :job_id and follow_up is not null"""),
-        {"chore_id": chore_id, "job_id": job_id},
-    )
-
-
 def lease_chores(session: Session, *, kinds: Sequence[str], token: UUID, lease_s: float, limit: int) -> Sequence[Found]:
     """Lease the next chores of these kinds, the greatest priority first, the oldest first within one."""
     return session.execute(

@@ -23,10 +23,10 @@ def lock_worker(session: Session, *, worker_id: UUID, tenant_id: UUID) -> Found 
     ).first()
 
 
-def delete_leases(session: Session, *, worker_id: UUID) -> Sequence[Found]:
-    """End all that a worker holds: job_id, fence, worker_id, and what else ending a try asks for."""
+def lock_leases(session: Session, *, worker_id: UUID) -> Sequence[Found]:
+    """All that a worker holds, in order of its jobs, locked: job_id, fence."""
     return session.execute(
-        text("delete from lease where worker_id = :worker_id returning *, false as past_deadline"),
+        text("select job_id, fence from lease where worker_id = :worker_id order by job_id for update"),
         {"worker_id": worker_id},
     ).all()
 

@@ -29,106 +29,132 @@ def find_place(session: Session, *, job_id: UUID) -> Found | None:
     ).first()
 
 
-def delete_waiting(session: Session, *, job_id: UUID, pool_id: UUID, class_id: int, vtag: int) -> bool:
-    """Take a job out of `ready`, unless a claim has it in hand: then it is found by the claim itself."""
-    held = session.execute(
-        text("""select 1 from ready where pool_id = :pool_id and class_id = :class_id and vtag = :vtag and job_id = :job_id
-                   for update skip locked"""),
-        {"pool_id": pool_id, "class_id": class_id, "vtag": vtag, "job_id": job_id},
+def take_waiting(session: Session, *, job_ids: Sequence[UUID]) -> list[UUID]:
+    """Take jobs out of where they wait, but for those that a claim or a move has in hand at this moment: their ids.
+
+    Those will be found by whoever has them.
+    """
+    return list(
+        session.execute(
+            text("""
+            with meant as (
+                select j.id, j.pool_id, j.class_id, j.vtag, j.state from job j
+                 where j.id = any(cast(:ids as uuid[])) and j.state in ('ready', 'held', 'delayed')),
+            from_ready as (
+                delete from ready where ctid = any(array(
+                    select r.ctid from meant m join ready r on r.pool_id = m.pool_id and r.class_id = m.class_id
+                       and r.vtag = m.vtag and r.job_id = m.id for update of r skip locked))
+                returning job_id),
+            from_held as (
+                delete from held where job_id = any(array(
+                    select h.job_id from meant m join held h on h.job_id = m.id for update of h skip locked))
+                returning job_id),
+            from_delayed as (
+                delete from delayed where job_id = any(array(
+                    select d.job_id from meant m join delayed d on d.job_id = m.id for update of d skip locked))
+                returning job_id)
+            select job_id from from_ready union all select job_id from from_held union all select job_id from from_delayed
+             order by 1"""),
+            {"ids": list(job_ids)},
+        ).scalars()
     )
-    if held.first() is None:
-        return False
+
+
+def end_jobs(session: Session, *, job_ids: Sequence[UUID], state: str) -> None:
+    """End jobs that were just taken out of where they waited."""
     session.execute(
-        text(
-            "delete from ready where pool_id = :pool_id and class_id = :class_id and vtag = :vtag and job_id = :job_id"
-        ),
-        {"pool_id": pool_id, "class_id": class_id, "vtag": vtag, "job_id": job_id},
-    )
-    return True
-
-
-def delete_delayed(session: Session, *, job_id: UUID) -> bool:
-    """Take a job out of `delayed`."""
-    return (
-        session.execute(text("delete from delayed where job_id = :job_id returning 1"), {"job_id": job_id}).first()
-        is not None
+        text("""
+        with locked as (
+            select id from job where id = any(cast(:ids as uuid[])) order by id for no key update)
+        update job j set state = :state, cancel_requested = j.cancel_requested or :state = 'cancelled',
+               ended_at = clock_timestamp() from locked where j.id = locked.id"""),
+        {"ids": list(job_ids), "state": state},
     )
 
 
-def end_waiting_job(session: Session, *, job_id: UUID, state: str) -> None:
-    """End a job that was just taken out of `ready` or `delayed`."""
-    session.execute(
-        text("""update job set state = :state, cancel_requested = cancel_requested or :state = 'cancelled',
-                       ended_at = clock_timestamp() where id = :job_id and state in ('ready', 'delayed')"""),
-        {"job_id": job_id, "state": state},
-    )
-
-
-def request_cancel(session: Session, *, job_id: UUID) -> bool:
-    """Ask whoever has the job to stop; False where it has ended."""
-    asked = session.execute(
-        text("""update job set cancel_requested = true where id = :job_id and state in ('ready', 'leased', 'delayed')
-                returning 1"""),
+def request_cancel(session: Session, *, job_id: UUID) -> str | None:
+    """Ask whoever has the job to stop; return its state, None where it has ended."""
+    state: str | None = session.execute(
+        text("""update job set cancel_requested = true
+                 where id = :job_id and state in ('ready', 'leased', 'delayed', 'held') returning state"""),
         {"job_id": job_id},
-    )
-    return asked.first() is not None
+    ).scalar()
+    return state
 
 
 # --- the leader's steps
 
 
-def delete_expired_leases(session: Session, *, calm_since: datetime.datetime, limit: int) -> Sequence[Found]:
-    """End leases that ran out: job_id, fence, worker_id, past_deadline.
+_ABOUT_LEASE = "l.job_id, l.fence, l.deadline_at < clock_timestamp() as past_deadline"
+
+
+def lock_expired_leases(session: Session, *, calm_since: datetime.datetime, limit: int) -> Sequence[Found]:
+    """Leases that ran out, in order of their jobs: job_id, fence, past_deadline.
 
     None while the queue itself has not been calm for a whole visibility: after an outage of database or server every
     lease looks silent, and its holder must get the chance to be heard.
     """
     return session.execute(
-        text("""
-        with silent as (
-            select l.job_id from lease l join job_class k on k.id = l.class_id
-             where l.expires_at < clock_timestamp()
-               and :calm_since + make_interval(secs => k.visibility_s) < clock_timestamp()
-             order by l.expires_at limit :limit for update of l skip locked)
-        delete from lease where job_id = any(array(select job_id from silent))
-        returning job_id, fence, worker_id, deadline_at < clock_timestamp() as past_deadline"""),
+        text(f"""
+        select {_ABOUT_LEASE} from lease l join job_class k on k.id = l.class_id
+         where l.expires_at < clock_timestamp()
+           and :calm_since + make_interval(secs => k.visibility_s) < clock_timestamp()
+         order by l.job_id limit :limit for update of l skip locked"""),
         {"calm_since": calm_since, "limit": limit},
     ).all()
 
 
-def delete_leases_of_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) -> Sequence[Found]:
-    """End what a worker held before it was started anew; columns as delete_expired_leases."""
+def lock_leases_of_earlier_starts(session: Session, *, worker_id: UUID, incarnation: UUID) -> Sequence[Found]:
+    """What a worker held before it was started anew, in order; columns as lock_expired_leases."""
     return session.execute(
-        text("""delete from lease where worker_id = :worker_id and incarnation <> :incarnation
-                returning job_id, fence, worker_id, false as past_deadline"""),
+        text(f"""select {_ABOUT_LEASE} from lease l where l.worker_id = :worker_id and l.incarnation <> :incarnation
+                  order by l.job_id for update"""),
         {"worker_id": worker_id, "incarnation": incarnation},
     ).all()
 
 
-def delete_all_leases(session: Session) -> Sequence[Found]:
-    """End every lease; columns as delete_expired_leases."""
-    return session.execute(text("delete from lease returning job_id, fence, worker_id, false as past_deadline")).all()
+def lock_all_leases(session: Session) -> Sequence[Found]:
+    """Every lease, in order; columns as lock_expired_leases."""
+    return session.execute(text(f"select {_ABOUT_LEASE} from lease l order by l.job_id for update")).all()
 
 
-def delete_due_delayed(session: Session, *, limit: int) -> Sequence[Found]:
-    """Take out jobs whose wait is over: job_id."""
-    return session.execute(
-        text("""delete from delayed where job_id = any(array(
-                    select job_id from delayed where run_at <= clock_timestamp() order by run_at limit :limit
-                       for update skip locked))
-                returning job_id"""),
-        {"limit": limit},
-    ).all()
+def delete_due_delayed(session: Session, *, limit: int) -> list[UUID]:
+    """Take out jobs whose wait is over: their ids."""
+    return list(
+        session.execute(
+            text("""delete from delayed where job_id = any(array(
+                        select job_id from delayed where run_at <= clock_timestamp() order by run_at limit :limit
+                           for update skip locked))
+                    returning job_id"""),
+            {"limit": limit},
+        ).scalars()
+    )
 
 
-def delete_expired_ready(session: Session, *, limit: int) -> Sequence[Found]:
-    """Take out jobs that nobody started in time: job_id."""
-    return session.execute(
-        text("""delete from ready where ctid = any(array(
+def delete_expired(session: Session, *, limit: int) -> list[UUID]:
+    """Take out jobs that nobody started in time, wherever they wait: their ids."""
+    return list(
+        session.execute(
+            text("""
+            with from_ready as (
+                delete from ready where ctid = any(array(
                     select ctid from ready where expires_at < clock_timestamp() limit :limit for update skip locked))
-                returning job_id"""),
-        {"limit": limit},
-    ).all()
+                returning job_id),
+            from_held as (
+                delete from held where job_id = any(array(
+                    select job_id from held where expires_at < clock_timestamp() order by expires_at limit :limit
+                       for update skip locked))
+                returning job_id),
+            from_delayed as (
+                delete from delayed where job_id = any(array(
+                    select d.job_id from delayed d join job j on j.id = d.job_id
+                     where j.expires_at < clock_timestamp() limit :limit for update of d skip locked))
+                returning job_id)
+            select job_id from from_ready union all select job_id from from_held union all select job_id from from_delayed
+             order by 1"""),
+            {"limit": limit},
+        ).scalars()
+    )
 
 
 def advance_mark(session: Session, *, pool_id: UUID, class_id: int) -> None:
@@ -163,9 +189,37 @@ def list_strays(session: Session, *, limit: int) -> Sequence[Found]:
     return session.execute(
         text("""select r.pool_id, r.class_id, r.vtag, r.job_id from ready r
                   join mark m on m.pool_id = r.pool_id and m.class_id = r.class_id and r.vtag < m.low
-                 order by r.vtag, r.job_id limit :limit for update of r skip locked"""),
+                 order by r.vtag, r.job_id limit :limit"""),
         {"limit": limit},
     ).all()
+
+
+def delete_strays(session: Session, *, limit: int) -> list[UUID]:
+    """Take waiting jobs below their watermark out of the order: their ids."""
+    return list(
+        session.execute(
+            text("""delete from ready where ctid = any(array(
+                        select r.ctid from ready r
+                          join mark m on m.pool_id = r.pool_id and m.class_id = r.class_id and r.vtag < m.low
+                         limit :limit for update of r skip locked))
+                    returning job_id"""),
+            {"limit": limit},
+        ).scalars()
+    )
+
+
+def prune_flows(session: Session) -> None:
+    """Forget flows that reach less far than the present: whoever enters next begins there anyway."""
+    session.execute(
+        text("""
+        delete from flow f using mark m
+         where m.pool_id = f.pool_id and m.class_id = f.class_id and greatest(f.last_finish, f.last_back) < m.low""")
+    )
+
+
+def prune_setbacks(session: Session) -> None:
+    """Forget setbacks of an hour ago."""
+    session.execute(text("delete from setback where at < clock_timestamp() - interval '1 h'"))
 
 
 def prune_join_tokens(session: Session) -> None:

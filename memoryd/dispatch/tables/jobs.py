@@ -100,7 +100,11 @@ class Held(FarmTable):
     """A job that waits for something else than a worker or a time. Inserted and deleted, never updated."""
 
     __tablename__ = "held"
-    __table_args__ = (Index(None, "waits_for", "vtag", "job_id"), Index(None, "expires_at"), CHURNING)
+    __table_args__ = (
+        Index("held_order_idx", "reason", "waits_for", "vtag", "job_id"),
+        Index(None, "expires_at"),
+        CHURNING,
+    )
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID]
