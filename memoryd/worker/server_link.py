@@ -129,7 +129,10 @@ class ServerLink:
         return self._call("/work/models/shared", request, SharedAnswer)
 
     def open_socket(self, incarnation: UUID) -> ClientConnection:
-        """Return this start's WebSocket, open. Raises: KeyRefused, CallRefused (also by a server without it), ServerDown."""
+        """Return this start's WebSocket, open: to be used as a context manager, which closes it.
+
+        Raises: KeyRefused, CallRefused (also by a server without it), ServerDown.
+        """
         address = f"ws{self.url.removeprefix('http')}/v1/work/socket?incarnation={incarnation}"
         try:
             return connect(

@@ -115,7 +115,7 @@ class ServerSocket:
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
-                self._connection = self._open()
+                opened = self._open()
             except MemorydError as error:
                 if not told:
                     _log.info("no socket to the server, work goes on without it: %s", error.detail)
@@ -123,7 +123,8 @@ class ServerSocket:
                 pause = pause if isinstance(error, Unavailable) else REFUSED_PAUSE_S
             else:
                 told = False
-                self._converse(self._connection)
+                with opened as self._connection:
+                    self._converse(opened)
                 if time.monotonic() - began > PAUSE_LAST_S:
                     pause = PAUSE_FIRST_S
             self._stopped.wait(pause * random.uniform(1, 1.5))  # noqa: S311 - no secret: spreads reconnects
