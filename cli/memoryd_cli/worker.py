@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType
@@ -24,7 +25,19 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     server: Annotated[str, typer.Option(help="Address of the memoryd server.", envvar="MEMORYD_URL")],
-    comfyui: Annotated[str, typer.Option(help="Address of the ComfyUI that runs the jobs.")] = "http://127.0.0.1:8188",
+    comfyui: Annotated[
+        str, typer.Option(help="Address of a ComfyUI that runs already; others may use it too.")
+    ] = "http://127.0.0.1:8188",
+    comfyui_dir: Annotated[
+        Path | None, typer.Option(help="Folder of a ComfyUI: the worker launches one of its own from it.")
+    ] = None,
+    comfyui_python: Annotated[
+        Path | None,
+        typer.Option(help="Python that ComfyUI runs with; by default that of a venv in or beside its folder."),
+    ] = None,
+    comfyui_args: Annotated[
+        str, typer.Option(help="Launch flags for it, in one word: --comfyui-args '--lowvram --fp16-vae'.")
+    ] = "",
     token: Annotated[
         str | None, typer.Option(help="One-time token from `memoryd workers add`.", envvar=TOKEN_VARIABLE)
     ] = None,
@@ -36,6 +49,7 @@ def worker(
     """Run jobs of a server on a ComfyUI until SIGTERM or Ctrl-C; the running job is finished first."""
     from memoryd.app.supervising import die_with_supervisor
     from memoryd.worker.agent import Agent, Options
+    from memoryd.worker.engine_process import plan_launch
     from memoryd.worker.stopping import Stopping
 
     die_with_supervisor()
@@ -49,6 +63,7 @@ def worker(
         signal.signal(number, ask)
     home = Path(os.environ.get("MEMORYD_HOME") or Path.home() / ".memoryd")
     certificates = os.environ.get("MEMORYD_TLS_CA")
+    launch = plan_launch(comfyui_dir, comfyui_python, shlex.split(comfyui_args)) if comfyui_dir is not None else None
     options = Options(
         server=server,
         comfyui=comfyui,
@@ -57,6 +72,7 @@ def worker(
         label=label,
         gpu_uuid=gpu_uuid,
         certificates=Path(certificates) if certificates else None,
+        launch=launch,
     )
     Agent(options, stopping).run()
 

@@ -12,7 +12,7 @@ from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAn
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.logging import log_for
-from memoryd.worker.claiming import claim
+from memoryd.worker.claiming import Claims
 from memoryd.worker.delivery import Delivery
 from memoryd.worker.engine import Engine
 from memoryd.worker.engine_process import Launch
@@ -80,6 +80,7 @@ class Agent:
 
     _engine: Engine
     _delivery: Delivery
+    _claims: Claims
 
     def __init__(self, options: Options, stopping: Stopping) -> None:
         """Nothing is connected yet."""
@@ -114,6 +115,7 @@ class Agent:
     def _work_with_engine(self) -> None:
         self._engine = self._open_engine()
         self._delivery = Delivery(self._link, self._state, self._stopping)
+        self._claims = Claims(self._link, self._stopping, self._leave)
         self._delivery.start()
         try:
             self._work()
@@ -242,7 +244,7 @@ class Agent:
         if not (self._is_ready() and self._is_free() and self._is_warm()):
             return
         request = ClaimRequest(incarnation=self._incarnation, loaded=self._loaded, wait_s=self._options.claim_wait_s)
-        claimed = claim(self._link, request, self._stopping, self._leave)
+        claimed = self._claims.next(request)
         if claimed is None:
             return
         if self._stopping.asked():

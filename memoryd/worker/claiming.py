@@ -22,41 +22,52 @@ _LOOK_S = 0.1
 _log = log_for(__name__)
 
 
-def claim(link: ServerLink, request: ClaimRequest, stopping: Stopping, leave: Callable[[], None]) -> Claimed | None:
-    """Return a job, or None when none came in time or the server could not answer.
+class Claims:
+    """Asks for one job after the other. Used by one thread."""
 
-    Asked to end meanwhile, `leave` tells the server, and a job that came all the same is returned for giving back.
-    Raises: KeyRefused, CallRefused.
-    """
-    answers: queue.SimpleQueue[Claimed | MemorydError | None] = queue.SimpleQueue()
+    def __init__(self, link: ServerLink, stopping: Stopping, leave: Callable[[], None]) -> None:
+        """`leave` tells the server that this start takes no more work."""
+        self._link = link
+        self._stopping = stopping
+        self._leave = leave
+        self._heard = True
 
-    def ask() -> None:
+    def next(self, request: ClaimRequest) -> Claimed | None:
+        """Return a job, or None when none came in time or the server could not answer.
+
+        Asked to end meanwhile, the server is told, and a job that came all the same is returned for giving back.
+        Raises: KeyRefused, CallRefused.
+        """
+        answers: queue.SimpleQueue[Claimed | MemorydError | None] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._link.claim(request))
+            except MemorydError as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, name="claim", daemon=True).start()
+        answer = self._await(answers)
+        if isinstance(answer, (KeyRefused, CallRefused)):
+            raise answer
+        if isinstance(answer, MemorydError):
+            # Said once: an outage of hours must not fill the log.
+            if self._heard:
+                _log.warning("no work until further notice: %s", answer.detail)
+            self._heard = False
+            self._stopping.wait(REFUSED_PAUSE_S)
+            return None
+        self._heard = True
+        return answer
+
+    def _await(self, answers: queue.SimpleQueue[Claimed | MemorydError | None]) -> Claimed | MemorydError | None:
+        while not self._stopping.asked():
+            try:
+                return answers.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+        self._leave()
         try:
-            answers.put(link.claim(request))
-        except MemorydError as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, name="claim", daemon=True).start()
-    answer = _await(answers, stopping, leave)
-    if isinstance(answer, (KeyRefused, CallRefused)):
-        raise answer
-    if isinstance(answer, MemorydError):
-        _log.warning("no work: %s", answer.detail)
-        stopping.wait(REFUSED_PAUSE_S)
-        return None
-    return answer
-
-
-def _await(
-    answers: queue.SimpleQueue[Claimed | MemorydError | None], stopping: Stopping, leave: Callable[[], None]
-) -> Claimed | MemorydError | None:
-    while not stopping.asked():
-        try:
-            return answers.get(timeout=_LOOK_S)
+            return answers.get(timeout=ABANDON_S)
         except queue.Empty:
-            continue
-    leave()
-    try:
-        return answers.get(timeout=ABANDON_S)
-    except queue.Empty:
-        return None
+            return None

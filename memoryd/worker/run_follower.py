@@ -44,6 +44,9 @@ HALT_AGAIN_S = 1.0
 
 HALT_LOOK_S = 0.05
 
+STEPS_LIMIT = 10_000
+"""Steps of one node that are believed when progress is shared out. Source: the maximum of ComfyUI's own samplers."""
+
 _log = log_for(__name__)
 
 
@@ -211,14 +214,14 @@ class RunFollower:
         return False
 
     def _share(self, nodes: Json) -> float:
-        """The share that is done: finished nodes, and of a running one what it says; a node counts its steps."""
-        told = [node for node in nodes.values() if isinstance(node, dict)] if isinstance(nodes, dict) else []
+        """The share that is done, in steps: a node that has not begun counts those it will take, by what it is given."""
+        told = nodes if isinstance(nodes, dict) else {}
         done, known = 0.0, 0.0
-        for node in told:
-            value, maximum = node.get("value"), node.get("max")
+        for node in told.values():
+            value, maximum = (node.get("value"), node.get("max")) if isinstance(node, dict) else (None, None)
             if isinstance(value, (int, float)) and isinstance(maximum, (int, float)) and maximum > 0:
                 done, known = done + value, known + maximum
-        return done / max(known + max(0, len(self._graph) - len(told)), 1)
+        return done / max(known + sum(_steps(node) for name, node in self._graph.items() if name not in told), 1)
 
     def _measure(self) -> None:
         if self._engine.has_cuda:
@@ -268,6 +271,12 @@ class RunFollower:
         if time.monotonic() > self._deadline:
             return StopReason.DEADLINE
         return StopReason.DRAINED if self._stopping.must_end() else None
+
+
+def _steps(node: Json) -> int:
+    inputs = node.get("inputs") if isinstance(node, dict) else None
+    steps = inputs.get("steps") if isinstance(inputs, dict) else None
+    return steps if isinstance(steps, int) and 0 < steps <= STEPS_LIMIT else 1
 
 
 def _judge_loss(submitted: int, *, same_engine: bool) -> None:
