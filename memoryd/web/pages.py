@@ -16,6 +16,7 @@ from memoryd.web import (
     queue_pages,
     search_pages,
     sign_in_pages,
+    usage_pages,
     verify_pages,
 )
 from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY, STATIC, page
@@ -30,6 +31,7 @@ PAGES = (
     making_pages,
     proof_pages,
     queue_pages,
+    usage_pages,
     verify_pages,
     intake_pages,
     sign_in_pages,

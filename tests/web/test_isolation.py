@@ -18,7 +18,7 @@ from memoryd.submission.submitting import submit
 from tests.web.conftest import Known, Studio
 from tests.web.test_other_pages import GRAPH
 
-PAGES = ("/", "/queue", "/verify", "/intake", "/decisions", "/removed", "/assets/{asset}")
+PAGES = ("/", "/queue", "/usage", "/verify", "/intake", "/decisions", "/removed", "/assets/{asset}")
 CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/tags/remove", {"tag": "t", "project": "secret"}),
