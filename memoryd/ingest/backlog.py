@@ -20,6 +20,7 @@ from memoryd.catalog import places
 from memoryd.catalog.facts import LocationRecord
 from memoryd.foundation.database import Database, DatabaseDown, TenantScope
 from memoryd.foundation.errors import Unavailable
+from memoryd.ingest.collecting import seldom_collecting
 from memoryd.ingest.facts import BATCH_LIMIT, Custody, FileState, Folder, Prepared, Reason, Recorded
 from memoryd.ingest.keeping import keep
 from memoryd.ingest.knowledge import knowing
@@ -104,6 +105,7 @@ def ingest_paths(
     own = lanes if lanes is not None else Lanes()
     try:
         with (
+            seldom_collecting(),
             contextlib.closing(planned.handed_out()) as portions,
             ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reading") as ahead,
         ):

@@ -56,7 +56,7 @@ def test_reading_begins_before_everything_is_found_and_nothing_is_left_out(
     database: Database, tenant: TenantScope, store: BlobStore, wished: Path, rows: Rows
 ) -> None:
     planned = plan(database, tenant, store, Wish(paths=(wished,)))
-    assert not planned.complete
+    complete_at_first = planned.complete
     assert 0 < planned.to_read < FILES
     seen: list[tuple[int, int]] = []
 
@@ -65,7 +65,7 @@ def test_reading_begins_before_everything_is_found_and_nothing_is_left_out(
         seen.append((progress.done, progress.to_read))
 
     progress = ingest_paths(database, tenant, store, planned, lanes=Lanes(0), on_progress=note)
-    assert planned.complete
+    assert (complete_at_first, planned.complete) == (False, True)
     assert (progress.to_read, progress.done, progress.new) == (FILES, FILES, FILES)
     assert len(seen) > 1
     assert {row.state for row in rows("select state from location")} == {"recorded"}
@@ -96,7 +96,7 @@ def test_what_will_be_kept_is_measured_before_the_first_is_read(
 def test_of_a_slow_folder_the_newest_of_all_come_first(
     database: Database, tenant: TenantScope, store: BlobStore, wished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning.roots, "is_remote", lambda _: True)
+    monkeypatch.setattr(roots, "is_remote", lambda _: True)
     planned = plan(database, tenant, store, Wish(paths=(wished,)))
     by_age = sorted(wished.rglob("*.png"), key=lambda path: path.stat().st_mtime, reverse=True)
     assert _names(planned) == [path.name for path in by_age]
