@@ -25,6 +25,7 @@ API_ROOMS = (
     "disclosure",
     "reproduction",
     "submission",
+    "submission.grouping",
     "submission.usage",
     "dispatch",
     "reports",

@@ -13,11 +13,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from memoryd.comfyui.specs import NodeSpecs
+from memoryd.comfyui.validation_errors import (
+    inner,
+    missing_class,
+    not_offered,
+    out_of_bounds,
+    problem,
+    thrown,
+    unconverted,
+)
 from memoryd.comfyui.validation_rules import ANY_FILE, ClassRules, InputRule, Rulebook, types_meet
 from memoryd.foundation.canonical_json import Json
-
-ECHOED_OPTIONS = 20
-"""An option list longer than this is not echoed in an error. Source: observed."""
 
 PATH_LIMIT = 972
 """Nodes in a row that are judged. Source: ComfyUI walks up by recursion, and Python ends it there (observed, 0.29)."""
@@ -63,13 +69,15 @@ def judge_graph(
     rules: Rulebook | NodeSpecs,
     *,
     has_file: FileCheck | None = None,
+    brought: Collection[str] = (),
     unspecified: Collection[str] = (),
     targets: Collection[str] | None = None,
 ) -> Judged:
     """Return what ComfyUI would say; as there, numbers in `prompt` are coerced in place.
 
-    `unspecified` are classes that are installed, but whose inputs are not known: they are taken to be right. `targets`:
-    only these outputs. Raises: NoGraph where it is no object of objects.
+    `brought` are files that will be put in place before it runs, by their names in the graph. `unspecified` are classes
+    that are installed, but whose inputs are not known: they are taken to be right. `targets`: only these outputs.
+    Raises: NoGraph where it is no object of objects.
     """
     book = rules if isinstance(rules, Rulebook) else Rulebook(rules)
     if not isinstance(prompt, dict) or not all(isinstance(node, dict) for node in prompt.values()):
@@ -79,7 +87,7 @@ def judge_graph(
         class_type = node.get("class_type")
         known = isinstance(class_type, str) and class_type in book
         if not known and not (isinstance(class_type, str) and class_type in unspecified):
-            return Judged(error=_missing_class(node_id, node), outputs=[], node_errors={})
+            return Judged(error=missing_class(node_id, node), outputs=[], node_errors={})
         uncertain = uncertain or not known
         if known and book.specs.is_output(class_type) and (targets is None or node_id in targets):
             outputs.append(node_id)
@@ -87,7 +95,24 @@ def judge_graph(
         # One of the classes whose specification is not known may be an output.
         error = None if uncertain else problem("prompt_no_outputs", "Prompt has no outputs", "")
         return Judged(error=error, outputs=[], node_errors={})
-    return _judge_outputs(_Judge(prompt, book, has_file), outputs, uncertain=uncertain)
+    return _judge_outputs(_Judge(prompt, book, has_file, brought), outputs, uncertain=uncertain)
+
+
+def judge_node(
+    prompt: Mapping[str, Any],
+    node_id: str,
+    values: Mapping[str, Json],
+    book: Rulebook,
+    *,
+    brought: Collection[str] = (),
+) -> list[dict[str, Json]]:
+    """Return what ComfyUI would say about one node of a graph with other `values`; links are not followed."""
+    node = prompt[node_id]
+    if node["class_type"] not in book:
+        return []
+    changed = {**node, "inputs": {**node["inputs"], **values}}
+    judge = _Judge({**prompt, node_id: changed}, book, None, brought)
+    return judge.judge_alone(node_id)
 
 
 def _judge_outputs(judge: _Judge, outputs: list[str], *, uncertain: bool) -> Judged:
@@ -123,10 +148,13 @@ def _judge_outputs(judge: _Judge, outputs: list[str], *, uncertain: bool) -> Jud
 class _Judge:
     """One pass over a graph, without recursion of our own: whoever calls may be deep in a stack already."""
 
-    def __init__(self, prompt: dict[str, Any], book: Rulebook, has_file: FileCheck | None) -> None:
+    def __init__(
+        self, prompt: dict[str, Any], book: Rulebook, has_file: FileCheck | None, brought: Collection[str]
+    ) -> None:
         self.prompt = prompt
         self.book = book
         self.has_file = has_file
+        self.brought = brought
         self.known: dict[str, _Verdict] = {}
         self._walked: dict[str, list[str]] = {}
         self._path: list[_Visit] = []
@@ -154,6 +182,18 @@ class _Judge:
             if done:
                 self._finish(visit)
         return self.known[output]
+
+    def judge_alone(self, node_id: str) -> list[dict[str, Json]]:
+        """Return the errors of a node by itself."""
+        self._enter(node_id)
+        visit, inputs = self._path.pop(), self.prompt[node_id]["inputs"]
+        # What is above counts as right.
+        self.known = {name: _Verdict() for name in self.prompt}
+        try:
+            self._advance(visit)
+        except (KeyError, IndexError, TypeError) as error:
+            return [thrown(error)]
+        return [*visit.verdict.errors, *self._own_checks(visit.rules, inputs)]
 
     def walked_from(self, output: str) -> set[str]:
         """Return the nodes that were asked for an output's sake, itself included."""
@@ -264,12 +304,10 @@ class _Judge:
 
     def _fail(self, node_id: str, error: Exception, asker: _Visit | None) -> None:
         if asker is None or asker.asked is None:
-            facts: dict[str, Json] = {"exception_type": type(error).__name__, "traceback": []}
-            sentence = "Exception when validating node"
-            failed = problem("exception_during_validation", sentence, str(error), **facts)
+            failed = thrown(error)
         else:
             rule, link = asker.asked
-            failed = _inner(error, rule, link)
+            failed = inner(error, rule, link)
             asker.asked = None
             asker.verdict.valid = False
         self.known[node_id] = _Verdict(False, [failed])
@@ -283,15 +321,17 @@ class _Judge:
             try:
                 received = inputs[rule.name] = convert(received)
             except Exception as error:
-                return _unconverted(rule, received, error)
-        if rules.checks_itself(rule.name):
+                return unconverted(rule, received, error)
+        if rules.checks_itself(rule.name) or (isinstance(received, str) and received in self.brought):
             return None
-        return _out_of_bounds(rule, received) or _not_offered(rule, received)
+        return out_of_bounds(rule, received) or not_offered(rule, received)
 
     def _own_checks(self, rules: ClassRules, inputs: Mapping[str, Any]) -> Iterator[dict[str, Json]]:
         for name, word in rules.file_inputs.items():
             value = inputs.get(name)
-            if name not in inputs or isinstance(value, list) or (word is ANY_FILE and value in ("", "none", None)):
+            if name not in inputs or isinstance(value, list) or (isinstance(value, str) and value in self.brought):
+                continue
+            if word is ANY_FILE and value in ("", "none", None):
                 continue
             there = self.has_file(str(value)) if self.has_file is not None else None
             if there is None:
@@ -305,26 +345,6 @@ class _Judge:
                 )
 
 
-def problem(kind: str, message: str, details: str, **extra: Json) -> dict[str, Json]:
-    """Return one error as ComfyUI spells it."""
-    return {"type": kind, "message": message, "details": details, "extra_info": dict(extra)}
-
-
-def _missing_class(node_id: str, node: dict[str, Any]) -> dict[str, Json]:
-    class_type = node.get("class_type")
-    meta = node.get("_meta")
-    title = meta.get("title") if isinstance(meta, dict) else None
-    if "class_type" not in node:
-        named = title or f"ID #{node_id}"
-        message = f"Node '{named}' has no class_type. The workflow may be corrupted or a custom node is missing."
-    else:
-        message = f"Node '{title or class_type}' not found. The custom node may not be installed."
-    facts: dict[str, Json] = {"node_id": node_id, "class_type": class_type, "node_title": title}
-    if "class_type" in node and title is None:
-        facts["node_title"] = class_type
-    return problem("missing_node_type", message, f"Node ID '#{node_id}'", **facts)
-
-
 def _plain_name(value: str) -> bool:
     """Tell whether a file would be listed: an annotation (` [output]`) or a subfolder leads to places that are not."""
     return "/" not in value and "\\" not in value and not value.endswith((" [output]", " [temp]", " [input]"))
@@ -334,43 +354,3 @@ def _slot(value: Json) -> int:
     if not isinstance(value, int):
         raise TypeError(f"list indices must be integers or slices, not {type(value).__name__}")
     return value
-
-
-def _inner(error: Exception, rule: InputRule, link: list[Json]) -> dict[str, Json]:
-    facts: dict[str, Json] = {
-        "input_config": rule.config,
-        "exception_message": str(error),
-        "exception_type": type(error).__name__,
-        "traceback": [],
-        "linked_node": link,
-    }
-    sentence = "Exception when validating inner node"
-    return problem("exception_during_inner_validation", sentence, str(error), input_name=rule.name, **facts)
-
-
-def _unconverted(rule: InputRule, received: Json, error: Exception) -> dict[str, Json]:
-    facts: dict[str, Json] = {"input_config": rule.config, "received_value": received, "exception_message": str(error)}
-    sentence = f"Failed to convert an input value to a {rule.type} value"
-    details = f"{rule.name}, {received}, {error}"
-    return problem("invalid_input_type", sentence, details, input_name=rule.name, **facts)
-
-
-def _out_of_bounds(rule: InputRule, value: Any) -> dict[str, Json] | None:
-    facts: dict[str, Json] = {"input_name": rule.name, "input_config": rule.config, "received_value": value}
-    if rule.minimum is not None and value < rule.minimum:
-        message = f"Value {value} smaller than min of {rule.minimum}"
-        return problem("value_smaller_than_min", message, rule.name, **facts)
-    if rule.maximum is not None and value > rule.maximum:
-        message = f"Value {value} bigger than max of {rule.maximum}"
-        return problem("value_bigger_than_max", message, rule.name, **facts)
-    return None
-
-
-def _not_offered(rule: InputRule, received: Json) -> dict[str, Json] | None:
-    if rule.options is None or rule.offers(received):
-        return None
-    short = len(rule.options) <= ECHOED_OPTIONS
-    listed = str(list(rule.options)) if short else f"(list of length {len(rule.options)})"
-    facts: dict[str, Json] = {"input_config": rule.config if short else None, "received_value": received}
-    details = f"{rule.name}: {received!r} not in {listed}"
-    return problem("value_not_in_list", "Value not in list", details, input_name=rule.name, **facts)

@@ -30,7 +30,7 @@ from memoryd.ingest.recording import record_job_outputs
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
-from memoryd.submission import output_places, queries
+from memoryd.submission import output_places, queries, run_costs
 from memoryd.submission.claiming import scope_of_lease, stored_reason
 from memoryd.submission.facts import EventState
 from memoryd.submission.submitting import pinned, unpacked
@@ -260,6 +260,15 @@ def _tell_success(
     job_id = run.lease.job_id
     queries.update_result(session, job_id=job_id, result=_result(run, [*outputs, *previews], recorded))
     queries.insert_event(session, job_id=job_id, state=EventState.SUCCEEDED, worker=run.worker.label)
+    if not run.report.cached_nodes:
+        # What came from a cache took no time, and says nothing of what the next run takes.
+        run_costs.learn(
+            session,
+            workflow=run.detail.workflow,
+            pool=run.detail.pool,
+            started=run.report.started_at,
+            ended=run.report.ended_at,
+        )
     facts: dict[str, Json] = {
         "outputs": len(outputs),
         "new": recorded.new,

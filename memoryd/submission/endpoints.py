@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -16,13 +18,13 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request, Response, UploadFile
 from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from memoryd.access import projects
 from memoryd.access.facts import Caller
-from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller
-from memoryd.dispatch import dead_letters, jobs, wire
-from memoryd.dispatch.facts import LeaseKey
+from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller, Work
+from memoryd.dispatch import dead_letters, wire
+from memoryd.dispatch.facts import DeadFilter, LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
 from memoryd.dispatch.live_runs import live_runs_of
 from memoryd.dispatch.states import ENDED, JobState
@@ -33,11 +35,14 @@ from memoryd.foundation.errors import Conflict, TooLarge
 from memoryd.foundation.ids import JobId, parse_id
 from memoryd.foundation.paging import decode_cursor, encode_cursor, page_size
 from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
-from memoryd.submission import claiming, completing, viewing
+from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
 from memoryd.submission import wire as shown
+from memoryd.submission.facts import Submitted
+from memoryd.submission.guards import LimitedRoute
 from memoryd.submission.submitting import submit
 
 router = APIRouter(tags=["submission"])
+limited = APIRouter(route_class=LimitedRoute)
 
 WAIT_LIMIT_S = 25.0
 """A long poll ends before the proxies that give up on silence after 30 s."""
@@ -58,17 +63,27 @@ class OutputTooLarge(TooLarge):
 # --- for people
 
 
-@router.post("/jobs", status_code=201)
+@limited.post("/jobs", status_code=201)
 def submit_job(
     work: Submitter, asked: shown.JobRequest, idempotency_key: Annotated[str | None, Header()] = None
 ) -> shown.JobAnswer:
-    """Queue a job. The same Idempotency-Key again answers the same job."""
-    slug = asked.project or projects.DEFAULT_PROJECT
-    project_id = projects.find_project(work.session, slug, work.caller.sees)
-    submission = asked.as_submission(project_id=project_id, key=idempotency_key)
-    return shown.show_submitted(
-        submit(work.session, submission, scope=work.caller.tenant, caller=work.caller, store=work.store)
+    """Queue a job, and say when it starts and ends. The same Idempotency-Key again answers the same job."""
+    submission = asked.as_submission(project=asked.project or projects.DEFAULT_PROJECT, key=idempotency_key)
+    submitted = submit(
+        work.session,
+        submission,
+        scope=work.caller.tenant,
+        caller=work.caller,
+        store=work.store,
+        database=work.database,
     )
+    if submitted.known:
+        found = estimating_jobs.estimate_of(work.session, work.database, submitted.job_id, scope=work.caller.tenant)
+        submitted = dataclasses.replace(submitted, estimate=found)
+    return shown.show_submitted(submitted)
+
+
+router.include_router(limited)
 
 
 @router.post("/inputs", status_code=201)
@@ -102,17 +117,47 @@ def list_jobs(
 
 
 @router.get("/jobs/dead")
-def list_dead(work: Reader, cursor: str | None = None, limit: int | None = None) -> shown.DeadJobs:
+def list_dead(
+    work: Reader,
+    pool: str | None = None,
+    since: datetime.datetime | None = None,
+    model: str | None = None,
+    project: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> shown.DeadJobs:
     """Jobs that were given up, newest first; those of projects one does not see are left out."""
     size = page_size(limit)
     before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
+    only = _dead_filter(work, shown.DeadChoice(pool=pool, since=since, model=model, project=project))
     take_farm(work.session)
     letters = dead_letters.list_dead(
-        work.session, tenant_id=work.caller.tenant.id, before=JobId(before) if before else None, limit=size + 1
+        work.session,
+        tenant_id=work.caller.tenant.id,
+        before=JobId(before) if before else None,
+        limit=size + 1,
+        only=only,
     )
     seen = viewing.only_seen(work.session, letters[:size], scope=work.caller.tenant, sees=work.caller.sees)
     more = encode_cursor(str(letters[size - 1].job_id)) if len(letters) > size else None
     return shown.DeadJobs(items=[shown.show_dead(letter) for letter in seen], next_cursor=more)
+
+
+@router.post("/jobs/dead/replay")
+def replay_dead(work: Submitter, asked: shown.DeadChoice) -> shown.DeadDone:
+    """Let given-up jobs that fit be tried again, as batch work so that they flood nobody."""
+    return shown.DeadDone(jobs=viewing.replay_all(work.database, _dead_filter(work, asked), caller=work.caller))
+
+
+@router.post("/jobs/dead/discard")
+def discard_dead(work: Submitter, asked: shown.DeadChoice) -> shown.DeadDone:
+    """Give given-up jobs that fit up for good."""
+    return shown.DeadDone(jobs=viewing.discard_all(work.database, _dead_filter(work, asked), caller=work.caller))
+
+
+def _dead_filter(work: Work, asked: shown.DeadChoice) -> DeadFilter:
+    project = projects.find_project(work.session, asked.project, work.caller.sees) if asked.project else None
+    return DeadFilter(pool=asked.pool, since=shown.aware(asked.since), model_set=asked.model, project_id=project)
 
 
 @router.get("/jobs/{job_id}")
@@ -132,8 +177,37 @@ def cancel_job(work: Submitter, job_id: UUID) -> shown.Cancelled:
 @router.post("/jobs/{job_id}/replay")
 def replay_job(work: Submitter, job_id: UUID) -> shown.JobAnswer:
     """Let a given-up job be tried again with a new budget of tries."""
-    place = viewing.replay(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
-    return shown.JobAnswer(id=job_id, known=True, position=place.ahead, starts_in_s=place.starts_in_s)
+    viewing.replay(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
+    found = estimating_jobs.estimate_of(work.session, work.database, JobId(job_id), scope=work.caller.tenant)
+    return shown.show_submitted(Submitted(job_id=JobId(job_id), known=True, estimate=found))
+
+
+@router.post("/jobs/{job_id}/retry")
+def retry_job(work: Submitter, job_id: UUID) -> shown.JobAnswer:
+    """Let a job run after all that ended without a result: a given-up one as itself, another as a new job like it."""
+    again = repeating.retry(
+        work.session,
+        JobId(job_id),
+        scope=work.caller.tenant,
+        caller=work.caller,
+        store=work.store,
+        database=work.database,
+    )
+    return shown.show_submitted(again)
+
+
+@router.post("/jobs/{job_id}/discard", status_code=204)
+def discard_job(work: Submitter, job_id: UUID) -> Response:
+    """Give a given-up job up for good."""
+    viewing.discard(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
+    return Response(status_code=204)
+
+
+@router.get("/jobs/{job_id}/document")
+def show_document(work: Reader, job_id: UUID) -> JSONResponse:
+    """A job as a document: what was asked for and what it is pinned to (`schemas/job.v1.schema.json`)."""
+    document = job_document.make_document(work.session, JobId(job_id), scope=work.caller.tenant, sees=work.caller.sees)
+    return JSONResponse(document.model_dump(mode="json"))
 
 
 @router.get("/jobs/{job_id}/events")

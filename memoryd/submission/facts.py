@@ -7,6 +7,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from memoryd.dispatch.estimating import Estimate
 from memoryd.dispatch.facts import FollowUp, Standing, Urgency
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.dispatch.wire import InputFile, JobKind, Pin
@@ -25,6 +26,8 @@ class EventState(enum.StrEnum):
     CANCELLED = "cancelled"
     SUCCEEDED = "succeeded"
     REPLAYED = "replayed"
+    DISCARDED = "discarded"
+    """Given up, and nobody wants it any more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +36,14 @@ class Submission:
 
     `prompt` and `extra_data` are JSON texts that reach ComfyUI exactly as they are. `inputs` must lie in the store.
     `pins` None: those the graph names, without asking for particular bytes. `name` names the folder of its outputs.
+    `project` is a slug, for those who do not know the id. `after`: not before that job has succeeded. `starts_after`: not
+    before that moment. `unchecked`: ComfyUI alone decides whether the graph is right.
     """
 
     prompt: str
     extra_data: str = "{}"
     project_id: ProjectId | None = None
+    project: str | None = None
     kind: JobKind = JobKind.RUN
     name: str | None = None
     pool: str = DEFAULT_POOL
@@ -48,16 +54,26 @@ class Submission:
     cost_ms: int | None = None
     key: str | None = None
     follow_up: FollowUp | None = None
+    after: JobId | None = None
+    starts_after: datetime.datetime | None = None
+    unchecked: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job in the queue. `known`: the idempotency key named one that was there. `starts_in_s` None: no worker is online."""
+    """A job in the queue. `known`: the idempotency key named one that was there. `estimate` None: nobody asked for one.
+
+    `checked` is what its graph was checked against (`specifications`, `classes`, `nothing`); `node_errors` are of outputs
+    that ComfyUI will leave out, as it spells them; `cost_ms` what it is taken to cost.
+    """
 
     job_id: JobId
     known: bool
-    ahead: int
-    starts_in_s: float | None
+    estimate: Estimate | None = None
+    cost_ms: int | None = None
+    checked: str | None = None
+    node_errors: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from memoryd.dispatch.wire import Pin
+from memoryd.foundation.canonical_json import NotJson, read_json
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.workflows.facts import Graph
 from memoryd.workflows.graph_reading import parse_graph
@@ -19,6 +22,12 @@ SAME_FOLDERS = {"unet": "diffusion_models", "clip": "text_encoders", "unet_gguf"
 
 NAMED_LIMIT = 5
 """Missing things that one refusal names."""
+
+
+EDITOR_HINT = "in ComfyUI choose Workflow > Export (API), and send that file: the editor's own does not say what runs"
+
+CYCLE = "graph-has-cycle"
+"""The one finding for which ComfyUI has a word of its own, where the node specifications are known."""
 
 
 class GraphRefused(NotAcceptable):
@@ -50,15 +59,55 @@ class GraphNeeds:
         return tuple(Pin(folder=folder, name=name) for folder, name in self.models)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRead:
+    """A prompt, read once. `document` is its JSON object; `graph` None where its nodes go in a circle."""
+
+    document: dict[str, Any]
+    graph: Graph | None
+
+    @property
+    def needs(self) -> GraphNeeds:
+        """What it needs. Raises: GraphRefused where its nodes go in a circle."""
+        if self.graph is None:
+            raise GraphRefused("its nodes go in a circle", hint="a node cannot take what comes of itself")
+        classes = frozenset(node.class_type for node in self.graph.nodes.values())
+        return GraphNeeds(classes=classes, models=_models(self.graph))
+
+
+def read_prompt(prompt: str) -> GraphRead:
+    """Return a prompt (API format, JSON text) as it is read. Raises: GraphRefused, with what was found in it."""
+    graph, findings = parse_graph(prompt.encode("utf-8", "surrogatepass"))
+    codes = {finding.code for finding in findings}
+    if graph is None and CYCLE not in codes:
+        editor = "editor-graph" in codes
+        raise GraphRefused(
+            "this is the editor's own format"
+            if editor
+            else "; ".join(f"{finding.code}: {finding.detail}" for finding in findings[:NAMED_LIMIT]) or "no graph",
+            hint=EDITOR_HINT,
+        )
+    try:
+        document = read_json(prompt)
+    except NotJson:
+        document = None
+    if not isinstance(document, dict):
+        # Readers of old files forgive more than ComfyUI does: a text in a text, overwritten bytes.
+        raise GraphRefused("it is no JSON object of nodes", hint=EDITOR_HINT)
+    return GraphRead(document=document, graph=graph)
+
+
+def read_document(document: dict[str, Any]) -> GraphRead:
+    """Return a prompt that was made of one that was read before. Raises: GraphRefused."""
+    graph, findings = parse_graph(json.dumps(document).encode("utf-8", "surrogatepass"))
+    if graph is None and CYCLE not in {finding.code for finding in findings}:
+        raise GraphRefused("; ".join(finding.detail for finding in findings[:NAMED_LIMIT]), hint=EDITOR_HINT)
+    return GraphRead(document=document, graph=graph)
+
+
 def read_needs(prompt: str) -> GraphNeeds:
     """Return what a prompt (API format, JSON text) needs. Raises: GraphRefused, with what was found in it."""
-    graph, findings = parse_graph(prompt.encode("utf-8", "surrogatepass"))
-    if graph is None:
-        raise GraphRefused(
-            "; ".join(f"{finding.code}: {finding.detail}" for finding in findings[:NAMED_LIMIT]) or "no graph",
-            hint="send the API format (in ComfyUI: Export (API)), not the editor's own",
-        )
-    return GraphNeeds(classes=frozenset(node.class_type for node in graph.nodes.values()), models=_models(graph))
+    return read_prompt(prompt).needs
 
 
 def check_classes(needs: GraphNeeds, known: Collection[str] | None, *, pool: str) -> None:

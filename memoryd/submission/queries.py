@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import Row, Text, insert, literal, select, text, update
 
 from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
@@ -26,9 +26,21 @@ def storable_json(value: object) -> object:
     return value
 
 
-def insert_detail(session: Session, values: Mapping[str, object]) -> None:
-    """Write what a job asks for."""
-    session.execute(insert(JobDetail).values({name: storable_json(value) for name, value in values.items()}))
+def insert_detail(session: Session, values: Mapping[str, object], *, state: str) -> None:
+    """Write what a job asks for, and the first thing that happened to it."""
+    written = insert(JobDetail).values({name: storable_json(value) for name, value in values.items()})
+    written_cte = written.returning(JobDetail.job_id).cte("written")
+    session.execute(
+        insert(JobEvent).from_select(["job_id", "state"], select(written_cte.c.job_id, literal(state, Text)))
+    )
+
+
+def insert_details(session: Session, rows: Sequence[Mapping[str, object]], *, state: str) -> None:
+    """Write what many jobs ask for, and the first thing that happened to each."""
+    session.execute(
+        insert(JobDetail), [{name: storable_json(value) for name, value in values.items()} for values in rows]
+    )
+    session.execute(insert(JobEvent), [{"job_id": values["job_id"], "state": state} for values in rows])
 
 
 def insert_event(
@@ -36,6 +48,11 @@ def insert_event(
 ) -> None:
     """Write that something happened to a job."""
     session.execute(insert(JobEvent).values(job_id=job_id, state=state, worker=worker, reason=reason))
+
+
+def insert_events(session: Session, *, job_ids: Sequence[UUID], state: str) -> None:
+    """Write that the same happened to many jobs."""
+    session.execute(insert(JobEvent), [{"job_id": job_id, "state": state} for job_id in job_ids])
 
 
 def find_detail(session: Session, *, job_id: UUID) -> Found | None:
@@ -86,12 +103,71 @@ def find_project_slug(session: Session, *, project_id: UUID) -> str:
     return slug
 
 
-def find_pools_of_project(session: Session, *, project_id: UUID) -> Sequence[str] | None:
-    """The names of the pools that a project's jobs may use; None for all."""
-    pools: Sequence[str] | None = session.execute(
-        text("select pools from project where id = :id"), {"id": project_id}
-    ).scalar_one()
-    return pools
+def find_ground(
+    session: Session, *, slug: str | None, project_id: UUID | None, workflow: bytes | None, pool: str
+) -> Found:
+    """What a job stands on: its project (id, slug, pools, regions; nulls without one), and what its workflow has cost.
+
+    `mean_ms` and `spread_ms` are null where runs of the workflow in this pool have not taught it.
+    """
+    return session.execute(
+        text("""
+        select p.id, p.slug, p.pools, p.regions, c.mean_ms, c.spread_ms from (values (1)) one(x)
+          left join project p on p.slug = cast(:slug as text) or p.id = cast(:project_id as uuid)
+          left join run_cost c on c.workflow = cast(:workflow as bytea) and c.pool = :pool"""),
+        {"slug": slug, "project_id": project_id, "workflow": workflow, "pool": pool},
+    ).one()
+
+
+def list_usable_pools(session: Session, *, tenant_id: UUID) -> Sequence[Found]:
+    """The farm's: pools that a tenant may use: id, name, region, vram_mb, paused."""
+    return session.execute(
+        text("""select p.id, p.name, p.region, p.vram_mb, p.paused_at is not null as paused from pool p
+                 where p.shared or exists (select from pool_grant g where g.pool_id = p.id and g.tenant_id = :tenant_id)
+                 order by p.name"""),
+        {"tenant_id": tenant_id},
+    ).all()
+
+
+def find_in_queue(session: Session, *, job_id: UUID) -> Found | None:
+    """The farm's: where a job stands in the order: tenant_id, pool_id, class_id, vtag, cost_ms, state, wait_s, left_ms.
+
+    `wait_s`: until it may start; `left_ms`: what its run still takes, as estimated, while it runs.
+    """
+    return session.execute(
+        text("""
+        select j.tenant_id, j.pool_id, j.class_id, j.vtag, j.cost_ms, j.state,
+               coalesce(extract(epoch from d.run_at - clock_timestamp()), 0)::float8 as wait_s,
+               greatest(0, case when l.progress >= 0.1 then e.ms * (1 - l.progress) / l.progress
+                                else j.cost_ms - e.ms end)::float8 as left_ms
+          from job j left join delayed d on d.job_id = j.id left join lease l on l.job_id = j.id
+         cross join lateral (select extract(epoch from clock_timestamp() - l.leased_at) * 1000 as ms) e
+         where j.id = :job_id"""),
+        {"job_id": job_id},
+    ).first()
+
+
+def learn_run_cost(session: Session, *, workflow: bytes, pool: str, took_ms: float, weight: float) -> None:
+    """Move a workflow's mean and spread towards what a run took; nothing where another transaction does so just now."""
+    values = {"workflow": workflow, "pool": pool, "took_ms": took_ms, "weight": weight}
+    learned = session.execute(
+        text("""
+        update run_cost c set runs = least(c.runs, 2147483646) + 1, at = clock_timestamp(),
+               mean_ms = c.mean_ms + f.w * (:took_ms - c.mean_ms),
+               spread_ms = c.spread_ms + f.w * (abs(:took_ms - c.mean_ms) - c.spread_ms)
+          from (select workflow, pool, greatest(:weight, 1.0 / (runs + 1)) as w from run_cost
+                 where workflow = :workflow and pool = :pool for update skip locked) f
+         where c.workflow = f.workflow and c.pool = f.pool returning 1"""),
+        values,
+    )
+    if learned.first() is None:
+        session.execute(
+            text("""insert into run_cost (workflow, pool, runs, mean_ms, spread_ms)
+                    select :workflow, :pool, 1, :took_ms, cast(:took_ms as float8) / 4
+                     where not exists (select from run_cost where workflow = :workflow and pool = :pool)
+                    on conflict do nothing"""),
+            values,
+        )
 
 
 def find_person_name(session: Session, *, person_id: UUID) -> str | None:
@@ -102,7 +178,46 @@ def find_person_name(session: Session, *, person_id: UUID) -> str | None:
     return name
 
 
+def find_names(session: Session, *, project_id: UUID | None, person_id: UUID | None) -> Found:
+    """What a project and a person are called: project (slug), person (login); null without one."""
+    return session.execute(
+        text("""select (select slug from project where id = :project_id) as project,
+                       (select login from person where id = :person_id) as person"""),
+        {"project_id": project_id, "person_id": person_id},
+    ).one()
+
+
 def list_projects_of(session: Session, *, job_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
     """The project of each job."""
     wanted = select(JobDetail.job_id, JobDetail.project_id).where(JobDetail.job_id.in_(job_ids))
     return {row.job_id: row.project_id for row in session.execute(wanted)}
+
+
+def list_workers_of_pool(session: Session, *, pool_id: UUID, tenant_id: UUID, limit: int) -> Sequence[Found]:
+    """The farm's: workers of a pool that serve a tenant and may come back, heard last first: id, registered_at, told."""
+    return session.execute(
+        text("""select w.id, w.registered_at, w.nodes is not null as told from worker_pool x
+                  join worker w on w.id = x.worker_id
+                 where x.pool_id = :pool_id and w.state in ('active', 'draining')
+                   and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves))
+                 order by w.registered_at desc nulls last, w.id limit :limit"""),
+        {"pool_id": pool_id, "tenant_id": tenant_id, "limit": limit},
+    ).all()
+
+
+def list_catalogues_of_workers(session: Session, *, worker_ids: Sequence[UUID]) -> Sequence[Found]:
+    """The farm's: what workers told of their node classes, started last first: nodes (compressed), classes."""
+    return session.execute(
+        text("""select w.nodes, n.classes from worker w left join worker_nodes n on n.sha256 = w.nodes_sha256
+                 where w.id = any(cast(:worker_ids as uuid[])) order by w.registered_at desc nulls last, w.id"""),
+        {"worker_ids": list(worker_ids)},
+    ).all()
+
+
+def list_models_of_workers(session: Session, *, worker_ids: Sequence[UUID]) -> Sequence[Found]:
+    """The farm's: the model files that workers have: folder, path."""
+    return session.execute(
+        text("""select distinct folder, path from worker_model
+                 where worker_id = any(cast(:worker_ids as uuid[])) order by 1, 2"""),
+        {"worker_ids": list(worker_ids)},
+    ).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, text
+from sqlalchemy import ARRAY, BigInteger, Double, ForeignKey, Identity, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,6 +73,22 @@ class RunCost(TenantTable):
     spread_ms: Mapped[float] = mapped_column(Double)
     """Mean distance from the mean."""
     at: Mapped[RecordedNow]
+
+
+class GroupRequest(TenantTable):
+    """How a group was asked for. How far it is is the queue's knowledge, in the farm."""
+
+    __tablename__ = "group_request"
+
+    group_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str | None] = mapped_column(unique=True)
+    """The caller's idempotency key."""
+    body_sha256: Mapped[Sha256]
+    template: Mapped[bytes]
+    """The graph that its items were made from: JSON text (zlib)."""
+    inputs: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """The inputs that its items have values for, as they were named."""
+    created_at: Mapped[RecordedNow]
 
 
 class JobWords(TenantTable):

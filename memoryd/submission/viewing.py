@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
 from memoryd.dispatch import dead_letters, jobs
-from memoryd.dispatch.facts import Cancellation, DeadLetter, Place, Standing
+from memoryd.dispatch.facts import Cancellation, DeadFilter, DeadLetter, Standing
 from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import JobKind
 from memoryd.events import outbox
-from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
+from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.submission import queries
@@ -19,6 +21,9 @@ from memoryd.submission.facts import EventState, JobEventView, JobView
 
 CHUNKS_LIMIT = 20
 """Chunks of jobs that one page looks through for a state: then it ends early, with a cursor to go on."""
+
+ROUNDS_LIMIT = 10_000
+"""Transactions in which given-up jobs are replayed or discarded; each takes a step of them."""
 
 
 def job_view(session: Session, job_id: JobId, *, scope: TenantScope, sees: Sees) -> JobView:
@@ -95,14 +100,78 @@ def cancel(session: Session, job_id: JobId, *, scope: TenantScope, caller: Calle
     return answer
 
 
-def replay(session: Session, job_id: JobId, *, scope: TenantScope, caller: Caller) -> Place:
+def replay(session: Session, job_id: JobId, *, scope: TenantScope, caller: Caller) -> None:
     """Let a given-up job be tried again, and note who did. Session as in job_view. Raises: JobNotFound, NotDead."""
     view = job_view(session, job_id, scope=scope, sees=caller.sees)
-    take_farm(session)
-    place = dead_letters.replay(session, job_id, tenant_id=scope.id)
-    take_tenant(session, scope)
     _note(session, view, caller, EventState.REPLAYED)
-    return place
+    take_farm(session)
+    dead_letters.replay(session, job_id, tenant_id=scope.id)
+    take_tenant(session, scope)
+
+
+def discard(session: Session, job_id: JobId, *, scope: TenantScope, caller: Caller) -> None:
+    """Give a given-up job up for good, and note who did. Session as in job_view. Raises: JobNotFound, NotDead."""
+    view = job_view(session, job_id, scope=scope, sees=caller.sees)
+    _note(session, view, caller, EventState.DISCARDED)
+    take_farm(session)
+    dead_letters.discard(session, job_id, tenant_id=scope.id, by=caller.name)
+    take_tenant(session, scope)
+
+
+def replay_all(database: Database, only: DeadFilter, *, caller: Caller) -> int:
+    """Let given-up jobs that fit be tried again as batch work; return how many. Opens transactions of its own.
+
+    Only of projects that the caller sees.
+    """
+    return _all_letters(
+        database,
+        only,
+        caller,
+        EventState.REPLAYED,
+        lambda session, narrowed: dead_letters.replay_all(session, narrowed, tenant_id=caller.tenant.id),
+    )
+
+
+def discard_all(database: Database, only: DeadFilter, *, caller: Caller) -> int:
+    """Give given-up jobs that fit up for good; return how many. As replay_all."""
+    return _all_letters(
+        database,
+        only,
+        caller,
+        EventState.DISCARDED,
+        lambda session, narrowed: dead_letters.discard_all(
+            session, narrowed, tenant_id=caller.tenant.id, by=caller.name
+        ),
+    )
+
+
+def _all_letters(
+    database: Database,
+    only: DeadFilter,
+    caller: Caller,
+    state: EventState,
+    step: Callable[[Session, DeadFilter], Sequence[JobId]],
+) -> int:
+    sees = caller.sees
+    if sees is not None and only.project_id is None:
+        filters = [dataclasses.replace(only, project_id=ProjectId(project_id)) for project_id in sorted(sees)]
+    else:
+        filters = [only]
+    total = 0
+    for narrowed in filters:
+        for _ in range(ROUNDS_LIMIT):
+            with database.tenant_work(caller.tenant) as session:
+                take_farm(session)
+                done = step(session, narrowed)
+                take_tenant(session, caller.tenant)
+                if done:
+                    queries.insert_events(session, job_ids=done, state=state)
+                    facts: dict[str, Json] = {"jobs": len(done), "pool": narrowed.pool, "model": narrowed.model_set}
+                    audit.note(session, caller, f"job.{state.value}-many", "jobs:dead", facts)
+            total += len(done)
+            if not done:
+                break
+    return total
 
 
 def person_name(session: Session, view: JobView) -> str | None:

@@ -15,7 +15,8 @@ from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import InputFile, JobKind, Pin, Sha256Hex
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.ids import JobId, ProjectId
+from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.ids import JobId
 from memoryd.submission.facts import JobEventView, JobView, Submission, Submitted
 
 
@@ -34,15 +35,21 @@ class JobRequest(BaseModel):
     recompute: bool = False
     inputs: list[InputFile] = []
     pins: list[Pin] | None = None
+    after: UUID | None = None
+    """Not before this job has succeeded; where it does not, this one is cancelled."""
+    starts_after: datetime.datetime | None = None
+    """Not before this moment."""
+    unchecked: bool = False
+    """ComfyUI alone decides whether the graph is right: for classes that check their inputs in their own way."""
     key: str | None = Field(default=None, max_length=KEY_LIMIT)
     """Idempotency key, where the header Idempotency-Key is not at hand."""
 
-    def as_submission(self, *, project_id: ProjectId | None, key: str | None) -> Submission:
-        """Return what is asked for, its texts fixed."""
+    def as_submission(self, *, project: str | None, key: str | None) -> Submission:
+        """Return what is asked for, its texts fixed. Raises: NoTimeZone."""
         return Submission(
             prompt=_text(self.graph),
             extra_data=_text(self.extra_data),
-            project_id=project_id,
+            project=project,
             kind=JobKind.RUN,
             name=self.name,
             pool=self.pool,
@@ -51,16 +58,51 @@ class JobRequest(BaseModel):
             inputs=tuple(self.inputs),
             pins=None if self.pins is None else tuple(self.pins),
             key=key if key is not None else self.key,
+            after=JobId(self.after) if self.after is not None else None,
+            starts_after=aware(self.starts_after),
+            unchecked=self.unchecked,
         )
 
 
+class NoTimeZone(NotAcceptable):
+    """A moment without a time zone means another one on every machine."""
+
+
+def aware(moment: datetime.datetime | None) -> datetime.datetime | None:
+    """Return a moment in UTC. Raises: NoTimeZone."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise NoTimeZone(moment.isoformat(), hint="end it with Z, or with +02:00")
+    return moment.astimezone(datetime.UTC)
+
+
+class Moments(BaseModel):
+    """Seconds from now until which it has happened: with an even chance, and in nine of ten cases."""
+
+    p50_s: float
+    p90_s: float
+
+
 class JobAnswer(BaseModel):
-    """A job in the queue. `known`: the idempotency key named it already. `starts_in_s` null: no worker is online."""
+    """A job in the queue. `known`: the idempotency key named it already.
+
+    `position`: at most so many jobs go before it, of those that wait now. `starts` and `ends` null: no worker is online,
+    the pool is paused, or it waits for another job; `starts_in_s` is the even chance of `starts`. `checked`: what its
+    graph was checked against: `specifications`, `classes` or `nothing`. `node_errors` are those of outputs that ComfyUI
+    will leave out, in its own words. `cost_s`: what a run of it is taken to cost.
+    """
 
     id: UUID
     known: bool
     position: int
     starts_in_s: float | None
+    starts: Moments | None = None
+    ends: Moments | None = None
+    cost_s: float | None = None
+    checked: str | None = None
+    node_errors: dict[str, Any] = Field(default_factory=dict)
+    notes: list[str] = []
 
 
 class StoredInput(BaseModel):
@@ -112,9 +154,31 @@ class DeadJob(BaseModel):
     """A job that was given up, and why."""
 
     id: UUID
+    pool: str
     reason: str
     at: datetime.datetime
     failures: list[dict[str, Any]]
+
+
+class DeadChoice(BaseModel):
+    """Which given-up jobs are meant: those that everything given here fits; all without anything."""
+
+    pool: str | None = None
+    since: datetime.datetime | None = None
+    model: str | None = None
+    project: str | None = None
+
+
+class DeadDone(BaseModel):
+    """How many given-up jobs it was done to."""
+
+    jobs: int
+
+
+class MoveRequest(BaseModel):
+    """`before` null: behind all one's other jobs that wait."""
+
+    before: UUID | None = None
 
 
 class DeadJobs(BaseModel):
@@ -126,9 +190,24 @@ class DeadJobs(BaseModel):
 
 def show_submitted(submitted: Submitted) -> JobAnswer:
     """Return what the submitter reads."""
+    found = submitted.estimate
     return JobAnswer(
-        id=submitted.job_id, known=submitted.known, position=submitted.ahead, starts_in_s=submitted.starts_in_s
+        id=submitted.job_id,
+        known=submitted.known,
+        position=found.position if found is not None else 0,
+        starts_in_s=found.starts_p50_s if found is not None else None,
+        starts=moments(found.starts_p50_s, found.starts_p90_s) if found is not None else None,
+        ends=moments(found.ends_p50_s, found.ends_p90_s) if found is not None else None,
+        cost_s=submitted.cost_ms / 1000 if submitted.cost_ms is not None else None,
+        checked=submitted.checked,
+        node_errors=dict(submitted.node_errors),
+        notes=list(submitted.notes),
     )
+
+
+def moments(p50: float | None, p90: float | None) -> Moments | None:
+    """Return two moments, None where they cannot be told."""
+    return Moments(p50_s=p50, p90_s=p90) if p50 is not None and p90 is not None else None
 
 
 def show_job(view: JobView) -> Job:
@@ -161,7 +240,11 @@ def show_job(view: JobView) -> Job:
 def show_dead(letter: DeadLetter) -> DeadJob:
     """Return a given-up job as people read it."""
     return DeadJob(
-        id=letter.job_id, reason=letter.reason, at=letter.at, failures=[dict(one) for one in letter.failures]
+        id=letter.job_id,
+        pool=letter.pool,
+        reason=letter.reason,
+        at=letter.at,
+        failures=[dict(one) for one in letter.failures],
     )
 
 
