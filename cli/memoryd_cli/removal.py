@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
     trash_app.command("restore")(restore)
     trash_app.command("list")(trash_list)
     trash_app.command("empty")(trash_empty)
+    trash_app.command("collect")(trash_collect)
     trash_app.command("on")(trash_on)
     trash_app.command("off")(trash_off)
     app.add_typer(trash_app, name="trash")
@@ -143,6 +144,24 @@ def trash_empty(
         return
     say(f"{done['files']} files deleted, {done['size']} bytes; {done['erased']} pictures have no bytes any more.")
     _say_left(done["left"])
+
+
+def trash_collect(
+    older_than: Annotated[str, typer.Option("--older-than", help="Days, such as 30d.")] = "30d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete bytes in the store that nothing refers to (refused uploads, old small pictures) and nobody used for days."""
+    days = checked_days(older_than)
+    if not (dry_run or yes):
+        typer.confirm(f"Delete what nothing refers to and nobody used for {days} days?", abort=True, err=True)
+    done = server().post("/blobs/collect", {"older_than_days": days, "dry_run": dry_run})
+    if json:
+        as_json(done)
+        return
+    verb = "would be deleted" if dry_run else "deleted"
+    say(f"{done['blobs']} of {done['looked_at']} old blobs {verb}, {done['size']} bytes.")
 
 
 def trash_on(root: Annotated[str, typer.Argument(help="A watched folder: its id or path.")]) -> None:

@@ -2,6 +2,7 @@
 
     <home>/<tenant>/<aa>/<sha256 in hex>         blobs, read-only
     <home>/<tenant>/.unfinished/                 being written; renamed when on disk
+    <home>/<tenant>/.collecting/                 being taken away (`collecting`)
     <home>/.staging/<tenant>/<job>/<fence>/      uploads of a worker, before its job is complete
 
 A write goes to a temporary file, is hashed as stored, flushed to disk, renamed, and the folder flushed: after a power
@@ -215,8 +216,12 @@ class BlobStore:
 
     def _has(self, tenant: str, sha256: bytes, size: int) -> bool:
         # A file of another size under this name is damaged, and is written anew.
+        path = self.path(tenant, sha256)
         try:
-            return self.path(tenant, sha256).stat().st_size == size
+            # Touched before anything else: the collector leaves what was stored again, and takes nothing after this.
+            with contextlib.suppress(PermissionError):
+                os.utime(path)
+            return path.stat().st_size == size
         except FileNotFoundError:
             return False
 

@@ -18,11 +18,13 @@ from memoryd.access.guards import (
     person_with,
 )
 from memoryd.access.roles import sees_with
-from memoryd.catalog import attesting, declaring, emptying, importing, proposals, removal, trashing
+from memoryd.catalog import attesting, collecting, declaring, emptying, importing, proposals, removal, trashing
 from memoryd.catalog.curation.wire import (
     AttestationList,
     AttestationRequest,
     AttestationShape,
+    CollectedShape,
+    CollectRequest,
     Decision,
     Declared,
     EmptiedShape,
@@ -176,6 +178,19 @@ def empty_trash(asked: EmptyRequest, caller: AdministratorCaller, office: Office
         days=office.settings.removal_days,
     )
     return EmptiedShape.model_validate(done)
+
+
+@router.post("/blobs/collect")
+def collect_blobs(asked: CollectRequest, caller: AdministratorCaller, office: Office) -> CollectedShape:
+    """Delete bytes in the store that nothing refers to: refused uploads, small pictures of older recipes."""
+    done = collecting.collect(
+        office.database,
+        blob_store(office.store),
+        caller,
+        older_than_days=asked.older_than_days,
+        dry_run=asked.dry_run,
+    )
+    return CollectedShape.model_validate(done)
 
 
 @router.put("/trash/roots")

@@ -199,6 +199,22 @@ class EmptiedShape(Shape):
     left: list[LeftShape]
 
 
+class CollectRequest(Shape):
+    """Which bytes in the store may go: what nothing refers to, and nobody stored or used for so long."""
+
+    older_than_days: int = Field(ge=1, le=100_000)
+    dry_run: bool = False
+
+
+class CollectedShape(Shape):
+    """What was taken away, or would be. `looked_at`: blobs that are old enough."""
+
+    looked_at: int
+    blobs: int
+    size: int
+    dry_run: bool
+
+
 class TrashSwitch(Shape):
     """Whether files of a watched folder may be moved into its trash; `root` is its id or path."""
 
