@@ -11,7 +11,7 @@ import typer
 
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.settings import Settings
-from memoryd_cli import audit_trail
+from memoryd_cli import audit_trail, pools
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     tenants.command("add")(add_tenant)
     tenants.command("list")(list_tenants)
     tenants.command("admin")(add_admin)
+    pools.register_on_tenants(tenants)
     app.add_typer(tenants, name="tenants")
     people = typer.Typer(no_args_is_help=True, help="People, their roles, and how they sign in.")
     people.command("add")(add_person)
@@ -41,6 +42,8 @@ def register(app: typer.Typer) -> None:
     projects = typer.Typer(no_args_is_help=True, help="What assets are made for.")
     projects.command("add")(add_project)
     projects.command("list")(list_projects)
+    projects.command("place")(place_project)
+    pools.register_on_projects(projects)
     app.add_typer(projects, name="projects")
     keys = typer.Typer(no_args_is_help=True, help="API keys for programs.")
     keys.command("add")(add_key)
@@ -190,6 +193,27 @@ def add_project(
         as_json(project)
         return
     say(f"project {project['slug']}: {project['name']}")
+
+
+def place_project(
+    slug: Annotated[str, typer.Argument(help="Short name of the project.")],
+    pools: Annotated[list[str] | None, typer.Option("--pool", help="A pool that its jobs may use; repeatable.")] = None,
+    regions: Annotated[
+        list[str] | None, typer.Option("--region", help="A region in which its jobs may run; repeatable.")
+    ] = None,
+    any_pool: Annotated[bool, typer.Option("--any-pool", help="Its jobs may use every pool.")] = False,
+    any_region: Annotated[bool, typer.Option("--any-region", help="Its jobs may run in every region.")] = False,
+) -> None:
+    """Say in which pools and regions a project's jobs may run. Anything else is refused when a job is submitted."""
+    asked: dict[str, list[str] | None] = {}
+    if pools or any_pool:
+        asked["pools"] = None if any_pool else pools
+    if regions or any_region:
+        asked["regions"] = None if any_region else regions
+    project = server().patch(f"/projects/{slug}", json=asked)
+    for name, everywhere in (("pools", "every pool"), ("regions", "every region")):
+        listed = project[name]
+        say(f"{name}: {everywhere if listed is None else ', '.join(listed) or 'none'}")
 
 
 def list_projects(json: AsJson = False) -> None:

@@ -1,4 +1,4 @@
-"""`workers`, `pools`: who does jobs, and where jobs may run."""
+"""`workers`: who does jobs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands about workers and pools."""
+    """Add the commands about workers."""
     workers = typer.Typer(no_args_is_help=True, help="The machines that do jobs.")
     workers.command("add")(add_worker)
     workers.command("list")(list_workers)
     workers.command("drain")(drain_worker)
     app.add_typer(workers, name="workers")
-    pools = typer.Typer(no_args_is_help=True, help="Named sets of workers that are alike.")
-    pools.command("add")(add_pool)
-    pools.command("list")(list_pools)
-    app.add_typer(pools, name="pools")
 
 
 def add_worker(
@@ -74,26 +70,3 @@ def drain_worker(worker: Annotated[str, typer.Argument(help="Id of the worker.")
     """Let a worker finish what it has and take nothing new, until it is started again."""
     server().post(f"/workers/{worker}/drain")
     say(f"worker {worker} finishes what it has and takes nothing new")
-
-
-def add_pool(
-    name: Annotated[str, typer.Argument(help="Short name: small letters, digits, hyphens.")],
-    warm_up: Annotated[float, typer.Option(help="Seconds that loading a model takes on its workers.")] = 8.0,
-) -> None:
-    """Make a pool for this studio's jobs."""
-    made = server().post("/pools", json={"name": name, "warm_up_s": warm_up})
-    say(f"pool {made['name']}")
-    say(f"Next: memoryd workers add --pool {made['name']}")
-
-
-def list_pools(json: AsJson = False) -> None:
-    """List the pools that jobs may name."""
-    answer = server().get("/pools")
-    if json:
-        as_json(answer)
-        return
-    items = answer["items"]
-    table(
-        ["name", "shared", "warm-up s", "longest run s"],
-        ((one["name"], "yes" if one["shared"] else "no", one["warm_up_s"], one["max_run_time_s"]) for one in items),
-    )

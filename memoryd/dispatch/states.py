@@ -82,6 +82,7 @@ ARROWS: frozenset[tuple[JobState | None, Verb, JobState]] = frozenset(
         (JobState.LEASED, Verb.FAIL, JobState.DEAD),
         (JobState.LEASED, Verb.FAIL, JobState.CANCELLED),
         (JobState.LEASED, Verb.FAIL, JobState.READY),
+        (JobState.LEASED, Verb.FAIL, JobState.HELD),
         (JobState.LEASED, Verb.RELEASE, JobState.READY),
         (JobState.LEASED, Verb.RELEASE, JobState.HELD),
         (JobState.LEASED, Verb.RELEASE, JobState.DELAYED),
@@ -98,6 +99,8 @@ ARROWS: frozenset[tuple[JobState | None, Verb, JobState]] = frozenset(
         (JobState.DEAD, Verb.REPLAY, JobState.HELD),
         (JobState.DEAD, Verb.DISCARD, JobState.CANCELLED),
         (JobState.CANCELLED, Verb.REPLAY, JobState.READY),
+        (JobState.CANCELLED, Verb.REPLAY, JobState.HELD),
         (JobState.EXPIRED, Verb.REPLAY, JobState.READY),
+        (JobState.EXPIRED, Verb.REPLAY, JobState.HELD),
     }
 )

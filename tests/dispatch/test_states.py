@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
 
-from memoryd.dispatch import dead_letters, jobs, leases, tending
+from memoryd.dispatch import dead_letters, groups, holds, jobs, leases, tending
 from memoryd.dispatch.facts import Cause, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.states import ARROWS, ENDED, JobState, Verb
 from memoryd.foundation.database import Session, TenantScope
-from memoryd.foundation.ids import JobId
+from memoryd.foundation.ids import JobId, ProjectId, new_id
 from tests.dispatch.conftest import LONG_AGO
 
 Put = Callable[..., JobId]
+PROJECT = ProjectId(new_id())
 
 
 class Walker:
@@ -31,11 +33,15 @@ class Walker:
     def bring_to(self, state: JobState | None, *, last_try: bool, cancelled: bool, tired: bool) -> None:
         if state is None:
             return
-        self.job_id = self.enqueue(max_attempts=1 if last_try else 2)
+        if state is JobState.HELD:
+            holds.pause_project(self.farm, PROJECT, tenant_id=self.tenant.id)
+        self.job_id = self.enqueue(max_attempts=1 if last_try else 2, project_id=PROJECT)
         if state in (JobState.LEASED, JobState.DELAYED, JobState.DEAD):
             self.do(Verb.CLAIM)
         if state in (JobState.DELAYED, JobState.DEAD):
             self.do(Verb.FAIL)
+        if state in (JobState.CANCELLED, JobState.EXPIRED):
+            self.do(Verb.CANCEL if state is JobState.CANCELLED else Verb.EXPIRE)
         if state is JobState.LEASED and last_try:
             self.farm.execute(text("update job set infra_attempts = :n"), {"n": leases.INFRA_ATTEMPTS_LIMIT - 1})
         if tired:
@@ -44,19 +50,41 @@ class Walker:
             jobs.cancel(self.farm, self.job_id, tenant_id=self.tenant.id)
         assert self.state() is state
 
-    def do(self, verb: Verb, *, cancelled: bool = False) -> None:
-        farm, worker = self.farm, self.worker
+    def prepare(self, start: JobState | None, verb: Verb, end: JobState) -> None:
+        """Bring about what decides between two ends of one verb."""
+        match start, verb, end:
+            case (None, Verb.ENQUEUE, JobState.HELD):
+                holds.pause_project(self.farm, PROJECT, tenant_id=self.tenant.id)
+            case (JobState.LEASED, Verb.FAIL, JobState.HELD):
+                self.farm.execute(text("update job set bigger_pools = array[pool_id]"))
+                holds.pause_project(self.farm, PROJECT, tenant_id=self.tenant.id)
+            case (start, _, JobState.HELD) if start is not JobState.READY and start is not JobState.HELD:
+                holds.pause_project(self.farm, PROJECT, tenant_id=self.tenant.id)
+            case (JobState.LEASED, Verb.FAIL, JobState.READY):
+                self.farm.execute(text("update job set bigger_pools = array[pool_id]"))
+            case (JobState.HELD, Verb.LET_GO, JobState.DELAYED):
+                self.farm.execute(text("update job set starts_after = clock_timestamp() + interval '1 h'"))
+            case (JobState.HELD, Verb.LET_GO, JobState.HELD):
+                group_id = groups.make(self.farm, tenant_id=self.tenant.id, name="g", total=1)
+                groups.pause(self.farm, group_id, tenant_id=self.tenant.id)
+                self.farm.execute(text("update job set group_id = :id"), {"id": group_id})
+
+    def do(self, verb: Verb, *, end: JobState | None = None) -> None:
+        farm, worker, tenant_id = self.farm, self.worker, self.tenant.id
         match verb:
             case Verb.ENQUEUE:
-                self.job_id = self.enqueue()
+                soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+                later = {"starts_after": soon} if end is JobState.DELAYED else {}
+                self.job_id = self.enqueue(project_id=PROJECT, **later)
             case Verb.CLAIM:
                 grant = leases.claim(farm, worker, loaded=())
                 assert grant is not None
                 self.grant = grant
             case Verb.COMPLETE:
-                leases.complete(farm, worker, self.lease(), cancelled=cancelled)
+                leases.complete(farm, worker, self.lease(), cancelled=end is JobState.CANCELLED)
             case Verb.FAIL:
-                leases.fail(farm, worker, self.lease(), cause=Cause.JOB, error={"kind": "x"})
+                moves = end in (JobState.READY, JobState.HELD)
+                leases.fail(farm, worker, self.lease(), cause=Cause.JOB, error={"kind": "x"}, move=moves)
             case Verb.RELEASE:
                 leases.release(farm, worker, self.lease(), reason="drain")
             case Verb.REAP:
@@ -66,12 +94,23 @@ class Walker:
                 farm.execute(text("update delayed set run_at = clock_timestamp()"))
                 assert tending.promote(farm) == 1
             case Verb.CANCEL:
-                jobs.cancel(farm, self.job_id, tenant_id=self.tenant.id)
+                jobs.cancel(farm, self.job_id, tenant_id=tenant_id)
             case Verb.EXPIRE:
-                farm.execute(text("update ready set expires_at = clock_timestamp() - interval '1 s'"))
+                for table in ("ready", "held", "job"):
+                    farm.execute(text(f"update {table} set expires_at = clock_timestamp() - interval '1 s'"))
                 assert tending.expire(farm) == 1
+            case Verb.REPLAY if self.state() is JobState.DEAD:
+                dead_letters.replay(farm, self.job_id, tenant_id=tenant_id)
             case Verb.REPLAY:
-                dead_letters.replay(farm, self.job_id, tenant_id=self.tenant.id)
+                group_id = groups.make(farm, tenant_id=tenant_id, name="g", total=1)
+                farm.execute(text("update job set group_id = :id"), {"id": group_id})
+                assert groups.retry_missing(farm, group_id, tenant_id=tenant_id) == 1
+            case Verb.DISCARD:
+                dead_letters.discard(farm, self.job_id, tenant_id=tenant_id, by="somebody")
+            case Verb.HOLD:
+                holds.pause_project(farm, PROJECT, tenant_id=tenant_id)
+            case Verb.LET_GO:
+                holds.resume_project(farm, PROJECT, tenant_id=tenant_id)
 
     def lease(self) -> LeaseKey:
         return LeaseKey(job_id=self.grant.job_id, fence=self.grant.fence, token=self.grant.token)
@@ -96,12 +135,19 @@ def test_every_arrow_can_be_walked(
         cancelled=end is JobState.CANCELLED and start is JobState.LEASED,
         tired=verb is Verb.RELEASE and end is JobState.DELAYED,
     )
-    walker.do(verb, cancelled=end is JobState.CANCELLED)
+    walker.prepare(start, verb, end)
+    walker.do(verb, end=end)
     assert walker.state() is end
     assert lies_in(farm, walker.job_id) == ({end.value} if end in PLACES else set())
 
 
-PLACES = {JobState.READY: "ready", JobState.LEASED: "lease", JobState.DELAYED: "delayed", JobState.DEAD: "dead"}
+PLACES = {
+    JobState.READY: "ready",
+    JobState.HELD: "held",
+    JobState.LEASED: "lease",
+    JobState.DELAYED: "delayed",
+    JobState.DEAD: "dead",
+}
 
 
 def lies_in(farm: Session, job_id: JobId) -> set[str]:
@@ -113,8 +159,14 @@ def lies_in(farm: Session, job_id: JobId) -> set[str]:
     }
 
 
-def test_an_end_is_left_by_nobody_but_replay() -> None:
-    assert {(start, verb) for start, verb, _ in ARROWS if start in ENDED} == {(JobState.DEAD, Verb.REPLAY)}
+def test_an_end_is_left_by_nobody_but_replay_and_success_by_nobody() -> None:
+    left = {(start, verb) for start, verb, _ in ARROWS if start in ENDED}
+    assert left == {
+        (JobState.DEAD, Verb.REPLAY),
+        (JobState.DEAD, Verb.DISCARD),
+        (JobState.CANCELLED, Verb.REPLAY),
+        (JobState.EXPIRED, Verb.REPLAY),
+    }
 
 
 def test_every_verb_and_state_is_drawn() -> None:

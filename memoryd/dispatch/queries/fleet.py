@@ -46,16 +46,6 @@ def insert_grant(session: Session, *, tenant_id: UUID, pool_id: UUID) -> None:
     )
 
 
-def list_pools(session: Session, *, tenant_id: UUID, name: str | None = None) -> Sequence[Found]:
-    """The pools a tenant may use, by name; only `name` if given."""
-    return session.execute(
-        text("""select p.id, p.name, p.shared, p.max_run_time_s, p.no_progress_limit_s, p.warm_up_s from pool p
-                 where (p.shared or exists (select from pool_grant g where g.pool_id = p.id and g.tenant_id = :tenant_id))
-                   and (cast(:name as text) is null or p.name = :name) order by p.name"""),
-        {"tenant_id": tenant_id, "name": name},
-    ).all()
-
-
 def list_depths(session: Session, *, pool_ids: Sequence[UUID]) -> Sequence[Found]:
     """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running, delayed, held, workers."""
     return session.execute(
