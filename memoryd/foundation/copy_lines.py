@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
+NULL = "\\N"
+"""How a column is spelled that holds nothing."""
+
 _special = re.compile(r"[\\\n\r\t]").search
 _ESCAPED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

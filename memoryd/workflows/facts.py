@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.findings import Finding
@@ -187,8 +187,7 @@ class Parameters:
     """What the same run executed for other outputs than this one: of the run, but not of this picture."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NodeValue:
+class NodeValue(NamedTuple):
     """One literal input of a node, for `node:KSampler.cfg>6`. Exactly one of number and text is set."""
 
     class_type: str

@@ -96,6 +96,8 @@ class _Reader:
         if not isinstance(class_type, str) or not isinstance(inputs, dict):
             return None
         title = meta.get("title") if isinstance(meta, dict) else None
+        if not self.clean_texts and "is_changed" not in raw and (plain := _plain_inputs(inputs, ids)) is not None:
+            return Node(id=id_, class_type=class_type, inputs=plain, title=title if isinstance(title, str) else None)
         clean_id = self.text(id_, "node")
         changed = raw.get("is_changed")
         return Node(
@@ -108,6 +110,23 @@ class _Reader:
             if changed is not None
             else None,
         )
+
+
+def _plain_inputs(inputs: Mapping[str, Json], ids: Container[object]) -> dict[str, Value] | None:
+    """What `_Reader.value` makes of each of the inputs; None where one is not as plain as most are."""
+    plain: dict[str, Value] = {}
+    for name, value in inputs.items():
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or (kind is float and math.isfinite(value)):  # type: ignore[arg-type]
+            plain[name] = value
+        elif isinstance(value, list) and len(value) == 2:
+            source, slot = value
+            if not isinstance(source, str) or type(slot) is not int or source not in ids:
+                return None
+            plain[name] = _link(source, slot)
+        else:
+            return None
+    return plain
 
 
 def parse_graph(raw: bytes) -> tuple[Graph | None, tuple[Finding, ...]]:

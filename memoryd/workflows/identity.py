@@ -93,10 +93,19 @@ def _canonical(shape: Topology, nodes: Sequence[Spelled], roots: tuple[int, ...]
     return f'{{"nodes":[{body}],"outputs":[{ends}],"recipe":{quoted(recipe)}}}'.encode("ascii"), len(steps)
 
 
-def spelled_nodes(graph: Graph, specs: NodeSpecs | None = None) -> list[Spelled]:
+_last: tuple[Graph | None, list[Spelled]] = (None, [])
+"""The graph that was spelled last: it is asked for by its reader, by its identities and by its values."""
+
+
+def spelled_nodes(graph: Graph, specs: NodeSpecs | None = None) -> Sequence[Spelled]:
     """Return a graph's nodes, spelled, in its order. Raises: NotCanonical, JsonTooDeep."""
+    global _last
     if specs is None:
-        return [spelled(node) for node in graph.nodes.values()]
+        asked, nodes = _last
+        if asked is not graph:
+            nodes = [spelled(node) for node in graph.nodes.values()]
+            _last = (graph, nodes)
+        return nodes
     return [Spelled(_coerced_node(node, specs)) for node in graph.nodes.values()]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from memoryd.foundation.canonical_json import Json
-from memoryd.workflows.facts import Graph, Link, NodeValue
-from memoryd.workflows.recipe_v1 import instance_parameter, is_value_source
+from memoryd.foundation.errors import MemorydError
+from memoryd.workflows.facts import Graph, Link, Node, NodeValue
+from memoryd.workflows.identity import VISITS_LIMIT, spelled_nodes
+from memoryd.workflows.recipe_v1 import is_value_source
+from memoryd.workflows.spelling import inputs_of
+from memoryd.workflows.topology import topology
 from memoryd.workflows.tracing import execution_order, root_outputs
 
 VALUE_TEXT_LIMIT = 200
@@ -27,24 +31,32 @@ def node_values(graph: Graph) -> tuple[NodeValue, ...]:
     their own find those. Hence all graphs of one workflow (digest at that level) give the same values.
     """
     found: set[tuple[str, str, float | None, str | None]] = set()
-    classes: set[str] = set()
-    for id_ in execution_order(graph, root_outputs(graph)):
-        node = graph.nodes[id_]
-        classes.add(node.class_type)
-        if is_value_source(node.class_type):
-            continue
-        for name, value in node.inputs.items():
-            if isinstance(value, Link) or instance_parameter(node.class_type, name) is not None:
-                continue
-            number, text = _split(value)
-            if number is not None or text is not None:
-                found.add((node.class_type, name, number, text))
-    found.update((bare, "", None, "") for bare in classes - {class_type for class_type, *_ in found})
+    bare: set[str] = set()
+    for node in _executed(graph):
+        class_type, inputs, before = node.class_type, node.inputs, len(found)
+        for name, _, instance in () if is_value_source(class_type) else inputs_of(class_type, tuple(inputs)):
+            value = inputs[name]
+            if instance is None and not isinstance(value, Link):
+                number, text = _split(value)
+                if number is not None or text is not None:
+                    found.add((class_type, name, number, text))
+        if len(found) == before:
+            bare.add(class_type)
+    bare -= {class_type for class_type, *_ in found}
+    found.update([(class_type, "", None, "") for class_type in bare])
     ordered = sorted(found, key=lambda v: (v[0], v[1], v[2] is None, v[2] or 0.0, v[3] or ""))
-    return tuple(
-        NodeValue(class_type=class_type, input=name, number=number, text=text)
-        for class_type, name, number, text in ordered[:NODE_VALUES_LIMIT]
-    )
+    return tuple(map(NodeValue._make, ordered[:NODE_VALUES_LIMIT]))
+
+
+def _executed(graph: Graph) -> list[Node]:
+    try:
+        spelled = spelled_nodes(graph)
+    except MemorydError:
+        return [graph.nodes[id_] for id_ in execution_order(graph, root_outputs(graph))]
+    outputs = topology(graph, spelled).outputs(spelled, VISITS_LIMIT)
+    if not outputs:
+        return [graph.nodes[id_] for id_ in execution_order(graph, root_outputs(graph))]
+    return [spelled[index].node for index in {index for output in outputs for index, _, _ in output.steps}]
 
 
 def _split(value: Json) -> tuple[float | None, str | None]:

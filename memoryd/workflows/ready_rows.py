@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from memoryd.foundation.copy_lines import copy_line, copy_lines
+from memoryd.foundation.copy_lines import NULL, copy_line, copy_lines, copy_text
 from memoryd.plugin_api.facts import DocumentKind
-from memoryd.workflows.facts import Level, PreparedDocument, PreparedGraph
+from memoryd.workflows.facts import Level, NodeValue, PreparedDocument, PreparedGraph
 from memoryd.workflows.preparing import packed
 from memoryd.workflows.spelling import Remembered
 
@@ -56,16 +57,25 @@ def ready_document(document: PreparedDocument) -> ReadyDocument:
     return ReadyDocument(document.sha256, copy_line(row).encode())
 
 
+def _value_lines(workflow: bytes, values: Sequence[NodeValue]) -> bytes:
+    """Rows of VALUE_COLUMNS, as `copy_lines` spells them: half of all that a new workflow has to write."""
+    key = f"\\\\x{workflow.hex()}"
+    return "".join(
+        [
+            f"{key}\t{ordinal}\t{copy_text(class_type)}\t{copy_text(name)}"
+            f"\t{NULL if number is None else repr(number)}\t{NULL if text is None else copy_text(text)}\n"
+            for ordinal, (class_type, name, number, text) in enumerate(values)
+        ]
+    ).encode()
+
+
 def ready_graph(graph: PreparedGraph) -> ReadyGraph:
     """Return a graph as rows; it must be packed."""
     found = graph.identities
     identities = [(found.exact, level.value, found.recipe, getattr(found, level.value)) for level in KEPT_LEVELS]
     values = _values.get(found.workflow)
     if values is None:
-        values = copy_lines(
-            (found.workflow, ordinal, value.class_type, value.input, value.number, value.text)
-            for ordinal, value in enumerate(graph.values)
-        )
+        values = _value_lines(found.workflow, graph.values)
         _values.keep(found.workflow, values)
     return ReadyGraph(
         found.exact,

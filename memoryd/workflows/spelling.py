@@ -73,8 +73,8 @@ def spell(value: Json) -> str:
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)
-def _inputs_of(class_type: str, names: tuple[str, ...]) -> tuple[tuple[str, str, Instance | None], ...]:
-    """The inputs in the order of their names: name, the name as spelled, what the input says of one run."""
+def inputs_of(class_type: str, names: tuple[str, ...]) -> tuple[tuple[str, str, Instance | None], ...]:
+    """Return the inputs in the order of their names: name, the name as spelled, what the input says of one run."""
     return tuple([(name, quoted(name), instance_parameter(class_type, name)) for name in sorted(names)])
 
 
@@ -109,26 +109,32 @@ class Spelled:
     def __init__(self, node: Node) -> None:
         """Raises: NotCanonical, JsonTooDeep."""
         inputs = node.inputs
-        self.node = node
-        self.class_type = quoted(node.class_type)
-        self.literals: list[tuple[str, str, Json, Instance | None]] = []
-        self.links: list[tuple[str, Link, Instance | None]] = []
+        literals: list[tuple[str, str, Json, Instance | None]] = []
+        links: list[tuple[str, Link, Instance | None]] = []
         pairs, told, linked = [], [], []
-        for name, quoted_name, instance in _inputs_of(node.class_type, tuple(inputs)):
+        shape: list[object] = [node.class_type]
+        of_run = False
+        for name, quoted_name, instance in inputs_of(node.class_type, tuple(inputs)):
             value = inputs[name]
+            kind = value.__class__
             if isinstance(value, Link):
-                self.links.append((name, value, instance))
+                links.append((name, value, instance))
                 linked.append(f"[{quoted_name},{value.slot}]")
-            else:
-                text = quoted(value) if type(value) is str else spell(value)
-                self.literals.append((quoted_name, text, value, instance))
-                pairs.append(f"{quoted_name}:{text}")
-                told.append(f"[{quoted_name},{text}]")
+                shape += (name, value.node, value.slot)
+                continue
+            text = quoted(value) if type(value) is str else str(value) if kind is int else spell(value)
+            literals.append((quoted_name, text, value, instance))
+            pairs.append(f"{quoted_name}:{text}")
+            told.append(f"[{quoted_name},{text}]")
+            of_run = of_run or instance is not None
+        self.node, self.literals, self.links = node, literals, links
+        self.class_type = quoted(node.class_type)
         self._link_part = ",".join(linked)
         self.head = f"[{self.class_type},{{{','.join(pairs)}}},"
         self.exact = (_digest_now if told else _digest)(self.class_type, ",".join(told), self._link_part)
-        self.number = _number((node.class_type, *[(name, link.node, link.slot) for name, link, _ in self.links]))
-        self.workflow: dict[Instance | None, bytes] = {}
+        self.number = _number(tuple(shape))
+        # Where no input says anything of one run, nothing is left out at the level of workflows.
+        self.workflow: dict[Instance | None, bytes] = {} if of_run else {None: self.exact}
 
     def refilled(self, node: Node, places: Sequence[tuple[int, str]]) -> Spelled:
         """Return the spelling of a node that differs in literals only, each of the type that it was. Raises: NotCanonical.

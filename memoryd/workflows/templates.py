@@ -93,7 +93,7 @@ class Template:
         self._trials = tuple(trials)
         self._kinds = tuple([isinstance(value, str) for value in trials[0][1]])
         self._places = tuple(places)
-        self._spelled = spelled_nodes(trials[0][0])
+        self._spelled = [*spelled_nodes(trials[0][0])]
         order = {id_: index for index, id_ in enumerate(trials[0][0].nodes)}
         changing: dict[str, list[tuple[int, str, int]]] = {}
         for number, (id_, name) in enumerate(places):
