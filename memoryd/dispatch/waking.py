@@ -53,6 +53,8 @@ class Waker:
         self._ears: list[Callable[[str], None]] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.told = 0
+        """Counts how often work was told of: whoever looked for work before it grew need not wait."""
         self.closing = False
         """Whether this process is about to end: long polls answer at once, so that nobody waits for them."""
 
@@ -82,6 +84,7 @@ class Waker:
         """Let this process hear a word; one about work wakes every waiter."""
         if word == WORK:
             with self._lock:
+                self.told += 1
                 waiters, self._waiters = self._waiters, set()
             for rouse in waiters:
                 rouse()
@@ -92,8 +95,11 @@ class Waker:
         """Call `ear` with every word from now on, from any thread: it must not wait, nor raise."""
         self._ears.append(ear)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when something may have come, or after `seconds` (at most SAFETY_POLL_S)."""
+    async def wait(self, seconds: float, *, told: int | None = None) -> None:
+        """Return when something may have come, or after `seconds` (at most SAFETY_POLL_S).
+
+        `told` is what `self.told` was before the last look: what came since then is not waited for.
+        """
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 
@@ -102,6 +108,8 @@ class Waker:
                 loop.call_soon_threadsafe(woken.set)
 
         with self._lock:
+            if told is not None and told != self.told:
+                return
             self._waiters.add(rouse)
         try:
             with contextlib.suppress(TimeoutError):

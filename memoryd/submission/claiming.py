@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+import zlib
 from collections.abc import Sequence
 from typing import BinaryIO
 from uuid import UUID
@@ -11,7 +13,7 @@ from memoryd.dispatch import leases, tending, workers
 from memoryd.dispatch.facts import Completion, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.wire import Claimed, InputFile, JobKind, Pin
 from memoryd.foundation.byte_store import ByteStore
-from memoryd.foundation.database import Database, Session, TenantScope, take_farm
+from memoryd.foundation.database import Database, Engine, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import MemorydError, NotFound
 from memoryd.foundation.ids import TenantId
 from memoryd.foundation.texts import storable
@@ -24,6 +26,12 @@ LOADED_LIMIT = 100
 REASON_LIMIT = 2_000
 """Characters."""
 
+_scopes: weakref.WeakKeyDictionary[Engine, dict[TenantId, TenantScope]] = weakref.WeakKeyDictionary()
+
+
+class JobUnreadable(NotFound):
+    """What this job asks for cannot be read."""
+
 
 class InputNotAsked(NotFound):
     """This job has no such input."""
@@ -33,24 +41,43 @@ def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, load
     """Return the next job for a worker, under lease, or None. Raises: EarlierStart, WorkerNotRecognised, DatabaseDown.
 
     Whoever asks for new work has ended what its earlier starts had begun: what is left of that goes back to the queue.
-    The lease is committed before the job's texts are read, so that no lock of the queue is held meanwhile; where
-    reading fails, the job is given back uncounted.
+    Lease, history and the job's texts are one transaction: one commit, and a job whose texts cannot be read is not lost.
     """
-    with database.farm_work() as session:
-        present, left_over = workers.begin_claim(session, worker.worker_id, incarnation)
-        if left_over:
-            tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
-        grant = leases.claim(session, present, loaded=[storable(name)[0] for name in loaded[:LOADED_LIMIT]])
-        scope = _scope(session, grant.tenant_id) if grant is not None else None
-    if grant is None or scope is None:
-        return None
     try:
-        with database.tenant_work(scope) as session:
-            queries.insert_event(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
-            return _claimed(session, grant)
-    except MemorydError:
-        _give_back(database, worker, grant)
+        with database.farm_work() as session:
+            grant = _grant(session, worker, incarnation, loaded)
+            return _handed_over(session, worker, grant) if grant is not None else None
+    except JobUnreadable:
+        # Undone, it would be the next one's job, and the one's after that: it is taken once more, and given back.
+        _give_back_unreadable(database, worker, incarnation, loaded)
         raise
+
+
+def _grant(session: Session, worker: WorkerIdentity, incarnation: UUID, loaded: Sequence[str]) -> Grant | None:
+    present, left_over = workers.begin_claim(session, worker.worker_id, incarnation)
+    if left_over:
+        tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
+    return leases.claim(session, present, loaded=[storable(name)[0] for name in loaded[:LOADED_LIMIT]])
+
+
+def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant) -> Claimed:
+    try:
+        scope = _scope(session, grant.tenant_id)
+    except directory.TenantNotFound as error:
+        raise JobUnreadable(f"job {grant.job_id} of a tenant that is not there", hint=error.hint) from error
+    take_tenant(session, scope)
+    queries.insert_event(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
+    return _claimed(session, grant)
+
+
+def _give_back_unreadable(database: Database, worker: WorkerIdentity, incarnation: UUID, loaded: Sequence[str]) -> None:
+    with database.farm_work() as session:
+        grant = _grant(session, worker, incarnation, loaded)
+    if grant is None:
+        return
+    lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
+    with database.farm_work() as session:
+        leases.release(session, worker, lease, reason="the server could not read what the job asks for")
 
 
 def scope_of_lease(database: Database, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:
@@ -91,31 +118,31 @@ def stored_reason(reason: str) -> str:
 def _claimed(session: Session, grant: Grant) -> Claimed:
     detail = queries.find_detail(session, job_id=grant.job_id)
     if detail is None:
-        raise NotFound(f"job {grant.job_id} has no detail")
-    return Claimed(
-        job_id=grant.job_id,
-        fence=grant.fence,
-        token=grant.token,
-        attempt=grant.attempt,
-        kind=JobKind(detail.kind),
-        prompt=unpacked(detail.prompt),
-        extra_data=unpacked(detail.extra_data),
-        recompute=detail.recompute,
-        inputs=[InputFile.model_validate(file) for file in detail.inputs],
-        pins=[Pin.model_validate(pin) for pin in detail.pins],
-        lease_s=grant.lease_s,
-        deadline_s=grant.deadline_s,
-    )
-
-
-def _give_back(database: Database, worker: WorkerIdentity, grant: Grant) -> None:
-    lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
-    with database.farm_work() as session:
-        leases.release(session, worker, lease, reason="the server could not read what the job asks for")
+        raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
+    try:
+        return Claimed(
+            job_id=grant.job_id,
+            fence=grant.fence,
+            token=grant.token,
+            attempt=grant.attempt,
+            kind=JobKind(detail.kind),
+            prompt=unpacked(detail.prompt),
+            extra_data=unpacked(detail.extra_data),
+            recompute=detail.recompute,
+            inputs=[InputFile.model_validate(file) for file in detail.inputs],
+            pins=[Pin.model_validate(pin) for pin in detail.pins],
+            lease_s=grant.lease_s,
+            deadline_s=grant.deadline_s,
+        )
+    except (MemorydError, ValueError, zlib.error) as error:
+        raise JobUnreadable(f"job {grant.job_id}: {type(error).__name__}", hint="its record is damaged") from error
 
 
 def _scope(session: Session, tenant_id: TenantId) -> TenantScope:
-    for scope in directory.list_tenants(session):
-        if scope.id == tenant_id:
-            return scope
-    raise directory.TenantNotFound(f"tenant {tenant_id}", hint="`memoryd tenants list` shows them")
+    """A tenant's schema and role. They never change, so that they are read once in a process."""
+    known = _scopes.setdefault(session.get_bind().engine, {})
+    if tenant_id not in known:
+        known.update({scope.id: scope for scope in directory.list_tenants(session)})
+    if tenant_id not in known:
+        raise directory.TenantNotFound(f"tenant {tenant_id}", hint="`memoryd tenants list` shows them")
+    return known[tenant_id]

@@ -279,6 +279,8 @@ async def claim(
     until = time.monotonic() + min(asked.wait_s, WAIT_LIMIT_S)
     waker = waker_of(office.database)
     while True:
+        # Before the look: what comes while it is under way would else be heard of only at the next poll.
+        told = waker.told
         claimed = await run_in_threadpool(
             claiming.claim, office.database, worker, incarnation=asked.incarnation, loaded=asked.loaded
         )
@@ -287,7 +289,7 @@ async def claim(
         left = until - time.monotonic()
         if left <= 0 or waker.closing or await request.is_disconnected():
             return Response(status_code=204)
-        await waker.wait(left)
+        await waker.wait(left, told=told)
 
 
 @router.get("/work/inputs/{job_id}/{sha256}")

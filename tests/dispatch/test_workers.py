@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -365,3 +366,37 @@ def test_a_start_at_one_process_is_the_present_one_at_every_other(join: Join, of
     hand.start()
     assert hand.say("heartbeat", incarnation=hand.incarnation).json()["drain"] is False
     assert hand.say("heartbeat", incarnation=old).json()["drain"] is True
+
+
+def test_a_job_whose_texts_cannot_be_read_goes_back_uncounted_and_blocks_nobody(
+    person: TestClient, join: Join, offices: Offices, tenant: TenantScope
+) -> None:
+    damaged, sound = (person.post("/v1/jobs", json={"graph": GRAPH}).json()["id"] for _ in range(2))
+    with offices.database.tenant_work(tenant) as session:
+        session.execute(text("update job_detail set prompt = 'x' where job_id = :job_id"), {"job_id": damaged})
+    hand = join()
+    refused = hand.say("claim", incarnation=hand.incarnation, wait_s=0)
+    assert (refused.status_code, refused.json()["kind"]) == (404, "job-unreadable")
+    assert person.get(f"/v1/jobs/{damaged}").json()["attempt"] == 0
+    taken: set[str] = set()
+    for _ in range(10):
+        answer = hand.say("claim", incarnation=hand.incarnation, wait_s=0)
+        if answer.status_code == 200:
+            taken.add(answer.json()["job"]["job_id"])
+    assert taken == {sound}
+    states = person.get(f"/v1/jobs/{damaged}").json()["state"]
+    assert states in ("ready", "delayed", "dead")
+
+
+def test_work_that_comes_while_a_worker_looks_is_not_waited_for() -> None:
+    waker = waking.Waker()
+    told = waker.told
+    waker.hear(waking.WORK)
+
+    async def wait() -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await waker.wait(0.9, told=told)
+        return loop.time() - began
+
+    assert asyncio.run(wait()) < 0.5
