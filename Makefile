@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Processes of a test run: two for each of two cores, since half of the time a test waits for Postgres or a browser.
 JOBS ?= 4
 
-.PHONY: help setup setup-dev demo test check fix bench conformance faults fuzz lint types walls package clean
+.PHONY: help setup setup-dev demo test check fix bench conformance faults chaos invariants fuzz lint types walls package clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -65,6 +65,12 @@ conformance: setup-dev ## the protocol suite: stand-in, and a real ComfyUI at ME
 faults: setup-dev ## kill -9 in the middle of work and of a backlog, twenty times each; a root unmounted
 	@$(BIN)/python tests/faults/run.py
 	@$(BIN)/python tests/faults/backlog.py
+
+chaos: setup-dev ## a farm on fire: kill -9 of everything, cut networks, zombies, in 10,000 jobs; under 8 minutes
+	@$(BIN)/python tests/chaos/run.py
+
+invariants: setup-dev ## the queue's invariants as state machines, a thousand times as long as in `make test`
+	@MEMORYD_TEST_LONG=1 $(BIN)/pytest -q tests/dispatch/test_invariants.py tests/dispatch/test_invariants_of_order.py
 
 fuzz: setup-dev ## 200,000 mutated files over every reader and the whole way of recording
 	@$(BIN)/python tests/fuzz/run.py
