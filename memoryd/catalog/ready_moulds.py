@@ -6,12 +6,12 @@ else, and the rows are cut at these. That it holds for others is tried with a se
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from memoryd.catalog.alike_words import AlikeWords
@@ -22,12 +22,14 @@ from memoryd.foundation.copy_lines import copy_moment, copy_text
 from memoryd.foundation.ids import new_id, new_ids
 from memoryd.workflows.templates import Literal
 
+_BETWEEN_ROWS = "\0"
+_BETWEEN_ROWS_WRITTEN = _BETWEEN_ROWS.encode()
+
 SHORTEST_PLACE = 6
 """Characters of a trial's value that rows are cut at: a shorter one may stand there by chance."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OwnFacts:
+class OwnFacts(NamedTuple):
     """What is a file's own: digests are 32 bytes, `documents` are its prompt's and those beside it; `output` is the digest
     of the output it is from."""
 
@@ -44,7 +46,7 @@ class OwnFacts:
 class AssetMould:
     """Makes what `ready_asset` gives of records that are alike."""
 
-    __slots__ = ("_constant", "_kept", "_rows", "_words")
+    __slots__ = ("_constant", "_kept", "_pieces", "_words")
 
     def __init__(self, kept: ReadyAsset, words: AlikeWords, rows: Sequence[bytes], places: Sequence[str]) -> None:
         """`rows` are those of a trial whose own values are spelled as `places`; `kept` is what is no file's own."""
@@ -53,23 +55,12 @@ class AssetMould:
         number = {spelled: index for index, spelled in enumerate(places) if spelled}
         longest_first = sorted(number, key=len, reverse=True)
         cut = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
-        constant: list[str] = []
-        made: list[bytes | Callable[[Sequence[str]], tuple[str, ...]]] = []
-        for row in rows:
-            pieces = cut.split(row.decode())
-            if len(pieces) == 1:
-                made.append(row)
-                continue
-            indexes = []
-            for at, piece in enumerate(pieces):
-                if at % 2:
-                    indexes.append(number[piece])
-                else:
-                    indexes.append(len(places) + len(constant))
-                    constant.append(piece)
-            made.append(itemgetter(*indexes))
-        self._constant = tuple(constant)
-        self._rows = tuple(made)
+        # All rows in one text: no column holds a NUL.
+        pieces = cut.split(_BETWEEN_ROWS.join([row.decode() for row in rows]))
+        self._constant = tuple(pieces[::2])
+        self._pieces = itemgetter(
+            *[number[piece] if at % 2 else len(places) + at // 2 for at, piece in enumerate(pieces)]
+        )
 
     def filled(self, own: OwnFacts) -> ReadyAsset:
         """Return a file's rows."""
@@ -95,7 +86,7 @@ class AssetMould:
             kept.findings,
             kept.has_inputs,
             kept.models,
-            tuple([row if isinstance(row, bytes) else "".join(row(texts)).encode() for row in self._rows]),
+            tuple("".join(self._pieces(texts)).encode().split(_BETWEEN_ROWS_WRITTEN)),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import time
 
 from memoryd.catalog.alike_words import AlikeWords
 from memoryd.catalog.column_limits import TEXT_LIMIT
@@ -35,35 +36,35 @@ _moulds: Remembered[tuple[object, ...], AssetMould | str] = Remembered(REMEMBERE
 
 def ready_alike(content: Content, reading: Reading, folder: Folder, watch: Stopwatch) -> ReadyFile | None:
     """Return the rows of a file if others like it were read before, None where it is to be read as any other."""
-    with watch.stage("graph"):
-        alike = _alike(content, reading, folder.knowledge or NOTHING_KNOWN)
-        if alike is None:
-            return None
-        told = alike.template.told(alike.values, content.filename, (folder.knowledge or NOTHING_KNOWN).specs)
-        mould = alike.template.mould
-        if told is None or mould is None or content.location is None or told.parameters is None:
-            return None
-    with watch.stage("rows"):
-        rows = _mould(told, alike, content, reading, folder)
-        if rows is None:
-            return None
-    with watch.stage("graph"):
-        graph = mould.filled(alike.values)
-        documents = [_document(reading, index) for index in range(len(reading.carriers))]
-    with watch.stage("rows"):
-        prompt = reading.prompt or 0
-        output = told.parameters.node
-        own = OwnFacts(
-            sha256=content.sha256,
-            size=content.size,
-            made_at=content.made_at,
-            location=content.location,
-            exact=graph.exact,
-            documents=(documents[prompt].sha256, *[one.sha256 for at, one in enumerate(documents) if at != prompt]),
-            output=None if output is None else graph.outputs.get(output),
-            values=alike.values,
-        )
-        return ReadyFile(rows.filled(own), tuple(documents), graph.ready)
+    began = time.perf_counter()
+    known = folder.knowledge or NOTHING_KNOWN
+    alike = _alike(content, reading, known)
+    told = None if alike is None else alike.template.told(alike.values, content.filename, known.specs)
+    if alike is None or told is None or told.parameters is None or content.location is None:
+        return None
+    mould = alike.template.mould
+    rows = None if mould is None else _mould(told, alike, content, reading, folder)
+    if mould is None or rows is None:
+        return None
+    graph = mould.filled(alike.values)
+    documents = [_document(reading, index) for index in range(len(reading.carriers))]
+    understood = time.perf_counter()
+    watch.add("graph", understood - began)
+    prompt = reading.prompt or 0
+    output = told.parameters.node
+    own = OwnFacts(
+        sha256=content.sha256,
+        size=content.size,
+        made_at=content.made_at,
+        location=content.location,
+        exact=graph.exact,
+        documents=(documents[prompt].sha256, *[one.sha256 for at, one in enumerate(documents) if at != prompt]),
+        output=None if output is None else graph.outputs.get(output),
+        values=alike.values,
+    )
+    made = ReadyFile(rows.filled(own), tuple(documents), graph.ready)
+    watch.add("rows", time.perf_counter() - understood)
+    return made
 
 
 def _alike(content: Content, reading: Reading, known: Knowledge) -> AlikeGraph | None:

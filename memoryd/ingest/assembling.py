@@ -59,6 +59,10 @@ class Stopwatch:
         """Add the block's time to a stage."""
         return _Stage(self.seconds, name)
 
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a stage."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
 
 class _Stage:
     __slots__ = ("_began", "_name", "_seconds")

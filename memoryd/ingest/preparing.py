@@ -85,7 +85,7 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, ready: bool, w
     opened = open_inside(folder.path, path)
     if isinstance(opened, NotOpened):
         return _outcome(folder, path, opened)
-    with open(opened.descriptor, "rb") as stream:  # noqa: PTH123 - it is a descriptor
+    try:
         before = opened.stat
         changed_at = max(before.st_mtime, before.st_ctime)
         place = _place(folder, path)
@@ -102,8 +102,8 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, ready: bool, w
         if before.st_size > FILE_SIZE_LIMIT:
             return refuse(base, Reason.TOO_LARGE, f"{before.st_size} bytes (FILE_SIZE_LIMIT is {FILE_SIZE_LIMIT})")
         with watch.stage("read"):
-            sha256, body = _read(stream, before.st_size)
-        after = os.fstat(stream.fileno())
+            sha256, body = _read(opened.descriptor, before.st_size)
+        after = os.fstat(opened.descriptor)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             return dataclasses.replace(base, reason=Reason.CHANGING, detail="changed while it was read")
         made_at, findings = _made_at(before.st_mtime, now)
@@ -117,6 +117,8 @@ def _prepare(folder: Folder, path: Path, now: float, named: bool, ready: bool, w
             findings=(*findings, *folder.findings),
         )
         return _understand(base, content, body, folder, named or is_taken(name), changed_at, now, ready, watch)
+    finally:
+        os.close(opened.descriptor)
 
 
 def _understand(
@@ -199,13 +201,16 @@ def _recorded_as(base: PreparedFile, state: FileState, assembled: Assembled) -> 
     )
 
 
-def _read(stream: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
-    digest = hashlib.sha256()
+def _read(descriptor: int, size: int) -> tuple[bytes, BinaryIO]:
+    """The SHA-256 of an open file, and its content: in memory, or to be read from the file, which the caller closes."""
     if size <= WHOLE_IN_MEMORY_LIMIT:
         # As much as there should be: a file that is growing shows it by its stat afterwards.
-        data = stream.read(size)
-        digest.update(data)
-        return digest.digest(), io.BytesIO(data)
+        data = os.read(descriptor, size)
+        while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more
+        return hashlib.sha256(data).digest(), io.BytesIO(data)
+    digest = hashlib.sha256()
+    stream = open(descriptor, "rb", closefd=False)  # noqa: SIM115 - it is a descriptor, and the caller's
     for piece in _pieces(stream):
         digest.update(piece)
     stream.seek(0)
