@@ -80,8 +80,9 @@ def _alike(content: Content, reading: Reading, known: Knowledge) -> AlikeGraph |
     if reading.workflow is not None and reading.carriers[reading.workflow].raw[:1] != b"{":
         return None
     alike = find_alike(raw)
-    if alike is None or (known.lessons is not None and known.lessons.wants_any(alike.template.classes)):
-        return None
+    if alike is not None and reading.workflow is not None and known.lessons is not None:
+        # What a file with both graphs may teach, only its whole record brings.
+        return None if known.lessons.wants_any(alike.template.classes) else alike
     return alike
 
 

@@ -35,6 +35,10 @@ SHORTEST_TEXT = 22
 ENDS = 64
 """Bytes of a document's beginning and end by which its likely templates are found."""
 
+REMEMBERED_ENDS = 64
+"""Ends that are remembered, with TRIED_LIMIT templates each: more templates than the memory of documents holds are never
+kept by this."""
+
 TRIED_LIMIT = 4
 """Templates with the same ends that are tried: the last ones that were met."""
 
@@ -101,7 +105,7 @@ _SEEN, _UNLIKE = "seen", "unlike"
 _documents: Remembered[bytes, Template | str] = Remembered(REMEMBERED_DOCUMENTS)
 """By all of a document but what is filled in: its template once it came twice; _UNLIKE where it has none."""
 
-_by_ends: Remembered[tuple[bytes, bytes], tuple[Template, ...]] = Remembered(REMEMBERED_DOCUMENTS)
+_by_ends: Remembered[tuple[bytes, bytes], tuple[Template, ...]] = Remembered(REMEMBERED_ENDS)
 _texts: Remembered[bytes, str] = Remembered(REMEMBERED_TEXTS)
 """By the text as written: those that reading is blind to."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -190,3 +191,19 @@ def test_an_animated_png_says_how_many_frames() -> None:
     structure = read(file_of(chunk(b"acTL", struct.pack(">II", 12, 0))))
     assert structure.frames == 12
     assert TEXT_LIMIT == 32 * 1024 * 1024
+
+
+class _Elsewhere(io.BytesIO):
+    """Bytes that are not surely in memory: they are walked through as a file is."""
+
+
+def test_a_plain_file_in_memory_is_read_as_from_anywhere(files: Path) -> None:
+    chance = random.Random(5)
+    for path in sorted(files.rglob("*.png")):
+        whole = path.read_bytes()
+        for _ in range(60):
+            other = bytearray(whole)
+            for _ in range(chance.choice((0, 1, 1, 3))):
+                other[chance.randrange(chance.choice((60, len(other))))] = chance.randrange(256)
+            cut = bytes(other[: chance.choice((len(other), len(other), chance.randrange(len(other))))])
+            assert read_png(io.BytesIO(cut)) == read_png(_Elsewhere(cut))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from memoryd.foundation.database import Session
-from memoryd.words.tokens import POSITION_LIMIT, tokens, tsvector_text
+from memoryd.words.tokens import POSITION_LIMIT, POSITIONS_PER_WORD_LIMIT, plain_words, tokens, tsvector_text
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
 
@@ -99,3 +99,18 @@ def test_hostile_angle_brackets_are_only_words() -> None:
     # Quadratic matching would take hours here.
     assert words("<lora:" * 100_000) == ["lora"] * 100_000
     assert words("<lora:" + "y" * 300_000) == ["lora", "y" * 120]
+
+
+@given(st.text("abAB01 _,.'\\(:)<>\u00e9\uff21\u4e2d\n", max_size=400).map(lambda text: text * 3))
+@settings(max_examples=200, deadline=None)
+def test_a_plain_prompt_is_spelled_the_same_in_half_the_time(prompt: str) -> None:
+    plain = plain_words(prompt)
+    assert plain is None or plain == tsvector_text(prompt)
+    assert plain is not None or not prompt.isascii() or "<" in prompt or len(prompt) > POSITIONS_PER_WORD_LIMIT
+
+
+def test_a_prompt_beyond_a_limit_is_not_plain() -> None:
+    assert plain_words("w" * 200) is None
+    assert plain_words("word " * 200) is None
+    assert plain_words(" ".join(f"w{number}" for number in range(POSITION_LIMIT + 1))) is None
+    assert plain_words("") == tsvector_text("")
