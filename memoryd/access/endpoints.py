@@ -32,6 +32,7 @@ from memoryd.access.wire import (
     PersonList,
     PersonShape,
     ProjectList,
+    ProjectPlaces,
     ProjectShape,
     SignedIn,
     SignInLinkShape,
@@ -145,6 +146,16 @@ def add_project(asked: NewProject, work: Administrator) -> ProjectShape:
     made = projects.ensure_project(work.session, asked.slug, asked.name)
     audit.note(work.session, work.caller, "project.ensure", str(made), {"slug": asked.slug})
     return ProjectShape.of(next(p for p in projects.list_projects(work.session) if p.id == made))
+
+
+@router.patch("/projects/{slug}")
+def place_project(slug: str, asked: ProjectPlaces, work: Administrator) -> ProjectShape:
+    """Say in which pools and regions a project's jobs may run."""
+    project = projects.find_project(work.session, slug)
+    places = {name: getattr(asked, name) for name in asked.model_fields_set}
+    projects.place_project(work.session, project, places)
+    audit.note(work.session, work.caller, "project.place", str(project), dict(places))
+    return ProjectShape.of(next(p for p in projects.list_projects(work.session) if p.id == project))
 
 
 @router.get("/keys")

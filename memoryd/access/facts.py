@@ -102,13 +102,15 @@ class TenantView:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectView:
-    """A project."""
+    """A project. `pools` and `regions`: where its jobs may run; None is everywhere."""
 
     id: ProjectId
     slug: str
     name: str
     created_at: datetime.datetime
     archived_at: datetime.datetime | None
+    pools: tuple[str, ...] | None = None
+    regions: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

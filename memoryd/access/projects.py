@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from memoryd.access import queries
 from memoryd.access.facts import ProjectView, Sees
 from memoryd.access.names import checked_project_slug, checked_shown_name
 from memoryd.foundation.database import Session
-from memoryd.foundation.errors import NotFound
+from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.ids import ProjectId, new_id
 from memoryd.foundation.texts import storable
 
 DEFAULT_PROJECT = "default"
 """Made with every tenant, so that a single team needs no ceremony."""
+
+
+PLACES_LIMIT = 200
+PLACE_LIMIT = 100
+"""Pools or regions of one project, and characters of a name: more are a mistake."""
+
+
+class TooManyPlaces(NotAcceptable):
+    """A project cannot name so many places."""
 
 
 class ProjectNotFound(NotFound):
@@ -41,7 +52,29 @@ def list_projects(session: Session, sees: Sees = None) -> list[ProjectView]:
     rows = queries.list_projects(session, None if sees is None else list(sees))
     return [
         ProjectView(
-            id=ProjectId(row.id), slug=row.slug, name=row.name, created_at=row.created_at, archived_at=row.archived_at
+            id=ProjectId(row.id),
+            slug=row.slug,
+            name=row.name,
+            created_at=row.created_at,
+            archived_at=row.archived_at,
+            pools=tuple(row.pools) if row.pools is not None else None,
+            regions=tuple(row.regions) if row.regions is not None else None,
         )
         for row in rows
     ]
+
+
+def place_project(session: Session, project: ProjectId, places: Mapping[str, Sequence[str] | None]) -> None:
+    """Say where a project's jobs may run: names of `pools` and of `regions`; None is everywhere, what is not named stays.
+
+    Raises: TooManyPlaces.
+    """
+    values: dict[str, object] = {}
+    for name, listed in places.items():
+        if listed is not None and (len(listed) > PLACES_LIMIT or any(len(one) > PLACE_LIMIT for one in listed)):
+            raise TooManyPlaces(
+                f"{len(listed)} {name}", hint=f"{PLACES_LIMIT} names of {PLACE_LIMIT} characters at most"
+            )
+        values[name] = None if listed is None else sorted({storable(one)[0] for one in listed})
+    if values:
+        queries.update_project(session, project, values)

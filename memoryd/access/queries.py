@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -111,9 +111,22 @@ def find_project(session: Session, slug: str) -> UUID | None:
     return session.execute(select(Project.id).where(Project.slug == slug)).scalar_one_or_none()
 
 
+def update_project(session: Session, project_id: UUID, values: Mapping[str, object]) -> None:
+    """Change where a project's jobs may run: `pools`, `regions`."""
+    session.execute(update(Project).where(Project.id == project_id).values(dict(values)))
+
+
 def list_projects(session: Session, only: Sequence[UUID] | None) -> Sequence[AnyRow]:
     """`only` None lists all."""
-    statement = select(Project.id, Project.slug, Project.name, Project.created_at, Project.archived_at)
+    statement = select(
+        Project.id,
+        Project.slug,
+        Project.name,
+        Project.created_at,
+        Project.archived_at,
+        Project.pools,
+        Project.regions,
+    )
     if only is not None:
         statement = statement.where(Project.id.in_(only))
     return session.execute(statement.order_by(Project.slug)).all()

@@ -46,13 +46,15 @@ class WhoAmI(Shape):
 
 
 class ProjectShape(Shape):
-    """A project."""
+    """A project. `pools` and `regions`: where its jobs may run; null is everywhere."""
 
     id: UUID
     slug: str
     name: str
     created_at: datetime.datetime
     archived_at: datetime.datetime | None
+    pools: list[str] | None = None
+    regions: list[str] | None = None
 
     @classmethod
     def of(cls, project: ProjectView) -> ProjectShape:
@@ -63,7 +65,16 @@ class ProjectShape(Shape):
             name=project.name,
             created_at=project.created_at,
             archived_at=project.archived_at,
+            pools=None if project.pools is None else list(project.pools),
+            regions=None if project.regions is None else list(project.regions),
         )
+
+
+class ProjectPlaces(Shape):
+    """Where a project's jobs may run; null is everywhere, what is not sent stays as it is."""
+
+    pools: list[str] | None = None
+    regions: list[str] | None = None
 
 
 class ProjectList(Shape):

@@ -38,11 +38,9 @@ from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
 from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
 from memoryd.submission import wire as shown
 from memoryd.submission.facts import Submitted
-from memoryd.submission.guards import LimitedRoute
 from memoryd.submission.submitting import submit
 
 router = APIRouter(tags=["submission"])
-limited = APIRouter(route_class=LimitedRoute)
 
 WAIT_LIMIT_S = 25.0
 """A long poll ends before the proxies that give up on silence after 30 s."""
@@ -63,7 +61,7 @@ class OutputTooLarge(TooLarge):
 # --- for people
 
 
-@limited.post("/jobs", status_code=201)
+@router.post("/jobs", status_code=201, max_body_size=shown.BODY_LIMIT)
 def submit_job(
     work: Submitter, asked: shown.JobRequest, idempotency_key: Annotated[str | None, Header()] = None
 ) -> shown.JobAnswer:
@@ -81,9 +79,6 @@ def submit_job(
         found = estimating_jobs.estimate_of(work.session, work.database, submitted.job_id, scope=work.caller.tenant)
         submitted = dataclasses.replace(submitted, estimate=found)
     return shown.show_submitted(submitted)
-
-
-router.include_router(limited)
 
 
 @router.post("/inputs", status_code=201)

@@ -55,7 +55,8 @@ def usable_pools(session: Session, tenant_id: TenantId, *, max_age_s: float = LO
     pools = _read(session, tenant_id)
     if not any(pool.name == DEFAULT_POOL for pool in pools):
         dispatch_pools.ensure_defaults(session)
-        pools = _read(session, tenant_id)
+        # Not remembered: this transaction may yet be rolled back, and the pool with it.
+        return _read(session, tenant_id)
     with _lock:
         kept[tenant_id] = (now, pools)
     return pools

@@ -19,6 +19,11 @@ from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import JobId
 from memoryd.submission.facts import JobEventView, JobView, Submission, Submitted
 
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of one request for jobs: a graph and its extra data of TEXT_LIMIT each, escaped, and a table. Files are sent to
+/inputs.
+"""
+
 
 class JobRequest(BaseModel):
     """A job to be queued.

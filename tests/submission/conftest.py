@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
+from memoryd.access import endpoints as access_endpoints
 from memoryd.access.guards import Offices
 from memoryd.dispatch import endpoints as dispatch_endpoints
 from memoryd.foundation.database import Database
@@ -23,6 +24,7 @@ from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.settings import Settings
 from memoryd.storage.blob_store import BlobStore
 from memoryd.submission import endpoints
+from memoryd.submission.grouping import endpoints as group_endpoints
 
 with warnings.catch_warnings():
     # It would rather have another HTTP library than the one that the product uses.
@@ -49,10 +51,13 @@ def app(offices: Offices) -> FastAPI:
     app.state.offices = offices
     app.include_router(dispatch_endpoints.router, prefix="/v1")
     app.include_router(endpoints.router, prefix="/v1")
+    app.include_router(group_endpoints.router, prefix="/v1")
+    app.include_router(access_endpoints.router, prefix="/v1")
 
     @app.exception_handler(MemorydError)
     def problem(_: Request, error: MemorydError) -> JSONResponse:
-        body = {"title": error.title, "detail": error.detail, "hint": error.hint, "kind": error.slug}
+        named = {"title": error.title, "detail": error.detail, "hint": error.hint, "kind": error.slug}
+        body = {**{name: value for name, value in error.facts.items() if name not in named}, **named}
         return JSONResponse(body, error.status)
 
     return app

@@ -19,15 +19,15 @@ from memoryd.dispatch.states import ENDED
 from memoryd.foundation.ids import GroupId
 from memoryd.submission.grouping import asking, viewing
 from memoryd.submission.grouping import wire as shown
-from memoryd.submission.guards import LimitedRoute
+from memoryd.submission.wire import BODY_LIMIT
 
-router = APIRouter(tags=["groups"], route_class=LimitedRoute)
+router = APIRouter(tags=["groups"])
 
 STREAM_STEP_S = 1.0
 """How often a group's stream looks: counting its items costs what they are many."""
 
 
-@router.post("/groups", status_code=201)
+@router.post("/groups", status_code=201, max_body_size=BODY_LIMIT)
 def submit_group(
     office: Office,
     caller: SubmitterCaller,
