@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
 from memoryd.stand_in.catalogue import CLASSES, specification
 from memoryd.stand_in.engine import Engine, Refused
+from memoryd.stand_in.faults import UnknownFault, be_deaf
 from memoryd.stand_in.folders import MODELS, OutsideFolder, inside
 from memoryd.stand_in.job_list import cancel_job, list_jobs, show_job
 from memoryd.stand_in.machine import FEATURES, system_stats
@@ -33,8 +34,11 @@ class _Json(JSONResponse):
 _TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
-def make_app(engine: Engine, argv: list[str]) -> FastAPI:
-    """Return the application. It starts the engine with itself and stops it at its end; `argv` is what it tells of."""
+def make_app(engine: Engine, argv: list[str], *, jobs_api: bool = True) -> FastAPI:
+    """Return the application. It starts the engine with itself and stops it at its end; `argv` is what it tells of.
+
+    `jobs_api`: whether it has the routes that ComfyUI 0.3.64 lacks.
+    """
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -63,8 +67,26 @@ def make_app(engine: Engine, argv: list[str]) -> FastAPI:
     plain.add_api_websocket_route("/ws", _listening(engine))
     for prefix in ("", "/api"):
         app.include_router(plain, prefix=prefix)
-    app.include_router(under_api, prefix="/api")
+    if jobs_api:
+        app.include_router(under_api, prefix="/api")
+    app.include_router(_fault_routes(engine), prefix="/memoryd_stand_in")
     return app
+
+
+def _fault_routes(engine: Engine) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/faults")
+    async def arm(request: Request) -> Response:
+        fault = await _wish(request)
+        try:
+            engine.conditions.faults.arm(fault)
+        except UnknownFault as error:
+            return _Json({"error": error.detail}, status_code=400)
+        be_deaf(fault)
+        return Response()
+
+    return router
 
 
 def _queue_routes(router: APIRouter, engine: Engine) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.execution_cache import ExecutionCache, cache_keys, is_link, note_changes
 from memoryd.stand_in.facts import Ended, NodeResult, QueuedRun, RunEnd
+from memoryd.stand_in.faults import Faults, NodeFailed
 from memoryd.stand_in.folders import Folders, OutsideFolder
 from memoryd.stand_in.nodes import ACTIONS, PAINTERS, Stage
 
@@ -39,6 +40,7 @@ class Conditions:
     folders: Folders
     delay_s: float = 0.0
     noisy: bool = False
+    faults: Faults = dataclasses.field(default_factory=Faults)
 
 
 class Execution:
@@ -109,6 +111,7 @@ class Execution:
         self.present = node_id
         self._say_progress(node_id, 0.0, 1.0, "running")
         self._say("executing", {"node": node_id, "display_node": node_id})
+        self._conditions.faults.strike()
         steps = [1.0, 1.0]
 
         def step(value: int, maximum: int) -> None:
@@ -199,6 +202,8 @@ class Execution:
             message = "**** ERROR: Saving image outside the output folder is not allowed.\n"
             message += f" full_output_folder: {error}\n         output_dir: {self._conditions.folders.output}\n"
             kind = "Exception"
+        elif isinstance(error, NodeFailed):
+            message, kind = str(error), error.kind
         else:
             message, kind = str(error), type(error).__name__
         return {

@@ -40,8 +40,13 @@ class Options:
     port: int = 0
     output: Path | None = None
     input: Path | None = None
+    temp: Path | None = None
     delay_s: float = 0.0
     noisy: bool = False
+    jobs_api: bool = True
+    """Whether there are `/api/jobs` and its cancelling by id; ComfyUI 0.3.64 has none."""
+    argv: tuple[str, ...] | None = None
+    """What is told as the command line, None for the stand-in's own."""
 
 
 def serve(options: Options, announce: Callable[[str], None]) -> None:
@@ -75,14 +80,16 @@ def _prepared(options: Options) -> Iterator[tuple[uvicorn.Server, socket.socket,
     taken = _listening(options.host, options.port)
     try:
         folders = Folders(
-            output=options.output or home / "output", input=options.input or home / "input", temp=home / "temp"
+            output=options.output or home / "output",
+            input=options.input or home / "input",
+            temp=options.temp or home / "temp",
         )
         for folder in (folders.output, folders.input, folders.temp):
             folder.mkdir(parents=True, exist_ok=True)
         engine = Engine(Conditions(folders=folders, delay_s=options.delay_s, noisy=options.noisy))
-        argv = ["memoryd stand-in", *(["--seed-noise"] if options.noisy else [])]
+        argv = list(options.argv or ("memoryd stand-in", *(["--seed-noise"] if options.noisy else [])))
         config = uvicorn.Config(
-            make_app(engine, argv),
+            make_app(engine, argv, jobs_api=options.jobs_api),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,

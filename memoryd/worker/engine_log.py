@@ -13,6 +13,9 @@ FILE_LIMIT = 8 * 2**20
 LAST_LINES = 12
 """How many of the last lines are told when ComfyUI ended."""
 
+LINE_LIMIT = 300
+"""Characters of a line that are told: a crash lists every extension module in one."""
+
 _TAIL_BYTES = 16 * 1024
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -49,4 +52,4 @@ class EngineLog:
         except OSError:
             return []
         lines = [line.rstrip() for line in _COLOURS.sub("", text).splitlines()]
-        return [line for line in lines if line][-LAST_LINES:]
+        return [line[:LINE_LIMIT] for line in lines if line][-LAST_LINES:]

@@ -50,6 +50,8 @@ class FakeServer:
     stored: dict[tuple[uuid.UUID, int], bytes] = dataclasses.field(default_factory=dict)
     inputs: dict[str, bytes] = dataclasses.field(default_factory=dict)
     lose_replies: int = 0
+    claims_asked: int = 0
+    warm_up: str | None = None
     down: bool = False
     url: str = ""
 
@@ -148,7 +150,8 @@ def _app(fake: FakeServer) -> FastAPI:
     def register(request: RegisterRequest) -> Any:
         fake.registered.append(request)
         wanted = request.nodes_sha256 not in fake.nodes
-        return {"worker_id": str(uuid.uuid4()), "heartbeat_s": 0.05, "pools": ["default"], "nodes_wanted": wanted}
+        answer = {"worker_id": str(uuid.uuid4()), "heartbeat_s": 0.05, "pools": ["default"]}
+        return {**answer, "nodes_wanted": wanted, "warm_up": fake.warm_up}
 
     @app.put("/v1/work/nodes/{sha256}")
     async def keep_nodes(sha256: str, request: Request) -> Any:
@@ -157,6 +160,7 @@ def _app(fake: FakeServer) -> FastAPI:
 
     @app.post("/v1/work/claim")
     def claim(request: ClaimRequest) -> Any:
+        fake.claims_asked += 1
         until = time.monotonic() + min(request.wait_s, 1)
         while time.monotonic() < until:
             if fake.waiting and not fake.left:
