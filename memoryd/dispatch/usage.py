@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Sequence
 from enum import StrEnum
 
+from memoryd.dispatch.facts import LeaseKey
 from memoryd.dispatch.queries import usage as statements
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable
@@ -14,6 +15,9 @@ from memoryd.foundation.ids import JobId, PersonId, ProjectId, TenantId
 
 KEYS_LIMIT = 3
 """Things that one table is summed by."""
+
+MEASURE_LIMIT_S = 30 * 24 * 3600.0
+"""What a worker measured is never longer: a number made up must not break a sum."""
 
 ROWS_LIMIT = 5_000
 """Rows of one table; the dearest come first."""
@@ -151,6 +155,27 @@ def list_runs(session: Session, asked: UsageAsked, *, before: int | None, limit:
         )
         for row in statements.list_runs(session, _values(asked), before=before, limit=limit)
     ]
+
+
+def note_measures(
+    session: Session,
+    lease: LeaseKey,
+    *,
+    loading_s: float | None,
+    executing_s: float | None,
+    model_loaded: bool | None,
+    vram_peak_mb: int | None,
+) -> None:
+    """Add what a worker measured of a try to what is known of it, once its lease has ended. None is not measured."""
+    if loading_s is executing_s is model_loaded is vram_peak_mb is None:
+        return
+    measures = {
+        "loading_ms": None if loading_s is None else round(min(loading_s, MEASURE_LIMIT_S) * 1000),
+        "executing_ms": None if executing_s is None else round(min(executing_s, MEASURE_LIMIT_S) * 1000),
+        "model_loaded": model_loaded,
+        "vram_peak_mb": vram_peak_mb,
+    }
+    statements.update_measures(session, job_id=lease.job_id, fence=lease.fence, measures=measures)
 
 
 def _values(asked: UsageAsked) -> dict[str, object]:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from memoryd.access import audit
-from memoryd.dispatch import leases, workers
+from memoryd.dispatch import leases, usage, workers
 from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
 from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json, read_json
-from memoryd.foundation.database import Database, Session, TenantScope, take_farm
+from memoryd.foundation.counters import LATE_REPORTS
+from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import JobId, PersonId, ProjectId
 from memoryd.foundation.logging import log_for
@@ -31,14 +32,17 @@ from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
 from memoryd.submission import output_places, queries, run_costs
-from memoryd.submission.claiming import scope_of_lease, stored_reason
+from memoryd.submission.claiming import scope_of, stored_reason
 from memoryd.submission.facts import EventState
 from memoryd.submission.submitting import pinned, unpacked
 
 DEFAULT_PROJECT_SLUG = "default"
 
-INFRA_ERRORS = frozenset({"out-of-memory", "input-unavailable", "output-missing"})
+INFRA_ERRORS = frozenset({"input-unavailable", "output-missing"})
 """Kinds of errors that are the farm's and not the job's: they use up no attempt."""
+
+OUT_OF_MEMORY = "out-of-memory"
+"""The kind of error that moves a job to a bigger pool, where it has one."""
 
 _log = log_for(__name__)
 
@@ -77,9 +81,9 @@ def complete(
     lease = LeaseKey(job_id=JobId(report.job_id), fence=report.fence, token=report.token)
     with database.farm_work() as session:
         now = leases.standing_of_report(session, worker, lease)
-    if now is not Completion.RECORDED:
+        run = _read(session, worker, report, lease) if now is Completion.RECORDED else None
+    if run is None:
         return _refused_or_duplicate(now, lease)
-    run = _read(database, worker, report, lease)
     try:
         if report.outcome is Outcome.OK:
             _record_outputs(database, store, home, run)
@@ -91,16 +95,17 @@ def complete(
     return Completion.RECORDED
 
 
-def _read(database: Database, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> _Run:
-    scope = scope_of_lease(database, worker, lease)
-    with database.tenant_work(scope) as session:
-        detail = queries.find_detail(session, job_id=lease.job_id)
-        assert detail is not None
-        project = (
-            queries.find_project_slug(session, project_id=detail.project_id)
-            if detail.project_id is not None
-            else DEFAULT_PROJECT_SLUG
-        )
+def _read(session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> _Run:
+    """Read what the job asked for, after the farm, in one transaction: each costs more than what is read in it."""
+    scope = scope_of(session, leases.tenant_of(session, worker, lease))
+    take_tenant(session, scope)
+    detail = queries.find_detail(session, job_id=lease.job_id)
+    assert detail is not None
+    project = (
+        queries.find_project_slug(session, project_id=detail.project_id)
+        if detail.project_id is not None
+        else DEFAULT_PROJECT_SLUG
+    )
     return _Run(worker=worker, report=report, lease=lease, scope=scope, detail=detail, project=project)
 
 
@@ -147,10 +152,12 @@ def _record_end(database: Database, run: _Run) -> None:
         if cancelled:
             answer = leases.complete(session, run.worker, run.lease, cancelled=True)
         else:
-            cause = Cause.INFRA if str(error["kind"]) in INFRA_ERRORS else Cause.JOB
-            answer = leases.fail(session, run.worker, run.lease, cause=cause, error=error)
+            kind = str(error["kind"])
+            cause = Cause.INFRA if kind in INFRA_ERRORS else Cause.JOB
+            answer = leases.fail(session, run.worker, run.lease, cause=cause, error=error, move=kind == OUT_OF_MEMORY)
         if answer is not Completion.RECORDED:
             raise _NotRecordedError(answer)
+        _note_measures(session, run)
 
 
 def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
@@ -284,6 +291,19 @@ def _end_lease(session: Session, run: _Run) -> None:
     answer = leases.complete(session, run.worker, run.lease)
     if answer is not Completion.RECORDED:
         raise _NotRecordedError(answer)
+    _note_measures(session, run)
+
+
+def _note_measures(session: Session, run: _Run) -> None:
+    report = run.report
+    usage.note_measures(
+        session,
+        run.lease,
+        loading_s=report.loading_s,
+        executing_s=report.executing_s,
+        model_loaded=report.model_loaded,
+        vram_peak_mb=report.vram_peak_mb,
+    )
 
 
 def _result(run: _Run, outputs: Sequence[JobOutput], recorded: Recorded | None) -> dict[str, object]:
@@ -322,6 +342,7 @@ def _announce(session: Session, run: _Run, kind: str, facts: dict[str, Json]) ->
 
 def _refused_or_duplicate(answer: Completion, lease: LeaseKey) -> Completion:
     if answer is Completion.STALE:
+        LATE_REPORTS.inc()
         _log.warning("a late report for job %s under fence %d was refused", lease.job_id, lease.fence)
         raise leases.lost(lease)
     return answer

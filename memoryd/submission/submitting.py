@@ -29,6 +29,7 @@ from memoryd.submission.graph_needs import GraphRead
 from memoryd.submission.pool_choice import UsablePool, choose_pool, find_usable
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
+from memoryd.submission.usage.words import keep_words
 
 TEXT_LIMIT = 16 * 1024 * 1024
 """Bytes of a prompt or of its extra data: the largest editor graph in our corpus has 3 MB."""
@@ -244,6 +245,7 @@ def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) ->
 def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground) -> Enqueued:
     job_id = JobId(new_id())
     queries.insert_detail(session, detail_of(job_id, asked, read, ground), state=EventState.SUBMITTED)
+    keep_words(session, {job_id: read.graph})
     facts: dict[str, Json] = {"kind": asked.kind.value, "pool": ground.pool.name, "urgency": asked.urgency.value}
     if ground.project_id is not None:
         facts["project_id"] = str(ground.project_id)

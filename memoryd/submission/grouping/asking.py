@@ -34,6 +34,7 @@ from memoryd.submission.grouping.items import Items, make_items
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
 from memoryd.submission.submitting import Ground
+from memoryd.submission.usage.words import keep_words
 
 CHUNK = 1_000
 """Items of one transaction: under a second of it."""
@@ -203,6 +204,7 @@ def _add(database: Database, prepared: _Prepared, group_id: GroupId, start: int)
             )
             asked.append(dataclasses.replace(submitting.job_of(job_id, submission, read, own), group_id=group_id))
         queries.insert_details(session, rows, state=EventState.SUBMITTED)
+        keep_words(session, {job.job_id: read.graph for job, read in zip(asked, made, strict=True)})
         facts: dict[str, Json] = {"items": len(rows), "first": start}
         if ground.project_id is not None:
             facts["project_id"] = str(ground.project_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +14,13 @@ from memoryd.foundation.database import Session
 Found = Row[Any]
 
 
-def insert_words(session: Session, *, job_id: UUID, words: str) -> None:
-    """Write the words (text of a tsvector) by which a job is found."""
+def insert_words(session: Session, words: Mapping[UUID, str]) -> None:
+    """Write the words (text of a tsvector) by which jobs are found."""
     session.execute(
-        text("insert into job_words (job_id, words) values (:job_id, cast(:words as tsvector)) on conflict do nothing"),
-        {"job_id": job_id, "words": words},
+        text("""insert into job_words (job_id, words)
+                select x.job_id, cast(x.words as tsvector)
+                  from unnest(cast(:job_ids as uuid[]), cast(:words as text[])) x(job_id, words) on conflict do nothing"""),
+        {"job_ids": list(words), "words": list(words.values())},
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from uuid import UUID
+
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import JobId
 from memoryd.submission.usage import queries
@@ -18,11 +21,11 @@ PROSE_NAMES = frozenset(
 """Inputs that hold what people write, were it one word; other inputs' single words are choices (`euler`, `default`)."""
 
 
-def keep_words(session: Session, job_id: JobId, graph: Graph) -> None:
-    """Write down the words of a graph's texts. `session` has taken the tenant."""
-    words = tsvector_text(texts_of(graph))
-    if words:
-        queries.insert_words(session, job_id=job_id, words=words)
+def keep_words(session: Session, graphs: Mapping[JobId, Graph | None]) -> None:
+    """Write down the words of these jobs' texts. `session` has taken the tenant."""
+    words = {UUID(bytes=job.bytes): tsvector_text(texts_of(graph)) for job, graph in graphs.items() if graph}
+    if any(words.values()):
+        queries.insert_words(session, {job: text for job, text in words.items() if text})
 
 
 def texts_of(graph: Graph) -> str:

@@ -73,7 +73,7 @@ class Studio:
                     b'{"1": {"class_type": "CLIPTextEncode", "inputs": {"text": "%s"}}}' % words.encode()
                 )
                 assert graph is not None
-                keep_words(session, JobId(job), graph)
+                keep_words(session, {JobId(job): graph})
         with self.database.farm_work() as session:
             session.execute(
                 text("""insert into run_figure (fence, job_id, tenant_id, project_id, person_id, pool_id, class_id,
