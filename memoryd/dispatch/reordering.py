@@ -11,7 +11,7 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import JobId, PersonId, TenantId
 
-NOWHERE = JobId(UUID(int=0))
+NOWHERE, LAST = JobId(UUID(int=0)), JobId(UUID(int=2**128 - 1))
 MOVE_LIMIT = 2_000
 """Jobs between the old and the new place: all of them move by one."""
 
@@ -47,8 +47,9 @@ def move(
             "person_id": person_id,
             "first_vtag": first[0],
             "first_id": first[1],
-            "last_vtag": last[0],
-            "last_id": last[1],
+            # Beyond it too, as far as one more for each that moves may reach.
+            "last_vtag": last[0] + MOVE_LIMIT,
+            "last_id": LAST,
         },
         limit=MOVE_LIMIT,
     )

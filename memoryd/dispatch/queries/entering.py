@@ -23,7 +23,7 @@ DEPTH_LIMIT = 500
 
 _LOW = "coalesce((select m.low from mark m where m.pool_id = :pool_id and m.class_id = :class_id), -1)"
 
-VIRTUAL_TIME = f"""greatest({_LOW}, coalesce(
+VIRTUAL_TIME = f"""greatest(1, {_LOW}, coalesce(
     (select r.vtag from ready r where r.pool_id = :pool_id and r.class_id = :class_id and r.vtag >= {_LOW}
       order by r.vtag, r.job_id limit 1),
     (select max(f.last_finish) from flow f where f.pool_id = :pool_id and f.class_id = :class_id), 1))"""
