@@ -15,7 +15,7 @@ from memoryd.dispatch import caps, endings, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import Charge
 from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, SignOfLife, WorkerIdentity, WorkerState
-from memoryd.dispatch.queries import claiming, ending, fleet, leasing, upkeep
+from memoryd.dispatch.queries import claiming, ending, leasing, upkeep
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.wire import LeaseState
 from memoryd.foundation.canonical_json import Json
@@ -105,7 +105,10 @@ def _grant(row: claiming.Found, token: str) -> Grant:
 
 
 def heartbeat(session: Session, worker: WorkerIdentity, signs: Sequence[SignOfLife]) -> dict[JobId, LeaseState]:
-    """Extend this worker's leases; say of each whether to go on, to cancel, or that it is lost."""
+    """Extend this worker's leases; say of each whether to go on, to cancel, or that it is lost.
+
+    That the worker lives is noted by `workers.touch`, which the same transaction begins with.
+    """
     answers: dict[JobId, LeaseState] = {}
     # One order for all: two calls with the same leases must not wait for each other in a circle.
     for sign in sorted(signs, key=lambda sign: sign.lease.job_id):
@@ -121,7 +124,6 @@ def heartbeat(session: Session, worker: WorkerIdentity, signs: Sequence[SignOfLi
         answers[sign.lease.job_id] = (
             LeaseState.LOST if cancel is None else LeaseState.CANCEL if cancel else LeaseState.OK
         )
-    fleet.touch_worker(session, worker_id=worker.worker_id)
     return answers
 
 

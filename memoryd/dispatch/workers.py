@@ -169,6 +169,8 @@ def begin_claim(session: Session, worker_id: WorkerId, incarnation: UUID) -> tup
 def touch(session: Session, worker_id: WorkerId) -> tuple[WorkerState, UUID | None]:
     """Note a sign of life; return what the worker is willing to do, and which start of it is the present one.
 
+    The whole transaction commits without waiting for the disk: what a crash loses of it the next sign of life brings.
+
     Raises: WorkerNotRecognised, where it was removed meanwhile.
     """
     row = presence.touch(session, worker_id=worker_id)

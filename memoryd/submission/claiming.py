@@ -62,7 +62,7 @@ def _grant(session: Session, worker: WorkerIdentity, incarnation: UUID, loaded: 
 
 def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant) -> Claimed:
     try:
-        scope = _scope(session, grant.tenant_id)
+        scope = scope_of(session, grant.tenant_id)
     except directory.TenantNotFound as error:
         raise JobUnreadable(f"job {grant.job_id} of a tenant that is not there", hint=error.hint) from error
     take_tenant(session, scope)
@@ -83,7 +83,7 @@ def _give_back_unreadable(database: Database, worker: WorkerIdentity, incarnatio
 def scope_of_lease(database: Database, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:
     """Return whose job a live lease is for. Raises: LeaseLost."""
     with database.farm_work() as session:
-        return _scope(session, leases.tenant_of(session, worker, lease))
+        return scope_of(session, leases.tenant_of(session, worker, lease))
 
 
 def open_input(database: Database, store: ByteStore, worker: WorkerIdentity, lease: LeaseKey, sha256: str) -> BinaryIO:
@@ -138,8 +138,11 @@ def _claimed(session: Session, grant: Grant) -> Claimed:
         raise JobUnreadable(f"job {grant.job_id}: {type(error).__name__}", hint="its record is damaged") from error
 
 
-def _scope(session: Session, tenant_id: TenantId) -> TenantScope:
-    """A tenant's schema and role. They never change, so that they are read once in a process."""
+def scope_of(session: Session, tenant_id: TenantId) -> TenantScope:
+    """Return a tenant's schema and role, which never change: read once in a process. Raises: TenantNotFound.
+
+    `session` has taken the farm.
+    """
     known = _scopes.setdefault(session.get_bind().engine, {})
     if tenant_id not in known:
         known.update({scope.id: scope for scope in directory.list_tenants(session)})

@@ -190,15 +190,6 @@ def replace_models(session: Session, *, worker_id: UUID, models: Sequence[Mappin
         session.execute(insert(WorkerModel), [{"worker_id": worker_id, **model} for model in models])
 
 
-def touch_worker(session: Session, *, worker_id: UUID) -> None:
-    """Note a sign of life, at most every 2 seconds."""
-    session.execute(
-        text("""update worker set seen_at = clock_timestamp()
-                 where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '2 s')"""),
-        {"worker_id": worker_id},
-    )
-
-
 def update_worker_state(
     session: Session, *, worker_id: UUID, state: str, incarnation: UUID | None = None, tenant_id: UUID | None = None
 ) -> bool:

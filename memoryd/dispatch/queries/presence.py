@@ -16,13 +16,16 @@ TOUCH_EVERY_S = 2
 
 
 def touch(session: Session, *, worker_id: UUID) -> Found | None:
-    """Note a sign of life and return how the worker stands: state, incarnation; None where there is no such worker."""
+    """Note a sign of life and return how the worker stands: state, incarnation; None where there is no such worker.
+
+    This transaction will not wait for the disk when it commits.
+    """
     return session.execute(
         text(f"""
         with heard as (
             update worker set seen_at = clock_timestamp()
              where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
-        select state, incarnation from worker where id = :worker_id"""),
+        select state, incarnation, set_config('synchronous_commit', 'off', true) from worker where id = :worker_id"""),
         {"worker_id": worker_id},
     ).first()
 
