@@ -9,7 +9,9 @@ import socket
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from memoryd.access.facts import Caller
 from memoryd.access.sessions import local_caller
@@ -30,6 +32,8 @@ from memoryd.ingest.facts import Folder
 from memoryd.ingest.preparing import prepare_here
 from memoryd.ingest.recording import record
 from memoryd.storage.blob_store import BlobStore
+from memoryd_cli import disclosure as commands
+from memoryd_cli.client import Client
 
 from .studio import client, offices
 
@@ -196,3 +200,17 @@ def test_a_folder_that_cannot_be_reached_is_tried_again(place: Place, fixtures: 
     away.rename(place.folder)
     disclose_as_they_come(place.context, chore)
     assert "txt2img_basic.disclosed.png" in place.names()
+
+
+def test_the_command_switches_it_and_says_what_that_means(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = client(offices(place.context.database, place.context.keys.parent), endpoints.router, local=True)
+    spoken_to = Client("http://127.0.0.1:7860", None, transport=local._transport)
+    monkeypatch.setattr(commands, "server", lambda: spoken_to)
+    app = typer.Typer()
+    commands.register(app)
+    said = CliRunner().invoke(app, ["disclose", str(place.folder), "--new-files", "copy"])
+    assert said.exit_code == 0, said.exception
+    assert "get a signed copy beside them" in said.output
+    with place.context.database.tenant_work(place.context.tenant) as session:
+        assert roots.show_root(session, place.root).disclosure == RootDisclosure.COPY
+    assert "is a folder" in CliRunner().invoke(app, ["disclose", str(place.folder)]).output
