@@ -213,4 +213,5 @@ def test_the_command_switches_it_and_says_what_that_means(place: Place, monkeypa
     assert "get a signed copy beside them" in said.output
     with place.context.database.tenant_work(place.context.tenant) as session:
         assert roots.show_root(session, place.root).disclosure == RootDisclosure.COPY
-    assert "is a folder" in CliRunner().invoke(app, ["disclose", str(place.folder)]).output
+    # A folder without the switch is a question, not a traceback.
+    assert CliRunner().invoke(app, ["disclose", str(place.folder)]).exit_code == 2
