@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import re
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
@@ -52,15 +52,11 @@ class AssetMould:
         """`rows` are those of a trial whose own values are spelled as `places`; `kept` is what is no file's own."""
         self._kept = kept
         self._words = words
-        number = {spelled: index for index, spelled in enumerate(places) if spelled}
-        longest_first = sorted(number, key=len, reverse=True)
-        cut = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
         # All rows in one text: no column holds a NUL.
-        pieces = cut.split(_BETWEEN_ROWS.join([row.decode() for row in rows]))
-        self._constant = tuple(pieces[::2])
-        self._pieces = itemgetter(
-            *[number[piece] if at % 2 else len(places) + at // 2 for at, piece in enumerate(pieces)]
-        )
+        cut = _cut(_BETWEEN_ROWS.join([row.decode() for row in rows]), places)
+        self._constant = tuple([piece for piece in cut if isinstance(piece, str)])
+        after = itertools.count(len(places))
+        self._pieces = itemgetter(*[next(after) if isinstance(piece, str) else piece for piece in cut])
 
     def filled(self, own: OwnFacts) -> ReadyAsset:
         """Return a file's rows."""
@@ -109,6 +105,26 @@ def asset_mould(trials: Sequence[tuple[AssetRecord, OwnFacts]], words: AlikeWord
         if mould.with_ids(own, named) != ready:
             return None
     return mould
+
+
+def _cut(text: str, places: Sequence[str]) -> list[int | str]:
+    """The text with the numbers of the places that it is cut at, the longest first: one may stand in another."""
+    found: list[int | str] = [text]
+    for number in sorted(range(len(places)), key=lambda number: len(places[number]), reverse=True):
+        spelled = places[number]
+        if not spelled:
+            break
+        cut: list[int | str] = []
+        for piece in found:
+            if isinstance(piece, str) and spelled in piece:
+                first, *others = piece.split(spelled)
+                cut.append(first)
+                for other in others:
+                    cut += (number, other)
+            else:
+                cut.append(piece)
+        found = cut
+    return [piece for piece in found if piece != ""]
 
 
 def _one_by_one(ids: Sequence[UUID]) -> Callable[[], UUID]:
