@@ -30,7 +30,9 @@ from journal import read
 WHOLE_WAY_OF_100 = 25
 """Of a hundred jobs, so many go the whole way: over HTTP, through a worker, with a picture that is recorded."""
 SETTLE_LIMIT_S = 120.0
-POSTGRES_EVERY_S = 14.0
+KILL_EVERY_S = (1.5, 4.0)
+"""A process of this farm takes 1 to 3 s of one core to start again: more kills would be a test of starting."""
+POSTGRES_EVERY_S = 16.0
 CUT_EVERY_S = 17.0
 LOOK_EVERY_S = 0.2
 GROWN_S = 10.0
@@ -71,7 +73,7 @@ class Fire:
                 self._out.wait(1.0)
 
     def _kill(self) -> None:
-        if self._out.wait(self.dice.uniform(0.8, 2.2)):
+        if self._out.wait(self.dice.uniform(*KILL_EVERY_S)):
             return
         # Only what has come so far as to do something: a machine that only starts processes proves nothing.
         grown = [part for part in self.farm.parts.values() if part.age_s > GROWN_S]
