@@ -1,15 +1,13 @@
-"""`submit`, `jobs`, `queue`: asking for pictures, and following what becomes of it."""
+"""`jobs` and `queue`: what was asked for, and what became of it."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import datetime
 from typing import Annotated, Any
 
 import typer
 
-from memoryd.foundation.canonical_json import NotJson, read_json
-from memoryd.foundation.errors import NotAcceptable, NotFound
+from memoryd.foundation.errors import NotAcceptable
 from memoryd_cli.client import Client, server
 from memoryd_cli.output import as_json, console, say, table
 
@@ -19,74 +17,26 @@ EXIT_CODES = {"succeeded": 0, "cancelled": 11, "expired": 12, "dead": 13}
 """Of `submit --wait`, by how the job ended."""
 
 
-class GraphUnreadable(NotAcceptable):
-    """This file holds no graph that can be submitted."""
-
-
-class FileMissing(NotFound):
-    """There is no such file."""
-
-
-class BadInput(NotAcceptable):
-    """An input is named as `NAME=FILE`, or as `FILE`."""
+class NothingNamed(NotAcceptable):
+    """It is not said which jobs are meant."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands about jobs."""
-    app.command()(submit)
     jobs = typer.Typer(no_args_is_help=True, help="Jobs: what was asked for and what became of it.")
     jobs.command("list")(list_jobs)
     jobs.command("show")(show_job)
-    jobs.command("follow")(follow_job)
+    jobs.command("watch")(watch_job)
+    jobs.command("follow", hidden=True)(watch_job)
     jobs.command("cancel")(cancel_job)
+    jobs.command("retry")(retry_job)
+    jobs.command("move")(move_job)
+    jobs.command("document")(show_document)
     jobs.command("dead")(list_dead)
-    jobs.command("replay")(replay_job)
+    jobs.command("replay")(replay_jobs)
+    jobs.command("discard")(discard_jobs)
     app.add_typer(jobs, name="jobs")
     app.command()(queue)
-
-
-def submit(
-    graph: Annotated[Path, typer.Argument(help="Graph in API format (in ComfyUI: Export (API)).")],
-    project: Annotated[str | None, typer.Option(help="Project that it is for.")] = None,
-    pool: Annotated[str, typer.Option(help="Pool whose workers run it.")] = "default",
-    urgency: Annotated[str, typer.Option(help="realtime, standard or batch.")] = "standard",
-    name: Annotated[str | None, typer.Option(help="What to call it; by default the file's name.")] = None,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="A file the graph reads: NAME=FILE or FILE; repeatable.")
-    ] = None,
-    workflow: Annotated[Path | None, typer.Option(help="The editor's own format, to be kept in the pictures.")] = None,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: sent again, it is the same job.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end.")] = False,
-    json_wanted: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Queue a graph. Exit codes with --wait: 0 succeeded, 11 cancelled, 12 expired, 13 given up."""
-    client = server()
-    asked: dict[str, Any] = {
-        "graph": _read_graph(graph),
-        "project": project,
-        "pool": pool,
-        "urgency": urgency,
-        "name": name or graph.stem,
-        "inputs": [_send_input(client, one) for one in inputs or []],
-        "key": key,
-    }
-    if workflow is not None:
-        # Spelled by us: the text is an object's member, and ComfyUI spells it anew in any case.
-        asked["extra_data"] = {"extra_pnginfo": {"workflow": read_json(_text(workflow))}}
-    job = client.post("/jobs", json=asked)
-    if wait:
-        shown = _follow(client, job["id"], quiet=json_wanted)
-        if json_wanted:
-            as_json(shown)
-        else:
-            _say_job(shown)
-        raise typer.Exit(EXIT_CODES.get(shown["state"], 1))
-    if json_wanted:
-        as_json(job)
-        return
-    starts = "no worker is online" if job["starts_in_s"] is None else f"starts in about {job['starts_in_s']:g} s"
-    say(f"job {job['id']}: {job['position']} ahead, {starts}")
-    say(f"Next: memoryd jobs follow {job['id']}")
 
 
 def list_jobs(
@@ -115,13 +65,13 @@ def show_job(job: Annotated[str, typer.Argument(help="Id of the job.")], json: A
     if json:
         as_json(shown)
     else:
-        _say_job(shown)
+        say_job(shown)
 
 
-def follow_job(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> None:
+def watch_job(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> None:
     """Follow a job to its end. Exit codes as `submit --wait`."""
-    shown = _follow(server(), job, quiet=False)
-    _say_job(shown)
+    shown = follow(server(), job, quiet=False)
+    say_job(shown)
     raise typer.Exit(EXIT_CODES.get(shown["state"], 1))
 
 
@@ -137,18 +87,106 @@ def cancel_job(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> No
     )
 
 
-def list_dead(json: AsJson = False) -> None:
+def retry_job(job: Annotated[str, typer.Argument(help="Id of a job that ended without a result.")]) -> None:
+    """Let a job run after all: a given-up one as itself, a cancelled or expired one as a new job like it."""
+    again = server().post(f"/jobs/{job}/retry")
+    say(f"job {again['id']}: {again['position']} ahead at most")
+    say(f"Next: memoryd jobs watch {again['id']}")
+
+
+def move_job(
+    job: Annotated[str, typer.Argument(help="Id of one of your jobs that waits.")],
+    before: Annotated[
+        str | None, typer.Option(help="Id of another of your jobs that waits: it goes before that.")
+    ] = None,
+    first: Annotated[bool, typer.Option("--first", help="Before all your others.")] = False,
+) -> None:
+    """Let one of your waiting jobs go before another of yours, or before all of them. Nobody else's place changes."""
+    if (before is None) is not first:
+        raise NothingNamed("neither a place nor two", hint="give --before JOB, or --first")
+    moved = server().post(f"/jobs/{job}/move", json={"before": before})["moved"]
+    say(f"{moved} of your jobs changed places")
+
+
+def show_document(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> None:
+    """Print a job as a document (schemas/job.v1.schema.json)."""
+    as_json(server().get(f"/jobs/{job}/document"))
+
+
+Pool = Annotated[str | None, typer.Option(help="Only those of this pool.")]
+Since = Annotated[str | None, typer.Option(help="Only those given up since: 2026-11-21, or 2026-11-21T08:00+01:00.")]
+Model = Annotated[str | None, typer.Option(help="Only those that need this large model, as their graphs name it.")]
+Project = Annotated[str | None, typer.Option(help="Only this project's.")]
+
+
+def list_dead(
+    pool: Pool = None, since: Since = None, model: Model = None, project: Project = None, json: AsJson = False
+) -> None:
     """List jobs that were given up, and why."""
-    page = server().get("/jobs/dead")
+    page = server().get("/jobs/dead", **_choice(pool, since, model, project))
     if json:
         as_json(page)
         return
-    table(["id", "given up", "reason"], ((one["id"], one["at"], one["reason"]) for one in page["items"]))
+    table(
+        ["id", "pool", "given up", "reason"],
+        ((one["id"], one["pool"], one["at"], one["reason"]) for one in page["items"]),
+    )
 
 
-def replay_job(job: Annotated[str, typer.Argument(help="Id of a job that was given up.")]) -> None:
-    """Let a job that was given up be tried again."""
-    say(f"job {job}: {server().post(f'/jobs/{job}/replay')['position']} ahead")
+def replay_jobs(
+    job: Annotated[str | None, typer.Argument(help="Id of a job that was given up.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that fit, as batch work.")] = False,
+    pool: Pool = None,
+    since: Since = None,
+    model: Model = None,
+    project: Project = None,
+) -> None:
+    """Let a job that was given up be tried again, or all that fit."""
+    if job is not None:
+        say(f"job {job}: {server().post(f'/jobs/{job}/replay')['position']} ahead at most")
+        return
+    choice = _choice_of_many(every, pool, since, model, project)
+    say(f"{server().post('/jobs/dead/replay', json=choice)['jobs']} jobs are tried again")
+
+
+def discard_jobs(
+    job: Annotated[str | None, typer.Argument(help="Id of a job that was given up.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that fit.")] = False,
+    pool: Pool = None,
+    since: Since = None,
+    model: Model = None,
+    project: Project = None,
+) -> None:
+    """Give a given-up job up for good, or all that fit: they no longer count as waiting for somebody to look."""
+    if job is not None:
+        server().post(f"/jobs/{job}/discard")
+        say(f"job {job} is discarded")
+        return
+    choice = _choice_of_many(every, pool, since, model, project)
+    say(f"{server().post('/jobs/dead/discard', json=choice)['jobs']} jobs are discarded")
+
+
+def _choice_of_many(every: bool, pool: str | None, since: str | None, model: str | None, project: str | None) -> Any:
+    choice = _choice(pool, since, model, project)
+    if not every and not any(choice.values()):
+        raise NothingNamed("no job and no filter", hint="name a job, or --pool, --since, --model, --project, or --all")
+    return choice
+
+
+def _choice(pool: str | None, since: str | None, model: str | None, project: str | None) -> dict[str, str | None]:
+    return {"pool": pool, "since": _since(since), "model": model, "project": project}
+
+
+def _since(spelled: str | None) -> str | None:
+    if spelled is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(spelled)
+    except ValueError:
+        raise NothingNamed(
+            f"{spelled[:40]!r} is no time", hint="such as 2026-11-21 or 2026-11-21T08:00+01:00"
+        ) from None
+    return (moment if moment.tzinfo is not None else moment.astimezone()).isoformat()
 
 
 def queue(json: AsJson = False) -> None:
@@ -166,7 +204,7 @@ def queue(json: AsJson = False) -> None:
     )
 
 
-def _follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
+def follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
     """Print a job's story until it ends; return it as it stands then."""
     last = ""
     for event in client.stream(f"/jobs/{job}/events"):
@@ -190,7 +228,8 @@ def _line(event: dict[str, Any]) -> str:
     return f"  {event['phase']} {_percent(event['progress'])}".rstrip()
 
 
-def _say_job(job: dict[str, Any]) -> None:
+def say_job(job: dict[str, Any]) -> None:
+    """Print how a job stands, or how it ended."""
     say(f"job {job['id']} ({job['name']}): {job['state']}")
     for failure in job["failures"]:
         error = failure.get("error") or {}
@@ -199,38 +238,6 @@ def _say_job(job: dict[str, Any]) -> None:
         )
     for output in (job["result"] or {}).get("outputs", []):
         say(f"  {output['filename']}  {output['sha256'][:12]}  asset {output['asset_id']}")
-
-
-def _read_graph(path: Path) -> str:
-    text = _text(path)
-    try:
-        value = read_json(text)
-    except NotJson as error:
-        raise GraphUnreadable(f"{path}: {error.detail}", hint="in ComfyUI choose Export (API)") from None
-    if not isinstance(value, dict):
-        raise GraphUnreadable(f"{path} is no JSON object", hint="in ComfyUI choose Export (API)")
-    if isinstance(value.get("prompt"), dict):
-        # The body of a POST /prompt, as client programs keep it.
-        return json.dumps(value["prompt"])
-    return text
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise GraphUnreadable(f"{path} is not UTF-8 text: byte {error.start}") from None
-    except OSError as error:
-        raise FileMissing(f"{path}: {error.strerror}") from None
-
-
-def _send_input(client: Client, named: str) -> dict[str, Any]:
-    name, separator, rest = named.partition("=")
-    path = Path(rest if separator else name)
-    if not path.is_file():
-        raise BadInput(f"{named!r}: {path} is no file", hint="--input photo.png=/path/to/photo.png")
-    stored = client.upload("/inputs", path)
-    return {"name": name if separator else path.name, **stored}
 
 
 def _percent(progress: float | None) -> str:

@@ -198,6 +198,14 @@ def discard_job(work: Submitter, job_id: UUID) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/jobs/{job_id}/move")
+def move_job(work: Submitter, job_id: UUID, asked: shown.MoveRequest) -> shown.Moved:
+    """Let one of one's own waiting jobs go before another of them, or before all of them."""
+    before = JobId(asked.before) if asked.before is not None else None
+    moved = viewing.move(work.session, JobId(job_id), before=before, scope=work.caller.tenant, caller=work.caller)
+    return shown.Moved(moved=moved)
+
+
 @router.get("/jobs/{job_id}/document")
 def show_document(work: Reader, job_id: UUID) -> JSONResponse:
     """A job as a document: what was asked for and what it is pinned to (`schemas/job.v1.schema.json`)."""

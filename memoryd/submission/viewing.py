@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
-from memoryd.dispatch import dead_letters, jobs
+from memoryd.dispatch import dead_letters, jobs, reordering
 from memoryd.dispatch.facts import Cancellation, DeadFilter, DeadLetter, Standing
 from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import JobKind
@@ -172,6 +172,21 @@ def _all_letters(
             if not done:
                 break
     return total
+
+
+def move(session: Session, job_id: JobId, *, before: JobId | None, scope: TenantScope, caller: Caller) -> int:
+    """Let one of one's own waiting jobs go before another of them, or before all (None); return how many changed places.
+
+    Session as in job_view. Raises: JobNotFound, NotMovable.
+    """
+    view = job_view(session, job_id, scope=scope, sees=caller.sees)
+    if before is not None:
+        job_view(session, before, scope=scope, sees=caller.sees)
+    audit.note(session, caller, "job.move", f"job:{view.job_id}", {"before": str(before) if before else None})
+    take_farm(session)
+    moved = reordering.move(session, job_id, before=before, tenant_id=scope.id, person_id=caller.person_id)
+    take_tenant(session, scope)
+    return moved
 
 
 def person_name(session: Session, view: JobView) -> str | None:

@@ -181,9 +181,15 @@ class DeadDone(BaseModel):
 
 
 class MoveRequest(BaseModel):
-    """`before` null: behind all one's other jobs that wait."""
+    """`before` null: before all one's other jobs that wait in the same pool and class."""
 
     before: UUID | None = None
+
+
+class Moved(BaseModel):
+    """How many of one's jobs changed places; nobody else's did."""
+
+    moved: int
 
 
 class DeadJobs(BaseModel):
