@@ -71,7 +71,7 @@ def lease() -> Lease:
 @contextlib.contextmanager
 def listening(talk: Callable[[ServerConnection], None]) -> Iterator[str]:
     """A server of sockets."""
-    with serve(talk, "127.0.0.1", 0, compression=None, max_size=None) as server:
+    with serve(talk, "127.0.0.1", 0, compression=None, max_size=None, close_timeout=0.2) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
