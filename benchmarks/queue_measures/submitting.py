@@ -109,7 +109,7 @@ def _behind(
 ) -> list[Figure]:
     context = multiprocessing.get_context("fork")
     stop, calls = context.Event(), context.Value("i", 0)
-    process = context.Process(target=_claimers, args=(address, workers, pace, stop, calls), daemon=True)
+    process = context.Process(target=claimers, args=(address, workers, pace, stop, calls), daemon=True)
     if workers:
         process.start()
         time.sleep(1.0)
@@ -134,7 +134,8 @@ def _behind(
     return [*figures, Figure(name="   their calls in all", value=rate, unit="calls/s")] if workers else figures
 
 
-def _claimers(address: Address, workers: Sequence[tuple[str, str]], pace: float | None, stop: Any, calls: Any) -> None:
+def claimers(address: Address, workers: Sequence[tuple[str, str]], pace: float | None, stop: Any, calls: Any) -> None:
+    """Claim and end jobs over HTTP, one thread for each worker, until `stop`; `calls` counts."""
     threads = [
         threading.Thread(target=_claimer, args=(address, key, incarnation, pace, stop, calls))
         for key, incarnation in workers
