@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from uuid import uuid5
 
+from memoryd.comfyui.errors import EngineDown, EngineTrouble
 from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAnswer, ReleaseRequest
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
@@ -34,6 +35,9 @@ CLAIM_WAIT_S = 20.0
 
 SURVEY_EVERY_S = 300.0
 """How often an idle worker looks again what its ComfyUI offers: people add models without a word."""
+
+SURVEY_PAUSE_S = 1.0
+"""After a look that ComfyUI did not answer."""
 
 OTHERS_LOOK_S = 1.0
 """How long one wait for others' runs takes before the worker looks whether anything else changed."""
@@ -138,8 +142,9 @@ class Agent:
     def _work(self) -> None:
         for completion, _ in self._state.results():
             self._delivery.hand_over(completion, lambda: None)
-        if not self._is_ready():
-            return
+        while not self._is_ready():
+            if self._stopping.asked():
+                return
         assert self._registered is not None
         _log.info("worker %s serves %s", self._registered.worker_id, ", ".join(self._registered.pools) or "no pool")
         self._heartbeat = Heartbeat(self._link, self._incarnation, Rhythm(wish_s=self._registered.heartbeat_s))
@@ -178,7 +183,7 @@ class Agent:
         return True
 
     def _is_ready(self) -> bool:
-        """Wait until ComfyUI answers and the server knows what it offers. Returns False when asked to end before."""
+        """Wait until ComfyUI answers and the server knows what it offers. Returns False where it must be tried again."""
         if not self._engine.come_up(self._stopping):
             return False
         generation = self._engine.generation
@@ -196,12 +201,17 @@ class Agent:
 
     def _look_around(self) -> Survey | None:
         gpu_uuid = self._options.gpu_uuid
-        survey = patiently(self._stopping, lambda: look_around(self._engine.comfyui, self._state, gpu_uuid=gpu_uuid))
-        if survey is not None:
-            self._survey, self._surveyed_at = survey, time.monotonic()
-            devices = survey.environment.get("devices")
-            listed = [device for device in devices if isinstance(device, dict)] if isinstance(devices, list) else []
-            self._engine.has_cuda = any(device.get("type") == "cuda" for device in listed)
+        try:
+            survey = look_around(self._engine.comfyui, self._state, gpu_uuid=gpu_uuid)
+        except (EngineDown, EngineTrouble) as error:
+            # Tried again from the beginning: it may be gone, and have to be launched.
+            _log.warning("%s %s", error.title, error.detail)
+            self._stopping.wait(SURVEY_PAUSE_S)
+            return None
+        self._survey, self._surveyed_at = survey, time.monotonic()
+        devices = survey.environment.get("devices")
+        listed = [device for device in devices if isinstance(device, dict)] if isinstance(devices, list) else []
+        self._engine.has_cuda = any(device.get("type") == "cuda" for device in listed)
         return survey
 
     def _register(self) -> RegisterAnswer | None:

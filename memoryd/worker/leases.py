@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from uuid import UUID
 
 from memoryd.comfyui.frames import Preview
@@ -107,7 +108,7 @@ class Heartbeat:
         self._thread.join(timeout=1)
 
     def hold(self, lease: Lease) -> None:
-        """Send signs of life for this lease from now on, the first at once."""
+        """Send signs of life for this lease from now on, the first within the rhythm: it was granted just now."""
         lease.news = self._socket.news
         with self._lock:
             self._leases[lease.claimed.job_id] = lease
@@ -176,7 +177,13 @@ class Heartbeat:
         return True
 
     def _beat_on(self) -> None:
+        due = time.monotonic()
         while not self._stopped.is_set():
             self._wake.clear()
-            self.beat_once()
-            self._wake.wait(self._rhythm.interval(self.held()))
+            interval = self._rhythm.interval(self.held())
+            # A lease that was just taken may bring the next sign of life nearer, but needs none of its own.
+            due = min(due, time.monotonic() + interval)
+            if time.monotonic() >= due:
+                self.beat_once()
+                due = time.monotonic() + interval
+            self._wake.wait(max(0.0, due - time.monotonic()))

@@ -95,6 +95,18 @@ def submittable(prompt: str) -> str:
     return json.dumps(graph)
 
 
+def with_previews(extra_data: str) -> str:
+    """Return `extra_data`'s text with ComfyUI asked to show what it draws, unless it says itself what it wants.
+
+    Only `extra_pnginfo` is written into files; that stays as it is spelled. Source: ComfyUI 0.29, execution.py.
+    """
+    members = read_json(extra_data)
+    if not isinstance(members, dict) or "preview_method" in members:
+        return extra_data
+    rest = extra_data.lstrip()[1:]
+    return '{"preview_method": "auto"' + (", " if members else "") + rest
+
+
 class RunFollower:
     """Follows one job's runs. Used by one thread."""
 
@@ -105,6 +117,7 @@ class RunFollower:
         self._stopping = stopping
         self._deadline = time.monotonic() + lease.claimed.deadline_s
         self._prompt = submittable(lease.claimed.prompt)
+        self._extra_data = with_previews(lease.claimed.extra_data)
         graph = read_json(self._prompt)
         self._graph = graph if isinstance(graph, dict) else {}
         self._heard = False
@@ -157,7 +170,7 @@ class RunFollower:
     def _submit(self, prompt_id: str) -> None:
         self._engine.comfyui.submit(
             self._prompt,
-            extra_data=self._lease.claimed.extra_data,
+            extra_data=self._extra_data,
             prompt_id=prompt_id,
             client_id=self._engine.line.client_id,
         )
@@ -199,7 +212,7 @@ class RunFollower:
     def _note(self, frame: Frame, prompt_id: str) -> bool:
         if isinstance(frame, Preview):
             if frame.prompt_id in (None, prompt_id):
-                self._lease.show(frame.media_type, frame.image)
+                self._lease.show(frame.media_type, frame.image, frame.node)
             return False
         if not isinstance(frame, Message) or frame.prompt_id != prompt_id:
             return False

@@ -28,6 +28,9 @@ DOWN_LIMIT_S = 300.0
 LOOK_EVERY_S = 1.0
 """How often the queue is looked at while others use it; its changes are told at once besides."""
 
+EVENTS_LIMIT_S = 2.0
+"""How long one wait for the event stream gets before the worker goes on without: slower, but it works."""
+
 ANSWER_PAUSE_FIRST_S = 0.5
 ANSWER_PAUSE_LAST_S = 15.0
 """Between tries while ComfyUI does not answer: doubled from the first to the last."""
@@ -54,9 +57,18 @@ class SharedEngine(Engine):
         while not self.line.wait_until_open(pause):
             if stopping.asked():
                 return False
-            if pause > 1:
-                _log.warning("ComfyUI does not answer at %s", self.comfyui.url)
+            if pause > EVENTS_LIMIT_S and self._answers():
+                return True
             pause = min(pause * 2, ANSWER_PAUSE_LAST_S)
+        return True
+
+    def _answers(self) -> bool:
+        try:
+            self.comfyui.queue(timeout_s=LOOK_TIMEOUT_S)
+        except (EngineDown, EngineTrouble) as error:
+            _log.warning("%s", error.detail)
+            return False
+        _log.warning("%s tells no events: a proxy may refuse WebSockets; runs are asked for instead", self.comfyui.url)
         return True
 
     def heard(self) -> None:
