@@ -12,7 +12,7 @@ from collections.abc import Callable
 from memoryd.access import directory
 from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
-from memoryd.dispatch import chores, tending
+from memoryd.dispatch import chores, telling, tending
 from memoryd.dispatch.facts import Chore
 from memoryd.events import delivering, relay
 from memoryd.events.receivers import reach_of
@@ -61,7 +61,11 @@ class Background:
         threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
         threads.append(
             threading.Thread(
-                target=relay.keep_sealing, args=(self.database, self.offices.keys, self._stop), name="seal", daemon=True
+                target=relay.keep_sealing,
+                args=(self.database, self.offices.keys, self._stop),
+                kwargs={"carry": telling.carry},
+                name="seal",
+                daemon=True,
             )
         )
         threads += [threading.Thread(target=self._chores, daemon=True) for _ in range(self._chore_threads)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memoryd.dispatch import waking
+from memoryd.dispatch import telling, waking
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import DeadFilter, DeadLetter, Place, Urgency
 from memoryd.dispatch.jobs import EXPIRES_IN_S, find_place, shown_failures
@@ -64,8 +64,10 @@ def replay_all(session: Session, only: DeadFilter, *, tenant_id: TenantId) -> li
         class_id=CLASS_IDS[Urgency.BATCH],
     )
     let_in(session, renewed)
+    again = [JobId(job_id) for job_id in renewed]
+    telling.tell_jobs(session, "job.replayed", again)
     waking.wake_after_commit(session)
-    return [JobId(job_id) for job_id in renewed]
+    return again
 
 
 def discard(session: Session, job_id: JobId, *, tenant_id: TenantId, by: str) -> None:
@@ -78,7 +80,9 @@ def discard_all(session: Session, only: DeadFilter, *, tenant_id: TenantId, by: 
     """Give up for good the jobs that fit, STEP_LIMIT at most; return which. Call it again until there are none."""
     rows = statements.list_dead(session, tenant_id=tenant_id, only=only, before=None, limit=STEP_LIMIT)
     gone = statements.discard(session, job_ids=[row.job_id for row in rows], tenant_id=tenant_id, by=by)
-    return [JobId(job_id) for job_id in gone]
+    discarded = [JobId(job_id) for job_id in gone]
+    telling.tell_jobs(session, "job.discarded", discarded)
+    return discarded
 
 
 def _not_dead(job_id: JobId) -> NotDead:

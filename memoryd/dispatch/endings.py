@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from memoryd.dispatch import telling
 from memoryd.dispatch.entering import Charge, LetIn, let_in
 from memoryd.dispatch.queries import capping
 from memoryd.dispatch.queries import ending as statements
@@ -75,4 +76,5 @@ def _settle_chains(session: Session, ended: dict[JobId, JobState]) -> list[JobId
                 states=[ended[row.waits_for].value for row in in_vain],
             )
         ended = {JobId(row.job_id): JobState.CANCELLED for row in in_vain}
+        telling.tell_jobs(session, "job.cancelled", list(ended), cause="after")
     return entrants

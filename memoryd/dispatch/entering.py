@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from memoryd.dispatch import telling
 from memoryd.dispatch.fair_order import FlowState, place_back, place_new
 from memoryd.dispatch.queries import entering as statements
 from memoryd.dispatch.queries import upkeep
@@ -75,8 +76,31 @@ def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charg
     cancelled = [job_id for job_id, state in states.items() if state is JobState.CANCELLED]
     if cancelled:
         upkeep.end_jobs(session, job_ids=cancelled, state=JobState.CANCELLED)
+    _tell(session, rows, states, held)
     vtags = _enter(session, [row for row in rows if states[JobId(row.id)] is JobState.READY], charges)
     return LetIn(states=states, vtags=vtags)
+
+
+def _tell(
+    session: Session,
+    rows: Sequence[Found],
+    states: Mapping[JobId, JobState],
+    held: Sequence[tuple[UUID, HeldBy, UUID]],
+) -> None:
+    """Tell who is held and by what, who waits for a worker again after a wait, and who was not wanted any more."""
+    for reason in HeldBy:
+        waiting = [JobId(job_id) for job_id, why, _ in held if why is reason]
+        telling.tell_jobs(session, "job.held", waiting, held_by=reason.value)
+    # A job that has no tag yet never waited: whoever asked for it tells that it is queued.
+    back = [JobId(row.id) for row in rows if states[JobId(row.id)] is JobState.READY and _waited(row)]
+    telling.tell_jobs(session, "job.let-go", back)
+    cancelled = [job_id for job_id, state in states.items() if state is JobState.CANCELLED]
+    telling.tell_jobs(session, "job.cancelled", cancelled)
+
+
+def _waited(row: Found) -> bool:
+    waited_for = row.after_job_id is not None or row.starts_after is not None
+    return row.state in (JobState.DELAYED, JobState.HELD) and (row.vtag != 0 or waited_for)
 
 
 class _Holding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memoryd.dispatch import holds, jobs, waking
+from memoryd.dispatch import holds, jobs, telling, waking
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cancellation, GroupProgress, GroupView
 from memoryd.dispatch.jobs import GroupCancelled
@@ -121,7 +121,9 @@ def cancel(session: Session, group_id: GroupId, *, tenant_id: TenantId) -> int:
     for job_id in _of_state(session, group_id, [JobState.LEASED], STEP_LIMIT):
         asked += jobs.cancel(session, job_id, tenant_id=tenant_id) is Cancellation.CANCELLED
     waiting = _of_state(session, group_id, sorted(WAITING), STEP_LIMIT)
-    return asked + jobs.cancel_waiting(session, waiting)
+    ended = jobs.cancel_waiting(session, waiting)
+    telling.tell_jobs(session, "job.cancelled", ended, cause="group")
+    return asked + len(ended)
 
 
 def retry_missing(session: Session, group_id: GroupId, *, tenant_id: TenantId) -> int:
@@ -136,6 +138,7 @@ def retry_missing(session: Session, group_id: GroupId, *, tenant_id: TenantId) -
         session, job_ids=_of_state(session, group_id, sorted(MISSING), STEP_LIMIT), expires_in_s=jobs.EXPIRES_IN_S
     )
     let_in(session, renewed)
+    telling.tell_jobs(session, "job.replayed", [JobId(job_id) for job_id in renewed])
     waking.wake_after_commit(session)
     return len(renewed)
 

@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Sequence
 from uuid import UUID
 
-from memoryd.dispatch import endings, waking
+from memoryd.dispatch import endings, telling, waking
 from memoryd.dispatch.entering import LetIn, let_in
 from memoryd.dispatch.queries import capping, ending, holding
 from memoryd.dispatch.states import HeldBy, JobState
@@ -27,6 +27,8 @@ PAUSED_LATELY_S = 120.0
 def pause_project(session: Session, project_id: ProjectId, *, tenant_id: TenantId) -> bool:
     """Let a project's jobs wait; what runs goes on. False where it was paused before."""
     made = holding.insert_paused_project(session, tenant_id=tenant_id, project_id=project_id)
+    if made:
+        _tell(session, "project.paused", project_id, tenant_id)
     hold_project(session, project_id, tenant_id=tenant_id)
     return made
 
@@ -34,6 +36,8 @@ def pause_project(session: Session, project_id: ProjectId, *, tenant_id: TenantI
 def resume_project(session: Session, project_id: ProjectId, *, tenant_id: TenantId) -> bool:
     """Let a project's jobs go on; False where it was not paused. Jobs come back in their order, after their old tags."""
     ended = holding.delete_paused_project(session, tenant_id=tenant_id, project_id=project_id)
+    if ended:
+        _tell(session, "project.resumed", project_id, tenant_id)
     let_go(session, HeldBy.PROJECT, project_id)
     return ended
 
@@ -101,6 +105,10 @@ def rescue_stranded(session: Session) -> int:
     endings.settle_ended(session, [JobId(row.job_id) for row in in_vain], JobState.CANCELLED)
     _let_in(session, [JobId(row.job_id) for row in rows if row.state == JobState.SUCCEEDED])
     return len(rows)
+
+
+def _tell(session: Session, kind: str, project_id: ProjectId, tenant_id: TenantId) -> None:
+    telling.tell_tenant(session, kind, project_id, tenant_id=tenant_id, facts={"project_id": str(project_id)})
 
 
 def _let_in(session: Session, job_ids: Sequence[UUID]) -> LetIn:

@@ -316,13 +316,13 @@ def cancel(session: Session, job_id: JobId, *, tenant_id: TenantId) -> Cancellat
     return Cancellation.REQUESTED
 
 
-def cancel_waiting(session: Session, job_ids: Sequence[JobId]) -> int:
-    """End those of these jobs that wait, and what waits for them; return how many of these that were."""
+def cancel_waiting(session: Session, job_ids: Sequence[JobId]) -> list[JobId]:
+    """End those of these jobs that wait, and what waits for them; return which of these that were."""
     taken = [JobId(job_id) for job_id in upkeep.take_waiting(session, job_ids=job_ids)] if job_ids else []
     if taken:
         upkeep.end_jobs(session, job_ids=taken, state=JobState.CANCELLED)
         endings.settle_ended(session, taken, JobState.CANCELLED)
-    return len(taken)
+    return taken
 
 
 def _follow_up(asked: FollowUp | None) -> dict[str, Json] | None:

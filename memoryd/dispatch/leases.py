@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 
-from memoryd.dispatch import caps, endings, waking
+from memoryd.dispatch import caps, endings, telling, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import Charge
 from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, SignOfLife, WorkerIdentity, WorkerState
@@ -87,6 +87,7 @@ def claim(session: Session, worker: WorkerIdentity, *, loaded: Sequence[str]) ->
         # Somebody cancelled it while we had it in hand.
         upkeep.end_jobs(session, job_ids=[picked.job_id], state=JobState.CANCELLED)
         endings.settle_ended(session, [JobId(picked.job_id)], JobState.CANCELLED)
+        telling.tell_jobs(session, "job.cancelled", [JobId(picked.job_id)])
     return None
 
 
@@ -110,9 +111,10 @@ def heartbeat(session: Session, worker: WorkerIdentity, signs: Sequence[SignOfLi
     That the worker lives is noted by `workers.touch`, which the same transaction begins with.
     """
     answers: dict[JobId, LeaseState] = {}
+    started: list[JobId] = []
     # One order for all: two calls with the same leases must not wait for each other in a circle.
     for sign in sorted(signs, key=lambda sign: sign.lease.job_id):
-        cancel = leasing.extend_lease(
+        found = leasing.extend_lease(
             session,
             {
                 **_named(sign.lease, worker.worker_id),
@@ -121,9 +123,12 @@ def heartbeat(session: Session, worker: WorkerIdentity, signs: Sequence[SignOfLi
                 "node": storable(sign.node)[0][:PHASE_LIMIT] if sign.node is not None else None,
             },
         )
+        if found is not None and found.first:
+            started.append(sign.lease.job_id)
         answers[sign.lease.job_id] = (
-            LeaseState.LOST if cancel is None else LeaseState.CANCEL if cancel else LeaseState.OK
+            LeaseState.LOST if found is None else LeaseState.CANCEL if found.cancel else LeaseState.OK
         )
+    telling.tell_jobs(session, "job.started", started)
     return answers
 
 
@@ -278,11 +283,25 @@ def end_try(
         brought.entrants.append(JobId(row.id))
     if row.capped:
         brought.freed.append(row)
+    _tell_end(session, row, kind=kind, reason=str(kept.get("message") or kind), by_worker=reported_with is not None)
     if cause is Cause.INFRA and not moves and kind not in NO_SETBACK:
         ending.note_setback(
             session, pool_id=row.left_pool_id, worker_id=row.worker_id, kind=kind, limit_s=SETBACK_LIMIT_S
         )
     return state
+
+
+def _tell_end(session: Session, row: ending.Found, *, kind: str, reason: str, by_worker: bool) -> None:
+    """Tell what the end of a try led to; that a worker reported it, is told where the report is recorded."""
+    jobs, state = [JobId(row.id)], JobState(row.state)
+    if state is JobState.DEAD:
+        telling.tell_jobs(session, "job.dead", jobs, cause=kind, reason=reason)
+    elif state is JobState.CANCELLED:
+        telling.tell_jobs(session, "job.cancelled", jobs)
+    elif row.moved:
+        telling.tell_jobs(session, "job.moved", jobs, cause=kind)
+    elif not by_worker:
+        telling.tell_jobs(session, "job.released", jobs, cause=kind, reason=reason)
 
 
 def lost(lease: LeaseKey) -> LeaseLost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memoryd.dispatch import leases, waking
+from memoryd.dispatch import leases, telling, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.facts import Cause, WorkerState
 from memoryd.dispatch.queries import fleet, retirement
@@ -28,6 +28,7 @@ def drain(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> None
     """
     if not fleet.update_worker_state(session, worker_id=worker_id, state=WorkerState.DRAINING, tenant_id=tenant_id):
         raise _not_found(worker_id)
+    telling.tell_workers(session, "worker.drained", [worker_id])
     waking.change_after_commit(session, worker_id)
 
 
@@ -39,6 +40,7 @@ def undrain(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> No
     if serving.state != WorkerState.DRAINING:
         raise NotDraining(f"it is {serving.state}", hint="start it, if it has left: `memoryd worker`")
     fleet.update_worker_state(session, worker_id=worker_id, state=WorkerState.ACTIVE, tenant_id=tenant_id)
+    telling.tell_workers(session, "worker.undrained", [worker_id])
     waking.change_after_commit(session, worker_id)
     waking.wake_after_commit(session)
 
@@ -55,6 +57,7 @@ def remove(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> int
         raise WorkerShared(f"worker {serving.label!r}", hint="drain it, or ask whoever runs the server")
     ended = retirement.lock_leases(session, worker_id=worker_id)
     retirement.remove_worker(session, worker_id=worker_id)
+    telling.tell_workers(session, "worker.removed", [worker_id])
     brought = Endings()
     for row in ended:
         leases.end_try(

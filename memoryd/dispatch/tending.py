@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from memoryd.dispatch import endings, holds, leases, pools, waking
+from memoryd.dispatch import endings, holds, leases, pools, telling, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cause
@@ -64,6 +64,8 @@ def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
     with database.farm_work() as session:
         promoted = promote(session)
     moved = _move(database)
+    with database.farm_work() as session:
+        telling.tell_silences(session, calm_since=calm_since)
     with database.farm_work() as session:
         orders = upkeep.list_orders(session)
     for order in orders:
@@ -133,6 +135,7 @@ def expire(session: Session, *, limit: int = upkeep.STEP_LIMIT) -> int:
     late = [JobId(job_id) for job_id in upkeep.delete_expired(session, limit=limit)]
     upkeep.end_jobs(session, job_ids=late, state=JobState.EXPIRED)
     endings.settle_ended(session, late, JobState.EXPIRED)
+    telling.tell_jobs(session, "job.expired", late)
     return len(late)
 
 
@@ -196,6 +199,7 @@ def _prune(database: Database) -> int:
         upkeep.prune_job_keys(session, kept_days=KEYS_KEPT_DAYS)
         upkeep.prune_flows(session)
         upkeep.prune_setbacks(session)
+        telling.forget_unheard(session)
     if rescued:
         _log.error("%d jobs lay below their watermark and were rescued", rescued)
     if stranded:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from memoryd.access.tokens import hash_secret, new_secret
-from memoryd.dispatch import waking
+from memoryd.dispatch import telling, waking
 from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
 from memoryd.dispatch.pools import find_pool
 from memoryd.dispatch.queries import fleet, presence
@@ -231,6 +231,7 @@ def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) 
     if not written:
         raise _removed()
     fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
+    telling.tell_workers(session, "worker.registered", [worker.worker_id])
     waking.change_after_commit(session, worker.worker_id)
     return current(session, worker.worker_id)
 
@@ -264,7 +265,8 @@ def check_start(worker: WorkerIdentity, incarnation: UUID) -> None:
 
 def leave(session: Session, worker: WorkerIdentity, incarnation: UUID) -> None:
     """Note that this start of a worker takes no more work."""
-    fleet.update_worker_state(session, worker_id=worker.worker_id, state=WorkerState.LEFT, incarnation=incarnation)
+    if fleet.update_worker_state(session, worker_id=worker.worker_id, state=WorkerState.LEFT, incarnation=incarnation):
+        telling.tell_workers(session, "worker.left", [worker.worker_id])
 
 
 def list_workers(session: Session, *, tenant_id: TenantId) -> list[WorkerView]:

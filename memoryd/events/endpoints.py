@@ -27,7 +27,7 @@ async def follow_events(
     caller: ReaderCaller,
     office: Office,
     after: Annotated[int | None, Query(ge=0, description="the last event you know; absent: from now on")] = None,
-    kind: Annotated[list[str] | None, Query(description="only these kinds")] = None,
+    kind: Annotated[list[str] | None, Query(description="only these kinds; `job.*` is all that begin so")] = None,
     wait: Annotated[bool, Query(description="false: end when all that happened was told")] = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
@@ -57,7 +57,7 @@ async def _so_far(database: Database, caller: Caller, after: int, kinds: frozens
     while True:
         page = await asyncio.to_thread(streams.read_events, database, caller, after)
         after = page.after
-        told = [event for event in page.events if not kinds or event.kind in kinds]
+        told = [event for event in page.events if streams.is_of_kind(event, kinds)]
         yield _page(dataclasses.replace(page, events=told))
         if len(page.events) < streams.PAGE_EVENTS:
             return

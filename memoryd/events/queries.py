@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Generator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy import Row, Table, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.events.tables import Event, Outbox, Webhook
@@ -20,12 +20,18 @@ AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 WAKE_CHANNEL = "memoryd_events"
 """What is notified carries a tenant's schema and no content."""
 
+OF_THE_FARM = ("worker.", "pool.")
+"""How kinds begin that everybody of a tenant hears: whoever reads anything sees its workers and pools."""
+
 RELAY_LOCK = 0x6D656D65
 """First half of the advisory lock's number; the second is the tenant's. Any number that nobody else uses."""
 
 
-def insert_outbox(session: Session, *, kind: str, subject: UUID | None, project_id: UUID | None, body: str) -> None:
-    session.execute(insert(Outbox).values(kind=kind, subject=subject, project_id=project_id, body=body))
+_INSERT_OUTBOX = insert(cast("Table", Outbox.__table__))
+
+
+def insert_outbox(session: Session, rows: Sequence[dict[str, object]]) -> None:
+    session.execute(_INSERT_OUTBOX, rows[0] if len(rows) == 1 else rows)
 
 
 def try_relay_lock(session: Session, schema: str) -> bool:
@@ -56,10 +62,11 @@ def find_bounds(session: Session) -> tuple[int, int]:
 def list_events(
     session: Session, *, after: int, up_to: int, projects: Sequence[UUID] | None, limit: int
 ) -> Sequence[AnyRow]:
-    """Return events in their order. `projects` None is all of the tenant."""
+    """Return events in their order. `projects` None is all of the tenant; of the farm everybody hears (OF_THE_FARM)."""
     statement = select(*Event.__table__.c).where(Event.seq > after, Event.seq <= up_to)
     if projects is not None:
-        statement = statement.where(Event.project_id.in_(projects))
+        farm = (Event.kind.startswith(begin) for begin in OF_THE_FARM)
+        statement = statement.where(or_(Event.project_id.in_(projects), *farm))
     return session.execute(statement.order_by(Event.seq).limit(limit)).all()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from memoryd.access.directory import list_tenants
@@ -64,9 +65,12 @@ def prune_events(database: Database, tenant: TenantScope, *, keep: datetime.time
         return queries.delete_old_events(session, datetime.datetime.now(datetime.UTC) - keep)
 
 
-def keep_sealing(database: Database, keys: Path, stop: threading.Event) -> None:
+def keep_sealing(
+    database: Database, keys: Path, stop: threading.Event, *, carry: Callable[[Database], object] | None = None
+) -> None:
     """Seal and relay for every tenant, every SEAL_EVERY_S, until `stop` is set; then once more, with a checkpoint.
 
+    Each round begins with `carry`, which brings to the tenants' outboxes what happened outside their transactions.
     A fault of one tenant is logged and holds up no other; a database that is away is waited for.
     """
     tenants: list[TenantScope] = []
@@ -78,6 +82,8 @@ def keep_sealing(database: Database, keys: Path, stop: threading.Event) -> None:
             if last or began - asked >= DIRECTORY_EVERY_S:
                 with database.farm_work() as session:
                     tenants, asked = list_tenants(session), began
+            if carry is not None:
+                carry(database)
             sign = last or began - signed >= CHECKPOINT_EVERY_S
             prune = began - pruned >= PRUNE_EVERY_S
             for tenant in tenants:

@@ -72,7 +72,7 @@ async def follow(
 ) -> AsyncIterator[EventPage]:
     """Yield pages of events as they happen; an empty page now and then shows that the stream lives.
 
-    `after` None begins with what happens from now on. `kinds` empty is all. Ends after `life_s` seconds, or when the
+    `after` None begins with what happens from now on. `kinds` empty is all; `job.*` is every kind that begins so. Ends after `life_s` seconds, or when the
     reader goes away.
     """
     ends = time.monotonic() + life_s
@@ -83,7 +83,7 @@ async def follow(
             bell.clear()
             page = await asyncio.to_thread(read_events, database, caller, position)
             position = page.after
-            told = [event for event in page.events if not kinds or event.kind in kinds]
+            told = [event for event in page.events if is_of_kind(event, kinds)]
             if told or page.missed or quiet_s >= KEEP_ALIVE_S:
                 quiet_s = 0.0
                 yield dataclasses.replace(page, events=told)
@@ -92,6 +92,12 @@ async def follow(
                     await asyncio.wait_for(bell.wait(), LOOK_EVERY_S)
                 except TimeoutError:
                     quiet_s += LOOK_EVERY_S
+
+
+def is_of_kind(event: Happened, kinds: frozenset[str]) -> bool:
+    """Tell whether an event is of one of these kinds; none named is all of them."""
+    begins = tuple(kind[:-1] for kind in kinds if kind.endswith(".*"))
+    return not kinds or event.kind in kinds or event.kind.startswith(begins)
 
 
 def _happened(row: queries.AnyRow) -> Happened:

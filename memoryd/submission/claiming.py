@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 from uuid import UUID
 
@@ -12,10 +12,12 @@ from memoryd.access import directory
 from memoryd.dispatch import leases, tending, workers
 from memoryd.dispatch.facts import Completion, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.wire import Claimed, InputFile, JobKind, Pin
+from memoryd.events import outbox
 from memoryd.foundation.byte_store import ByteStore
+from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Engine, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import MemorydError, NotFound
-from memoryd.foundation.ids import TenantId
+from memoryd.foundation.ids import JobId, TenantId
 from memoryd.foundation.texts import storable
 from memoryd.submission import queries
 from memoryd.submission.facts import EventState
@@ -25,6 +27,8 @@ LOADED_LIMIT = 100
 """Names of loaded models that a claim looks at."""
 REASON_LIMIT = 2_000
 """Characters."""
+REASON_TOLD_LIMIT = 500
+"""Characters of a reason that an event carries."""
 
 _scopes: weakref.WeakKeyDictionary[Engine, dict[TenantId, TenantScope]] = weakref.WeakKeyDictionary()
 
@@ -67,7 +71,16 @@ def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant) -> Clai
         raise JobUnreadable(f"job {grant.job_id} of a tenant that is not there", hint=error.hint) from error
     take_tenant(session, scope)
     queries.insert_event(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
-    return _claimed(session, grant)
+    detail = queries.find_detail(session, job_id=grant.job_id)
+    if detail is None:
+        raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
+    _announce(session, "job.claimed", grant.job_id, detail.project_id, {"worker": worker.label, "try": grant.attempt})
+    return _claimed(grant, detail)
+
+
+def _announce(session: Session, kind: str, job_id: JobId, project_id: UUID | None, facts: Mapping[str, Json]) -> None:
+    owner: dict[str, Json] = {"project_id": str(project_id)} if project_id is not None else {}
+    outbox.announce(session, kind, job_id, owner | dict(facts))
 
 
 def _give_back_unreadable(database: Database, worker: WorkerIdentity, incarnation: UUID, loaded: Sequence[str]) -> None:
@@ -103,6 +116,9 @@ def release(database: Database, worker: WorkerIdentity, lease: LeaseKey, *, reas
         queries.insert_event(
             session, job_id=lease.job_id, state=EventState.RELEASED, worker=worker.label, reason=stored_reason(reason)
         )
+        owner = queries.list_projects_of(session, job_ids=[lease.job_id]).get(lease.job_id)
+        told: dict[str, Json] = {"worker": worker.label, "reason": stored_reason(reason)[:REASON_TOLD_LIMIT]}
+        _announce(session, "job.released", lease.job_id, owner, told)
         take_farm(session)
         answer = leases.release(session, worker, lease, reason=reason, counts=counts)
         if answer is not Completion.RECORDED:
@@ -115,10 +131,7 @@ def stored_reason(reason: str) -> str:
     return storable(reason)[0][:REASON_LIMIT]
 
 
-def _claimed(session: Session, grant: Grant) -> Claimed:
-    detail = queries.find_detail(session, job_id=grant.job_id)
-    if detail is None:
-        raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
+def _claimed(grant: Grant, detail: queries.Found) -> Claimed:
     try:
         return Claimed(
             job_id=grant.job_id,

@@ -14,12 +14,13 @@ _DOUBLE: Double[float] = Double()
 _TEXT = Text()
 
 
-def extend_lease(session: Session, values: Mapping[str, object]) -> bool | None:
+def extend_lease(session: Session, values: Mapping[str, object]) -> Found | None:
     """Extend a lease by its class's visibility, but past neither its deadline nor the limit without progress.
 
-    Returns whether the job is to be cancelled; None where the lease is lost.
+    Returns whether the job is to be cancelled, and whether this is its run's first sign of life: cancel, first; None
+    where the lease is lost.
     """
-    found = session.execute(
+    return session.execute(
         text("""
         update lease l
            set progress = :progress, phase = :phase, node = :node,
@@ -29,15 +30,15 @@ def extend_lease(session: Session, values: Mapping[str, object]) -> bool | None:
                                   case when (l.progress, l.phase, l.node) is distinct from (:progress, :phase, :node)
                                        then l.deadline_at
                                        else l.progressed_at + make_interval(secs => p.no_progress_limit_s) end)
-          from job_class k, pool p
+          from job_class k, pool p, lease b
          where l.job_id = :job_id and l.fence = :fence and l.token_hash = :token_hash and l.worker_id = :worker_id
-           and k.id = l.class_id and p.id = l.pool_id
-        returning (select j.cancel_requested from job j where j.id = l.job_id) as cancel""").bindparams(
+           and b.job_id = l.job_id and k.id = l.class_id and p.id = l.pool_id
+        returning (select j.cancel_requested from job j where j.id = l.job_id) as cancel,
+                  b.phase is null as first""").bindparams(
             bindparam("progress", type_=_DOUBLE), bindparam("phase", type_=_TEXT), bindparam("node", type_=_TEXT)
         ),
         dict(values),
     ).first()
-    return None if found is None else bool(found.cancel)
 
 
 def find_lease(session: Session, values: Mapping[str, object]) -> Found | None:

@@ -41,6 +41,8 @@ class Worker(FarmTable):
     """Its node specifications (`comfyui.catalogue_document`): its own, since they list the files that it has."""
     registered_at: Mapped[Moment | None]
     seen_at: Mapped[Moment | None]
+    silent_since: Mapped[Moment | None]
+    """Since when it is told to be silent; null while it is heard."""
     created_at: Mapped[RecordedNow]
 
 
