@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,11 @@ from memoryd.dispatch.socket_wire import MESSAGE_LIMIT, PictureHead, Progress, p
 from memoryd.dispatch.sockets.endpoints import REFUSED_LIMIT
 from memoryd.foundation.database import Database
 from memoryd.foundation.embedded_postgres import Cluster
+from memoryd.foundation.ids import JobId
+from memoryd.stand_in.serving import Options as EngineOptions
+from memoryd.stand_in.serving import running
+from memoryd.worker.agent import Agent, Options
+from memoryd.worker.stopping import Stopping
 from tests.submission import conftest as farm
 from tests.submission.conftest import GRAPH, PROTOCOL
 
@@ -375,3 +381,27 @@ def test_what_is_shown_takes_bounded_memory(offices: Offices, monkeypatch: pytes
 def test_pictures_survive_packing() -> None:
     head = PictureHead(job_id=uuid.uuid4(), fence=2**62, token="t", media_type="image/png", node="3:1")
     assert socket_wire.unpack_picture(pack_picture(head, b"bytes")) == (head, b"bytes")
+
+
+def test_the_real_worker_shows_its_run_and_hears_a_cancel(
+    url: str, person: httpx.Client, offices: Offices, tmp_path: Path
+) -> None:
+    engine = EngineOptions(output=tmp_path / "output", input=tmp_path / "input", delay_s=30)
+    token = person.post("/workers", json={"label": "rack"}).json()["token"]
+    with running(engine) as engine_url:
+        options = Options(server=url, comfyui=engine_url, state=tmp_path / "worker", token=token, claim_wait_s=1)
+        stopping = Stopping(drain_limit_s=0)
+        thread = threading.Thread(target=Agent(options, stopping).run, daemon=True)
+        thread.start()
+        try:
+            until(lambda: any(one["online"] for one in person.get("/workers").json()["items"]))
+            job_id = person.post("/jobs", json={"graph": GRAPH}).json()["id"]
+            runs = live_runs.live_runs_of(offices.database)
+            until(lambda: (run := runs.find(JobId(uuid.UUID(job_id)))) is not None and run.phase == "running")
+            person.post(f"/jobs/{job_id}/cancel")
+            until(lambda: person.get(f"/jobs/{job_id}").json()["state"] == "cancelled")
+            until(lambda: runs.find(JobId(uuid.UUID(job_id))) is None)
+        finally:
+            stopping.ask()
+            stopping.ask()
+            thread.join()
