@@ -1,0 +1,195 @@
+"""A worker at an engine that others use too: the stand-in always, a real ComfyUI where its address is given."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from memoryd.comfyui.client import ComfyClient
+from memoryd.dispatch.wire import JobKind, Outcome
+from memoryd.worker.agent import Agent, Options
+from memoryd.worker.run_follower import prompt_id_of
+from memoryd.worker.stopping import Stopping
+from tests.worker import fake_server as fakes
+from tests.worker.graphs import painting, picture, with_loaded
+
+LEASE_S = 60
+"""A real ComfyUI on two busy cores takes its time."""
+
+
+@pytest.fixture(scope="module")
+def one_server() -> Iterator[Any]:
+    """The server of all tests here."""
+    with fakes.running_server() as fake:
+        yield fake
+
+
+@pytest.fixture
+def server(one_server: Any, engine: ComfyClient) -> Any:
+    """A server that knows of nothing yet, and an engine that nobody uses."""
+    one_server.reset()
+    until = time.monotonic() + LEASE_S
+    while (waiting := engine.queue()).running or waiting.pending:
+        for prompt_id in (*waiting.running, *waiting.pending):
+            engine.interrupt(prompt_id)
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return one_server
+
+
+@pytest.fixture
+def checkpoint(engine: ComfyClient) -> str:
+    """A checkpoint that the engine has."""
+    return engine.models("checkpoints")[0].name
+
+
+@contextlib.contextmanager
+def working(server: Any, engine_url: str, state: Path) -> Iterator[None]:
+    stopping = Stopping(drain_limit_s=LEASE_S)
+    options = Options(server=server.url, comfyui=engine_url, state=state, token=fakes.TOKEN, claim_wait_s=1)
+    thread = threading.Thread(target=Agent(options, stopping).run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.ask()
+        thread.join()
+
+
+def colour() -> int:
+    return uuid.uuid4().int % 0xFFFFFF
+
+
+def seed() -> int:
+    return uuid.uuid4().int % 2**63
+
+
+def test_jobs_run_one_after_the_other_over_one_event_stream(server: Any, engine_url: str, tmp_path: Path) -> None:
+    with working(server, engine_url, tmp_path):
+        jobs = [server.add(picture(colour(), prefix="conformance/w"), lease_s=LEASE_S) for _ in range(5)]
+        server.wait_for(lambda: len(server.completed) == 5)
+    assert [completed.job_id for completed in server.completed] == [job.job_id for job in jobs]
+    assert {completed.outcome for completed in server.completed} == {Outcome.OK}
+    # No poll of two seconds was needed to hear of an end.
+    took = [(completed.ended_at - completed.started_at).total_seconds() for completed in server.completed]
+    assert sorted(took)[2] < 1
+    assert all(completed.executing_s is not None for completed in server.completed)
+
+
+def test_a_cold_run_tells_what_loading_took(
+    server: Any, engine: ComfyClient, engine_url: str, tmp_path: Path, checkpoint: str
+) -> None:
+    with working(server, engine_url, tmp_path):
+        graph = painting(steps=4, seed=seed(), checkpoint=checkpoint)
+        server.add(graph, recompute=True, kind=JobKind.REPRODUCE, lease_s=LEASE_S)
+        server.wait_for(lambda: server.completed)
+        # The second may be cold as well: a run that comes just after the caches were to be dropped goes first.
+        for _ in range(2):
+            server.add(painting(steps=4, seed=seed(), checkpoint=checkpoint), lease_s=LEASE_S)
+        server.wait_for(lambda: len(server.completed) == 3)
+    cold, _, warm = server.completed
+    assert (cold.outcome, cold.model_loaded, warm.model_loaded) == (Outcome.OK, True, False)
+    assert warm.loading_s <= cold.loading_s
+    assert cold.vram_peak_mb is None
+
+
+def test_others_come_first_and_only_our_own_run_is_stopped(
+    server: Any, engine: ComfyClient, engine_url: str, tmp_path: Path, checkpoint: str
+) -> None:
+    theirs = engine.submit(painting(seed=seed(), checkpoint=checkpoint, steps=1_000)).prompt_id
+    with working(server, engine_url, tmp_path):
+        server.wait_for(lambda: server.registered and theirs in engine.queue().running)
+        job = server.add(painting(seed=seed(), checkpoint=checkpoint, steps=1_000), lease_s=LEASE_S)
+        time.sleep(0.2)
+        assert server.claims_asked == 0
+        engine.interrupt(theirs)
+        ours = prompt_id_of(job.job_id, job.fence, 0)
+        server.wait_for(lambda: ours in engine.queue().running)
+        after = engine.submit(painting(seed=seed(), checkpoint=checkpoint, steps=1_000)).prompt_id
+        server.cancelled.add(job.job_id)
+        server.wait_for(lambda: server.completed)
+        server.wait_for(lambda: after in engine.queue().running)
+        engine.interrupt(after)
+    assert server.completed[0].outcome is Outcome.CANCELLED
+
+
+def test_somebodys_interrupt_costs_no_attempt(
+    server: Any, engine: ComfyClient, http: httpx.Client, engine_url: str, tmp_path: Path, checkpoint: str
+) -> None:
+    with working(server, engine_url, tmp_path):
+        job = server.add(painting(seed=seed(), checkpoint=checkpoint, steps=1_000), lease_s=LEASE_S)
+        ours = prompt_id_of(job.job_id, job.fence, 0)
+        server.wait_for(lambda: ours in engine.queue().running)
+        server.wait_for(lambda: http.post("/interrupt").status_code == 200 and server.released)
+    assert (server.released[0].kind, server.released[0].counts) == ("foreign-interrupt", False)
+
+
+def test_a_run_that_somebody_takes_out_costs_no_attempt(
+    server: Any, engine: ComfyClient, http: httpx.Client, engine_url: str, tmp_path: Path, checkpoint: str
+) -> None:
+    with working(server, engine_url, tmp_path):
+        job = server.add(painting(seed=seed(), checkpoint=checkpoint, steps=1_000), lease_s=LEASE_S)
+        ours = prompt_id_of(job.job_id, job.fence, 0)
+        server.wait_for(lambda: ours in engine.queue().running)
+        http.post("/interrupt", json={"prompt_id": ours})
+        server.wait_for(lambda: http.post("/history", json={"clear": True}).is_success and server.released)
+    assert (server.released[0].kind, server.released[0].counts) == ("foreign-interrupt", False)
+
+
+def test_a_run_goes_on_while_its_worker_is_killed(
+    server: Any, engine: ComfyClient, engine_url: str, tmp_path: Path, checkpoint: str
+) -> None:
+    command = [sys.executable, "-m", "memoryd_cli", "worker", "--server", server.url, "--comfyui", engine_url]
+    command += ["--state", str(tmp_path), "--token", fakes.TOKEN]
+    job = server.add(painting(seed=seed(), checkpoint=checkpoint, steps=60), lease_s=LEASE_S)
+    ours = prompt_id_of(job.job_id, job.fence, 0)
+    with subprocess.Popen(command, env={**os.environ, "MEMORYD_LOG_LEVEL": "ERROR"}) as worker:
+        server.wait_for(lambda: ours in engine.queue().running)
+        worker.kill()
+    with working(server, engine_url, tmp_path):
+        server.wait_for(lambda: server.completed)
+    (completed,) = server.completed
+    assert (completed.outcome, str(completed.prompt_id), server.released) == (Outcome.OK, ours, [])
+
+
+def test_what_was_put_aside_comes_back_after_a_kill_in_the_middle(
+    server: Any, engine: ComfyClient, engine_url: str, tmp_path: Path, fixtures: Path, checkpoint: str
+) -> None:
+    name = f"conformance-{uuid.uuid4()}.png"
+    theirs = (fixtures / "images" / "txt2img_lora.png").read_bytes()
+    mine = (fixtures / "images" / "txt2img_basic.png").read_bytes()
+    engine.upload(io.BytesIO(theirs), name)
+    graph = json.loads(painting(seed=seed(), checkpoint=checkpoint, steps=1_000))
+    graph.update({"20": json.loads(with_loaded(name))["1"]})
+    graph["21"] = {"class_type": "PreviewImage", "inputs": {"images": ["20", 0]}}
+    command = [sys.executable, "-m", "memoryd_cli", "worker", "--server", server.url, "--comfyui", engine_url]
+    command += ["--state", str(tmp_path), "--token", fakes.TOKEN]
+    job = server.add(json.dumps(graph), inputs=[server.add_input(mine, name)], lease_s=LEASE_S)
+    ours = prompt_id_of(job.job_id, job.fence, 0)
+    with subprocess.Popen(command, env={**os.environ, "MEMORYD_LOG_LEVEL": "ERROR"}) as worker:
+        server.wait_for(lambda: ours in engine.queue().running)
+        worker.kill()
+    assert _lying(engine, name) == hashlib.sha256(mine).hexdigest()
+    del server.held[job.job_id]  # the lease is another's by now
+    with working(server, engine_url, tmp_path):
+        server.wait_for(lambda: _lying(engine, name) == hashlib.sha256(theirs).hexdigest())
+    assert ours not in engine.queue().running
+
+
+def _lying(engine: ComfyClient, name: str) -> str:
+    answer = httpx.get(f"{engine.url}/view", params={"filename": name, "type": "input"}, trust_env=False)
+    return hashlib.sha256(answer.content).hexdigest()
