@@ -6,8 +6,9 @@ import datetime
 import hmac
 import re
 import secrets
+import time
 
-from memoryd.access import people, queries
+from memoryd.access import people, queries, remembering
 from memoryd.access.directory import scope_of
 from memoryd.access.facts import Caller, KeyView, NewKey, Scope, WorkerIdentity
 from memoryd.access.names import checked_shown_name
@@ -79,6 +80,10 @@ def recognise_key(database: Database, token: str) -> Caller | WorkerIdentity:
     match = _TOKEN.fullmatch(token) if len(token) <= TOKEN_LIMIT else None
     if match is None:
         raise KeyNotRecognised("it does not look like a key", hint="a key reads mk_<12 digits>_<64 digits>")
+    since = time.monotonic()
+    remembered = remembering.find(database, token)
+    if remembered is not None:
+        return remembered
     with database.farm_work() as session:
         # INV-5: the one look-up that crosses tenants; it hands out where to look, not whether the secret is right.
         index = queries.find_key_index(session, match[1])
@@ -95,7 +100,7 @@ def recognise_key(database: Database, token: str) -> Caller | WorkerIdentity:
             return WorkerIdentity(tenant=tenant, key_id=KeyId(row.id), name=row.name)
         rights = people.rights_of_person(session, PersonId(row.person_id))
         rights = rights.limited_to(frozenset(Scope(word) for word in row.scopes))
-    return Caller(
+    caller = Caller(
         tenant=tenant,
         name=row.login,
         scopes=rights.scopes,
@@ -106,6 +111,8 @@ def recognise_key(database: Database, token: str) -> Caller | WorkerIdentity:
         everywhere=rights.everywhere,
         in_project=rights.in_project,
     )
+    remembering.keep(database, token, caller, since=since)
+    return caller
 
 
 def list_keys(session: Session) -> list[KeyView]:
@@ -129,6 +136,7 @@ def list_keys(session: Session) -> list[KeyView]:
 def revoke_key(session: Session, prefix: str) -> KeyId:
     """Revoke a key for good; return its id. Raises: KeyNotFound."""
     revoked = queries.revoke_key(session, storable(prefix)[0])
+    remembering.forget(session)
     if revoked is None:
         raise KeyNotFound(f"prefix {prefix[:40]!r}", hint="`memoryd keys list` shows the keys in use")
     return KeyId(revoked)

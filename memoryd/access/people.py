@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
-from memoryd.access import queries, sealing
+from memoryd.access import queries, remembering, sealing
 from memoryd.access.facts import MembershipView, PersonView, Role
 from memoryd.access.names import checked_login, checked_shown_name
 from memoryd.access.roles import Rights, rights_of
@@ -52,6 +52,7 @@ def grant_role(session: Session, person: PersonId, role: Role, project: ProjectI
     """
     if project is None and role is not Role.ADMIN:
         _keep_an_admin(session, person)
+    remembering.forget(session)
     queries.upsert_membership(session, membership_id=new_id(), person_id=person, project_id=project, role=role)
 
 
@@ -62,6 +63,7 @@ def withdraw_role(session: Session, person: PersonId, project: ProjectId | None 
     """
     if project is None:
         _keep_an_admin(session, person)
+    remembering.forget(session)
     return queries.delete_membership(session, person_id=person, project_id=project)
 
 
@@ -97,6 +99,7 @@ def erase_person(session: Session, person: PersonId) -> None:
     """
     _keep_an_admin(session, person)
     unknown = f"erased-{person.hex}"
+    remembering.forget(session)
     queries.erase_person(session, person, login=unknown, display_name="erased")
     queries.destroy_person_key(session, person)
 

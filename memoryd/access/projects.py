@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 
 from memoryd.access import queries
 from memoryd.access.facts import ProjectView, Sees
 from memoryd.access.names import checked_project_slug, checked_shown_name
-from memoryd.foundation.database import Session
+from memoryd.foundation.database import Session, event
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.ids import ProjectId, new_id
 from memoryd.foundation.texts import storable
@@ -19,6 +20,10 @@ DEFAULT_PROJECT = "default"
 PLACES_LIMIT = 200
 PLACE_LIMIT = 100
 """Pools or regions of one project, and characters of a name: more are a mistake."""
+
+
+_version = 0
+_version_lock = threading.Lock()
 
 
 class TooManyPlaces(NotAcceptable):
@@ -78,3 +83,15 @@ def place_project(session: Session, project: ProjectId, places: Mapping[str, Seq
         values[name] = None if listed is None else sorted({storable(one)[0] for one in listed})
     if values:
         queries.update_project(session, project, values)
+        event.listen(session, "after_commit", lambda _: _count_version(), once=True)
+
+
+def places_version() -> int:
+    """Return a number that changes with every change of places in this process: what is remembered is then looked at anew."""
+    return _version
+
+
+def _count_version() -> None:
+    global _version
+    with _version_lock:
+        _version += 1

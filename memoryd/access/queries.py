@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
-from sqlalchemy import Row, create_engine, delete, func, select, text, update
+from sqlalchemy import Row, Table, create_engine, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -332,8 +332,11 @@ SEALER_LOCK = 0x6D656D61
 """First half of the advisory lock's number; the second is the tenant's. Any number that nobody else uses."""
 
 
+_INSERT_PENDING = insert(cast("Table", AuditPending.__table__))
+
+
 def insert_pending(session: Session, **columns: object) -> None:
-    session.execute(insert(AuditPending).values(**columns))
+    session.execute(_INSERT_PENDING, columns)
 
 
 def try_sealer_lock(session: Session, schema: str) -> bool:

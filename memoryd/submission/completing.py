@@ -271,6 +271,7 @@ def _tell_success(
         # What came from a cache took no time, and says nothing of what the next run takes.
         run_costs.learn(
             session,
+            run.scope,
             workflow=run.detail.workflow,
             pool=run.detail.pool,
             started=run.report.started_at,

@@ -38,7 +38,7 @@ from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
 from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
 from memoryd.submission import wire as shown
 from memoryd.submission.facts import Submitted
-from memoryd.submission.submitting import submit
+from memoryd.submission.submitting import submit_alone
 
 router = APIRouter(tags=["submission"])
 
@@ -63,20 +63,17 @@ class OutputTooLarge(TooLarge):
 
 @router.post("/jobs", status_code=201, max_body_size=shown.BODY_LIMIT)
 def submit_job(
-    work: Submitter, asked: shown.JobRequest, idempotency_key: Annotated[str | None, Header()] = None
+    office: Office,
+    caller: SubmitterCaller,
+    asked: shown.JobRequest,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> shown.JobAnswer:
     """Queue a job, and say when it starts and ends. The same Idempotency-Key again answers the same job."""
     submission = asked.as_submission(project=asked.project or projects.DEFAULT_PROJECT, key=idempotency_key)
-    submitted = submit(
-        work.session,
-        submission,
-        scope=work.caller.tenant,
-        caller=work.caller,
-        store=work.store,
-        database=work.database,
-    )
+    submitted = submit_alone(office.database, submission, scope=caller.tenant, caller=caller, store=office.store)
     if submitted.known:
-        found = estimating_jobs.estimate_of(work.session, work.database, submitted.job_id, scope=work.caller.tenant)
+        with office.database.tenant_work(caller.tenant) as session:
+            found = estimating_jobs.estimate_of(session, office.database, submitted.job_id, scope=caller.tenant)
         submitted = dataclasses.replace(submitted, estimate=found)
     return shown.show_submitted(submitted)
 

@@ -44,6 +44,13 @@ _kept: weakref.WeakKeyDictionary[Engine, dict[TenantId, tuple[float, tuple[Usabl
 _lock = threading.Lock()
 
 
+def remembered_pools(engine: Engine, tenant_id: TenantId) -> tuple[UsablePool, ...] | None:
+    """Return the pools that a tenant may use, where they were looked at a moment ago."""
+    with _lock:
+        found = _kept.setdefault(engine, {}).get(tenant_id)
+    return found[1] if found is not None and time.monotonic() - found[0] < LOOK_EVERY_S else None
+
+
 def usable_pools(session: Session, tenant_id: TenantId, *, max_age_s: float = LOOK_EVERY_S) -> tuple[UsablePool, ...]:
     """Return the pools that a tenant may use, by name, as they were `max_age_s` ago at most. `session` has the farm."""
     now = time.monotonic()

@@ -56,6 +56,13 @@ _kept: weakref.WeakKeyDictionary[Engine, OrderedDict[tuple[UUID, UUID], _Kept]] 
 _lock = threading.Lock()
 
 
+def remembered(engine: Engine, pool_id: PoolId, tenant_id: TenantId) -> PoolKnowledge | None:
+    """Return what is known of a pool's workers, where that was looked at a moment ago."""
+    with _lock:
+        found = _kept.setdefault(engine, OrderedDict()).get((pool_id, tenant_id))
+    return found.knowledge if found is not None and time.monotonic() - found.looked_at < LOOK_EVERY_S else None
+
+
 def knowledge_of(
     session: Session, pool_id: PoolId, *, tenant_id: TenantId, max_age_s: float = LOOK_EVERY_S
 ) -> PoolKnowledge:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Text, insert, literal, select, text, update
+from sqlalchemy import LargeBinary, Row, Text, Uuid, bindparam, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
@@ -26,13 +27,29 @@ def storable_json(value: object) -> object:
     return value
 
 
-def insert_detail(session: Session, values: Mapping[str, object], *, state: str) -> None:
-    """Write what a job asks for, and the first thing that happened to it."""
-    written = insert(JobDetail).values({name: storable_json(value) for name, value in values.items()})
-    written_cte = written.returning(JobDetail.job_id).cte("written")
-    session.execute(
-        insert(JobEvent).from_select(["job_id", "state"], select(written_cte.c.job_id, literal(state, Text)))
-    )
+_INSERT_DETAIL = text("""
+    with detail as (
+        insert into job_detail (job_id, project_id, person_id, kind, name, pool, urgency, prompt, extra_data, recompute,
+                                inputs, pins, via, workflow)
+        values (:job_id, :project_id, :person_id, :kind, :name, :pool, :urgency, :prompt, :extra_data, :recompute,
+                :inputs, :pins, :via, :workflow) returning job_id),
+    told as (insert into job_event (job_id, state) select job_id, :state from detail)
+    insert into job_words (job_id, words)
+    select job_id, cast(:words as tsvector) from detail where :words <> ''""").bindparams(
+    bindparam("inputs", type_=JSONB),
+    bindparam("pins", type_=JSONB),
+    bindparam("workflow", type_=LargeBinary),
+    bindparam("project_id", type_=Uuid),
+    bindparam("person_id", type_=Uuid),
+    bindparam("words", type_=Text),
+    bindparam("state", type_=Text),
+)
+
+
+def insert_detail(session: Session, values: Mapping[str, object], *, state: str, words: str) -> None:
+    """Write what a job asks for, the first thing that happened to it, and its words (text of a tsvector, or empty)."""
+    named = {name: storable_json(value) for name, value in values.items()}
+    session.execute(_INSERT_DETAIL, {**named, "state": state, "words": words})
 
 
 def insert_details(session: Session, rows: Sequence[Mapping[str, object]], *, state: str) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from memoryd.dispatch.estimating import RUN_SPREAD
 from memoryd.dispatch.jobs import COST_LIMIT_MS, COST_MS
-from memoryd.foundation.database import Session
+from memoryd.foundation.database import Session, TenantScope, event
 from memoryd.foundation.errors import MemorydError
 from memoryd.submission import queries
+from memoryd.submission.remembering import memory_of
 from memoryd.workflows.facts import Graph
 from memoryd.workflows.identity import identify
 
@@ -54,13 +55,27 @@ def cost_of(graph: Graph | None, learned: Mapping[str, float] | None) -> RunCost
     return RunCost(cost_ms=_guess(graph), spread=RUN_SPREAD, learned=False)
 
 
+def cost_key(scope: TenantScope, workflow: bytes | None, pool: str) -> tuple[object, ...]:
+    """Return under which key a workflow's cost is remembered."""
+    return ("cost", scope.id, workflow, pool)
+
+
 def learn(
-    session: Session, *, workflow: bytes | None, pool: str, started: datetime.datetime, ended: datetime.datetime
+    session: Session,
+    scope: TenantScope,
+    *,
+    workflow: bytes | None,
+    pool: str,
+    started: datetime.datetime,
+    ended: datetime.datetime,
 ) -> None:
     """Let a run that succeeded teach what the next will cost. Where others teach the same at this moment, it does not."""
     took_ms = (ended - started).total_seconds() * 1000
-    if workflow is not None and 0 < took_ms <= COST_LIMIT_MS:
-        queries.learn_run_cost(session, workflow=workflow, pool=pool, took_ms=took_ms, weight=LEARNING)
+    if workflow is None or not 0 < took_ms <= COST_LIMIT_MS:
+        return
+    queries.learn_run_cost(session, workflow=workflow, pool=pool, took_ms=took_ms, weight=LEARNING)
+    memory, key = memory_of(session.get_bind().engine), cost_key(scope, workflow, pool)
+    event.listen(session, "after_commit", lambda _: memory.forget(key), once=True)
 
 
 def _guess(graph: Graph | None) -> int:

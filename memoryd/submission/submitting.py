@@ -7,10 +7,10 @@ import datetime
 import zlib
 from collections.abc import Sequence
 
-from memoryd.access import audit, projects
+from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.dispatch import jobs
-from memoryd.dispatch.estimating import RUN_SPREAD, Estimate, estimate, estimates_of
+from memoryd.dispatch.estimating import Estimate, estimate, estimates_of
 from memoryd.dispatch.facts import Enqueued
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.dispatch.states import JobState
@@ -19,17 +19,15 @@ from memoryd.events import outbox
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.canonical_json import Json, NotJson, canonical_digest, read_json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
-from memoryd.foundation.errors import NotAcceptable, TooLarge
-from memoryd.foundation.ids import JobId, PoolId, ProjectId, new_id
+from memoryd.foundation.errors import MemorydError, NotAcceptable, TooLarge
+from memoryd.foundation.ids import JobId, new_id
 from memoryd.foundation.texts import storable
-from memoryd.submission import graph_needs, queries, run_costs
-from memoryd.submission.checking import Checked, check_graph
+from memoryd.submission import graph_needs, grounds, queries
+from memoryd.submission.checking import Checked
 from memoryd.submission.facts import EventState, Submission, Submitted
 from memoryd.submission.graph_needs import GraphRead
-from memoryd.submission.pool_choice import UsablePool, choose_pool, find_usable
-from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
-from memoryd.submission.run_costs import RunCost
-from memoryd.submission.usage.words import keep_words
+from memoryd.submission.grounds import Ground
+from memoryd.submission.usage.words import words_of
 
 TEXT_LIMIT = 16 * 1024 * 1024
 """Bytes of a prompt or of its extra data: the largest editor graph in our corpus has 3 MB."""
@@ -59,19 +57,6 @@ class _KnownAlreadyError(Exception):
         self.job_id = job_id
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What a job stands on, read before anything is written."""
-
-    scope: TenantScope
-    caller: Caller | None
-    project_id: ProjectId | None
-    pool: UsablePool
-    bigger_pools: tuple[PoolId, ...]
-    workflow: bytes | None
-    cost: RunCost
-
-
 def submit(
     session: Session,
     asked: Submission,
@@ -81,23 +66,19 @@ def submit(
     store: ByteStore,
     database: Database | None = None,
 ) -> Submitted:
-    """Queue a job and say where it stands. Worth calling last: the queue's rows are locked until the commit.
+    """Queue a job and say where it stands, in a unit of work that does other things too.
 
-    `session` is a unit of work of the tenant `scope`, and is one again afterwards. The same key again answers the same
-    job. With `database` the answer tells when it starts and ends, from memory. Raises: GraphRefused, PromptInvalid,
-    NodeClassUnknown, ModelUnknown, InputMissing, PoolNotFound, PoolNotAllowed, RegionNotAllowed, ProjectNotFound,
-    InputNotStored, ExtraDataRefused, TextTooLarge, KeyReused, JobNotFound (of `after`).
+    Worth calling last: the queue's rows are locked until the commit. `session` is a unit of work of the tenant `scope`,
+    and is one again afterwards. The same key again answers the same job. With `database` the answer tells when it starts
+    and ends, from memory. Raises: GraphRefused, PromptInvalid, NodeClassUnknown, ModelUnknown, InputMissing,
+    PoolNotFound, PoolNotAllowed, RegionNotAllowed, ProjectNotFound, InputNotStored, ExtraDataRefused, TextTooLarge,
+    KeyReused, JobNotFound (of `after`).
     """
-    check_sizes(asked)
-    read = graph_needs.read_prompt(asked.prompt)
-    check_parts(asked, scope, store)
-    if asked.after is not None:
-        check_predecessor(session, asked.after, caller)
-    ground, known = stand_on(session, asked, read, scope=scope, caller=caller)
+    read = read_asked(asked, scope, store)
+    known = _find_known(session, asked, scope)
     if known is not None:
         return Submitted(job_id=known, known=True)
-    checked = check_against_pool(session, read, asked, ground)
-    take_tenant(session, scope)
+    ground, checked = grounds.look(session, asked, read, scope=scope, caller=caller)
     try:
         if asked.key is None:
             enqueued = _write(session, asked, read, ground)
@@ -105,9 +86,72 @@ def submit(
             with session.begin_nested():
                 enqueued = _write(session, asked, read, ground)
     except _KnownAlreadyError as error:
-        take_tenant(session, scope)
         return Submitted(job_id=error.job_id, known=True)
+    finally:
+        take_tenant(session, scope)
+    return _submitted(database, asked, ground, checked, enqueued)
+
+
+def submit_alone(
+    database: Database, asked: Submission, *, scope: TenantScope, caller: Caller | None, store: ByteStore
+) -> Submitted:
+    """Queue a job in a unit of work of its own and say where it stands: what it needs is mostly known, so that little more
+    is asked of the database than to write it down. Raises: as submit.
+    """
+    read = read_asked(asked, scope, store)
+    try:
+        found = grounds.recall(database, asked, read, scope=scope, caller=caller)
+        if found is None:
+            # What is judged is changed as ComfyUI changes it: numbers are coerced. Judged again, it stays the same.
+            with database.tenant_work(scope) as session:
+                found = grounds.look(session, asked, read, scope=scope, caller=caller)
+    except MemorydError:
+        # What was accepted before stays accepted, whatever has changed since.
+        with database.tenant_work(scope) as session:
+            known = _find_known(session, asked, scope)
+        if known is None:
+            raise
+        return Submitted(job_id=known, known=True)
+    ground, checked = found
+    try:
+        with database.tenant_work(scope) as session:
+            enqueued = _write(session, asked, read, ground)
+    except _KnownAlreadyError as error:
+        return Submitted(job_id=error.job_id, known=True)
+    return _submitted(database, asked, ground, checked, enqueued)
+
+
+def read_asked(asked: Submission, scope: TenantScope, store: ByteStore) -> GraphRead:
+    """Return a submission's graph as it is read, once all that goes with it can be used.
+
+    Raises: GraphRefused, InputNotStored, ExtraDataRefused, TextTooLarge.
+    """
+    if max(len(asked.prompt), len(asked.extra_data)) > TEXT_LIMIT:
+        raise TextTooLarge(f"a prompt or its extra data has more than {TEXT_LIMIT} characters (TEXT_LIMIT)")
+    if len(asked.inputs) > INPUTS_LIMIT or len(asked.pins or ()) > PINS_LIMIT:
+        raise TextTooLarge(f"more than {INPUTS_LIMIT} inputs or {PINS_LIMIT} pins")
+    read = graph_needs.read_prompt(asked.prompt)
+    _check_extra_data(asked.extra_data)
+    for file in asked.inputs:
+        _check_stored(file, scope, store)
+    return read
+
+
+def _find_known(session: Session, asked: Submission, scope: TenantScope) -> JobId | None:
+    """Return the job that a submission's key names already. `session` is a unit of work of `scope`, and is one again
+    afterwards. Raises: KeyReused.
+    """
+    if asked.key is None:
+        return None
+    take_farm(session)
+    known = jobs.find_known(session, tenant_id=scope.id, key=asked.key, body_sha256=body_digest(asked))
     take_tenant(session, scope)
+    return known
+
+
+def _submitted(
+    database: Database | None, asked: Submission, ground: Ground, checked: Checked, enqueued: Enqueued
+) -> Submitted:
     return Submitted(
         job_id=enqueued.job_id,
         known=False,
@@ -117,72 +161,6 @@ def submit(
         node_errors=checked.node_errors,
         notes=notes_on(checked, ground, state=enqueued.state),
     )
-
-
-def stand_on(
-    session: Session, asked: Submission, read: GraphRead, *, scope: TenantScope, caller: Caller | None
-) -> tuple[Ground, JobId | None]:
-    """Return what a job stands on, and the job that its key names already; `session` has taken the farm then (the tenant,
-    where one was named). Raises: ProjectNotFound, PoolNotFound, PoolNotAllowed, RegionNotAllowed, KeyReused.
-    """
-    workflow = run_costs.workflow_of(read.graph)
-    found = queries.find_ground(
-        session, slug=asked.project, project_id=asked.project_id, workflow=workflow, pool=storable(asked.pool)[0]
-    )
-    sees = caller.sees if caller is not None else None
-    if asked.project is not None and (found.id is None or (sees is not None and found.id not in sees)):
-        raise projects.ProjectNotFound(f"project {asked.project[:80]!r}", hint="`memoryd projects list` shows yours")
-    take_farm(session)
-    if asked.key is not None:
-        known = jobs.find_known(session, tenant_id=scope.id, key=asked.key, body_sha256=body_digest(asked))
-    else:
-        known = None
-    pool, bigger = choose_pool(
-        find_usable(session, scope.id, asked.pool), asked.pool, pools=found.pools, regions=found.regions
-    )
-    learned = {"mean_ms": found.mean_ms, "spread_ms": found.spread_ms} if found.mean_ms is not None else None
-    ground = Ground(
-        scope=scope,
-        caller=caller,
-        project_id=ProjectId(found.id) if found.id is not None else None,
-        pool=pool,
-        bigger_pools=bigger,
-        workflow=workflow,
-        cost=run_costs.cost_of(read.graph, learned)
-        if asked.cost_ms is None
-        else RunCost(cost_ms=asked.cost_ms, spread=RUN_SPREAD, learned=False),
-    )
-    if known is not None:
-        take_tenant(session, scope)
-    return ground, known
-
-
-def check_against_pool(session: Session, read: GraphRead, asked: Submission, ground: Ground) -> Checked:
-    """Return a graph as checked against what its pool's workers told. `session` has taken the farm.
-
-    What was remembered may be a second old: before anything is refused, it is looked at anew. Raises: as check_graph.
-    """
-    pool_id, tenant_id = ground.pool.id, ground.scope.id
-    knowledge = knowledge_of(session, pool_id, tenant_id=tenant_id)
-    try:
-        return _check(read, knowledge, asked)
-    except NotAcceptable:
-        anew = knowledge_of(session, pool_id, tenant_id=tenant_id, max_age_s=0)
-        if anew is knowledge:
-            raise
-        return _check(read, anew, asked)
-
-
-def _check(read: GraphRead, knowledge: PoolKnowledge, asked: Submission) -> Checked:
-    return check_graph(read, knowledge, inputs=asked.inputs, pool=asked.pool, unchecked=asked.unchecked)
-
-
-def check_predecessor(session: Session, after: JobId, caller: Caller | None) -> None:
-    """Return where a job may wait for that one. Raises: JobNotFound, also for a job of a project one does not see."""
-    sees = caller.sees if caller is not None else None
-    owners = queries.list_projects_of(session, job_ids=[after])
-    if after not in owners or (sees is not None and owners[after] not in sees):
-        raise jobs.JobNotFound(f"job {after}", hint="`memoryd jobs list` shows yours")
 
 
 def notes_on(checked: Checked, ground: Ground, *, state: JobState | None) -> tuple[str, ...]:
@@ -243,9 +221,14 @@ def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) ->
 
 
 def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground) -> Enqueued:
+    """Write a job down and queue it; `session` has taken the farm then. Raises: _KnownAlreadyError, with nothing undone."""
     job_id = JobId(new_id())
-    queries.insert_detail(session, detail_of(job_id, asked, read, ground), state=EventState.SUBMITTED)
-    keep_words(session, {job_id: read.graph})
+    queries.insert_detail(
+        session,
+        detail_of(job_id, asked, read, ground),
+        state=EventState.SUBMITTED,
+        words=words_of(read.graph),
+    )
     facts: dict[str, Json] = {"kind": asked.kind.value, "pool": ground.pool.name, "urgency": asked.urgency.value}
     if ground.project_id is not None:
         facts["project_id"] = str(ground.project_id)
@@ -286,21 +269,6 @@ def _estimate(database: Database | None, asked: Submission, ground: Ground, enqu
 def pinned(pins: Sequence[Pin]) -> dict[tuple[str, str], bytes]:
     """Return the pins that ask for particular bytes: (folder, name) -> SHA-256 (32 bytes)."""
     return {(pin.folder, pin.name): bytes.fromhex(pin.sha256) for pin in pins if pin.sha256}
-
-
-def check_sizes(asked: Submission) -> None:
-    """Return where a submission keeps the limits of this file. Raises: TextTooLarge."""
-    if max(len(asked.prompt), len(asked.extra_data)) > TEXT_LIMIT:
-        raise TextTooLarge(f"a prompt or its extra data has more than {TEXT_LIMIT} characters (TEXT_LIMIT)")
-    if len(asked.inputs) > INPUTS_LIMIT or len(asked.pins or ()) > PINS_LIMIT:
-        raise TextTooLarge(f"more than {INPUTS_LIMIT} inputs or {PINS_LIMIT} pins")
-
-
-def check_parts(asked: Submission, scope: TenantScope, store: ByteStore) -> None:
-    """Return where what goes with the graph can be used. Raises: ExtraDataRefused, InputNotStored."""
-    _check_extra_data(asked.extra_data)
-    for file in asked.inputs:
-        _check_stored(file, scope, store)
 
 
 def _check_extra_data(text: str) -> None:

@@ -39,7 +39,7 @@ def foreign_boss(other_tenant: TenantScope, know: Knows) -> Known:
 def test_no_endpoint_answers_a_stranger(stranger: TestClient) -> None:
     assert len(ROUTES) >= 15
     for method, path in ROUTES:
-        address = "/v1" + path.format(login="local", prefix="0")
+        address = "/v1" + path.format(login="local", prefix="0", slug="default")
         assert stranger.request(method, address, json={}).status_code == 401, (method, path)
 
 
@@ -49,7 +49,7 @@ def test_a_viewer_administers_nothing(stranger: TestClient, tenant: TenantScope,
     for method, path in ROUTES:
         if path in free or (path, method) in free:
             continue
-        address = "/v1" + path.format(login="local", prefix="0")
+        address = "/v1" + path.format(login="local", prefix="0", slug="default")
         body = {"login": "x", "slug": "x", "name": "x", "scopes": ["read"]}
         assert stranger.request(method, address, json=body, headers=viewer.headers).status_code == 403, (method, path)
 
@@ -127,6 +127,19 @@ def test_projects_are_made_and_seen(stranger: TestClient, boss: Known, foreign_b
     assert [project["slug"] for project in mine] == ["default", "film"]
     theirs = stranger.get("/v1/projects", headers=foreign_boss.headers).json()["items"]
     assert [project["slug"] for project in theirs] == ["default"]
+
+
+def test_an_administrator_says_where_a_projects_jobs_run(
+    stranger: TestClient, boss: Known, foreign_boss: Known
+) -> None:
+    stranger.post("/v1/projects", json={"slug": "film"}, headers=boss.headers)
+    placed = stranger.patch("/v1/projects/film", json={"pools": ["b", "a"], "regions": ["eu"]}, headers=boss.headers)
+    assert (placed.status_code, placed.json()["pools"], placed.json()["regions"]) == (200, ["a", "b"], ["eu"])
+    again = stranger.patch("/v1/projects/film", json={"pools": None}, headers=boss.headers).json()
+    assert (again["pools"], again["regions"]) == (None, ["eu"])
+    assert stranger.patch("/v1/projects/film", json={}, headers=foreign_boss.headers).status_code == 404
+    many = {"pools": [str(number) for number in range(201)]}
+    assert stranger.patch("/v1/projects/film", json=many, headers=boss.headers).status_code == 422
 
 
 def test_keys_are_made_shown_without_their_secret_and_revoked(

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from sqlalchemy import text
 
-from memoryd.access import keys, people, projects, sessions
+from memoryd.access import keys, people, projects, queries, remembering, sessions
 from memoryd.access.facts import Caller, Role, Scope, WorkerIdentity
 from memoryd.access.roles import PEOPLES_SCOPES, ROLE_SCOPES, narrowed
 from memoryd.foundation.database import Database, TenantScope
@@ -236,3 +236,27 @@ def test_an_erased_person_has_no_way_in(database: Database, tenant: TenantScope,
         sessions.redeem_sign_in_link(database, link.token)
     with pytest.raises(keys.KeyNotRecognised):
         keys.recognise_key(database, known.token)
+
+
+def test_whom_a_key_proves_is_remembered_and_forgotten_when_anything_about_it_changes(
+    database: Database, tenant: TenantScope, know: Knows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = know(tenant, "ada", Role.ARTIST)
+    first = keys.recognise_key(database, ada.token)
+    with monkeypatch.context() as quiet:
+        quiet.setattr(queries, "find_key_index", lambda *_: pytest.fail("it is remembered"))
+        assert keys.recognise_key(database, ada.token) is first
+    with database.tenant_work(tenant) as session:
+        people.grant_role(session, ada.person, Role.VIEWER)
+        # Not yet committed: whoever asks meanwhile is not remembered beyond the commit.
+        assert isinstance(first, Caller)
+        assert keys.recognise_key(database, ada.token) == first
+    changed = keys.recognise_key(database, ada.token)
+    assert isinstance(changed, Caller)
+    assert Scope.SUBMIT in first.scopes
+    assert Scope.SUBMIT not in changed.scopes
+    monkeypatch.setattr(remembering, "KNOWN_FOR_S", -1.0)
+    with database.tenant_work(tenant) as session:
+        people.grant_role(session, ada.person, Role.ARTIST)
+    assert keys.recognise_key(database, ada.token) == first
+    assert remembering.find(database, ada.token) is None

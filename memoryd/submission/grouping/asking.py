@@ -24,16 +24,16 @@ from memoryd.foundation.database import Database, Session, TenantScope, take_far
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import GroupId, JobId, new_id
 from memoryd.foundation.texts import storable
-from memoryd.submission import graph_needs, queries, run_costs, submitting
+from memoryd.submission import graph_needs, grounds, queries, run_costs, submitting
 from memoryd.submission.checking import Checked, PromptInvalid, check_seeds, names_of, refusal_of_values
 from memoryd.submission.facts import EventState, Submission
 from memoryd.submission.graph_needs import GraphRead
+from memoryd.submission.grounds import Ground
 from memoryd.submission.grouping import queries as statements
 from memoryd.submission.grouping.facts import GroupAsked, GroupSubmitted
 from memoryd.submission.grouping.items import Items, make_items
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
-from memoryd.submission.submitting import Ground
 from memoryd.submission.usage.words import keep_words
 
 CHUNK = 1_000
@@ -60,9 +60,7 @@ def submit_group(
     Raises: as submit; InputNotFound, TitleAmbiguous, InputIsLinked, BadItems, TooManyItems; nothing is queued then.
     """
     template = asked.template
-    submitting.check_sizes(template)
-    submitting.check_parts(template, scope, store)
-    read = graph_needs.read_prompt(template.prompt)
+    read = submitting.read_asked(template, scope, store)
     items = make_items(read.document, axes=asked.axes, rows=asked.rows)
     body = _body_digest(asked)
     with database.tenant_work(scope) as session:
@@ -88,14 +86,13 @@ def _prepare(
     """Return a group whose every item is checked: the first as a whole, the others by the values that differ."""
     # The key is the group's; its jobs have none of their own.
     template = dataclasses.replace(asked.template, key=None)
-    if template.after is not None:
-        submitting.check_predecessor(session, template.after, caller)
     # Judging coerces numbers: the items are made from what was sent.
     first = graph_needs.read_document(copy.deepcopy(items.document(read.document, 0)))
-    ground, _ = submitting.stand_on(session, template, first, scope=scope, caller=caller)
-    checked = submitting.check_against_pool(session, first, template, ground)
+    ground, checked = grounds.look(session, template, first, scope=scope, caller=caller)
     if not template.unchecked:
+        take_farm(session)
         knowledge = knowledge_of(session, ground.pool.id, tenant_id=scope.id)
+        take_tenant(session, scope)
         _check_values(items, read, knowledge, template)
     return _Prepared(asked=asked, items=items, read=read, ground=ground, checked=checked, body=body)
 

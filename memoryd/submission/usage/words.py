@@ -23,9 +23,14 @@ PROSE_NAMES = frozenset(
 
 def keep_words(session: Session, graphs: Mapping[JobId, Graph | None]) -> None:
     """Write down the words of these jobs' texts. `session` has taken the tenant."""
-    words = {UUID(bytes=job.bytes): tsvector_text(texts_of(graph)) for job, graph in graphs.items() if graph}
+    words = {UUID(bytes=job.bytes): words_of(graph) for job, graph in graphs.items()}
     if any(words.values()):
         queries.insert_words(session, {job: text for job, text in words.items() if text})
+
+
+def words_of(graph: Graph | None) -> str:
+    """Return the words of a job's texts as the text of a tsvector; empty without any."""
+    return tsvector_text(texts_of(graph)) if graph is not None else ""
 
 
 def texts_of(graph: Graph) -> str:
