@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from memoryd.dispatch.estimating import P90, RUN_SPREAD, Estimate, estimate, estimates_of
 from memoryd.dispatch.states import JobState
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
@@ -14,9 +16,21 @@ def estimate_of(session: Session, database: Database, job_id: JobId, *, scope: T
 
     `session` is a unit of work of `scope`, and is one again afterwards.
     """
+    return list_estimates(session, database, [job_id], scope=scope).get(job_id)
+
+
+def list_estimates(
+    session: Session, database: Database, job_ids: Sequence[JobId], *, scope: TenantScope
+) -> dict[JobId, Estimate]:
+    """Return when jobs start and end; those are left out that have ended, are held, or are not there. Session as above."""
     take_farm(session)
-    row = queries.find_in_queue(session, job_id=job_id)
+    rows = {job_id: queries.find_in_queue(session, job_id=job_id) for job_id in job_ids}
     take_tenant(session, scope)
+    found = {job_id: _estimate(database, row, scope) for job_id, row in rows.items()}
+    return {job_id: one for job_id, one in found.items() if one is not None}
+
+
+def _estimate(database: Database, row: queries.Found | None, scope: TenantScope) -> Estimate | None:
     if row is None or row.tenant_id != scope.id:
         return None
     if row.state == JobState.LEASED:

@@ -78,9 +78,16 @@ def find_detail(session: Session, *, job_id: UUID) -> Found | None:
 
 
 def list_details(
-    session: Session, *, sees: Sequence[UUID] | None, project_id: UUID | None, before: UUID | None, limit: int
+    session: Session,
+    *,
+    sees: Sequence[UUID] | None,
+    project_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+    alone: bool = False,
+    only: Sequence[UUID] | None = None,
 ) -> Sequence[Found]:
-    """Jobs of the projects one may see, newest first: without the texts."""
+    """Jobs of the projects one may see, newest first: without the texts. `alone`: those of no group; `only`: of these."""
     wanted = select(
         JobDetail.job_id,
         JobDetail.project_id,
@@ -96,6 +103,10 @@ def list_details(
         wanted = wanted.where(JobDetail.project_id == project_id)
     if before is not None:
         wanted = wanted.where(JobDetail.job_id < before)
+    if alone:
+        wanted = wanted.where(JobDetail.group_id.is_(None))
+    if only is not None:
+        wanted = wanted.where(JobDetail.job_id.in_(only))
     return cast("Sequence[Found]", session.execute(wanted.limit(limit)).all())
 
 

@@ -49,8 +49,12 @@ def list_jobs(
     state: JobState | None = None,
     cursor: str | None = None,
     limit: int | None = None,
+    alone: bool = False,
 ) -> Page[JobView]:
-    """Return a page of jobs, newest first. Raises: BadCursor, BadPageSize. Session as in job_view."""
+    """Return a page of jobs, newest first; `alone`: only those of no group. Raises: BadCursor, BadPageSize.
+
+    Session as in job_view.
+    """
     size, before = page_size(limit), _before(cursor)
     views: list[JobView] = []
     more = True
@@ -61,6 +65,7 @@ def list_jobs(
             project_id=project_id,
             before=before,
             limit=size + 1,
+            alone=alone,
         )
         more = len(details) > size
         take_farm(session)
@@ -77,6 +82,24 @@ def list_jobs(
         if len(views) == size or not more:
             break
     return Page(rows=views, next_cursor=encode_cursor(str(before)) if more else None)
+
+
+def list_these(session: Session, job_ids: Sequence[JobId], *, scope: TenantScope, sees: Sees) -> list[JobView]:
+    """Return those of these jobs that the caller sees, newest first. Session as in job_view."""
+    if not job_ids:
+        return []
+    details = queries.list_details(
+        session,
+        sees=None if sees is None else sorted(sees),
+        project_id=None,
+        before=None,
+        limit=len(job_ids),
+        only=job_ids,
+    )
+    take_farm(session)
+    standings = {one.job_id: one for one in jobs.list_standings(session, [JobId(row.job_id) for row in details])}
+    take_tenant(session, scope)
+    return [_view(row, standings[row.job_id]) for row in details if row.job_id in standings]
 
 
 def list_events(session: Session, job_id: JobId, *, after: int = 0) -> list[JobEventView]:
