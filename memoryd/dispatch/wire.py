@@ -354,8 +354,8 @@ class CompleteAnswer(Shape):
 class ReleaseRequest(Shape):
     """`POST /work/release`: gives the job back unrun. `counts`: whether this was one of its attempts.
 
-    `kind` is a stable word for why: `released`, `foreign-interrupt`, `engine-crash`, `engine-unresponsive`, `pin-missing`,
-    `worker-stopped`.
+    `kind` is a stable word for why: `released`, `foreign-interrupt`, `engine-crash`, `engine-unresponsive`, `engine-busy`,
+    `pin-missing`, `worker-stopped`.
     """
 
     job_id: UUID

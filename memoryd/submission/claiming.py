@@ -109,8 +109,10 @@ def open_input(database: Database, store: ByteStore, worker: WorkerIdentity, lea
     return store.open(scope.slug, bytes.fromhex(sha256))
 
 
-def release(database: Database, worker: WorkerIdentity, lease: LeaseKey, *, reason: str, counts: bool) -> Completion:
-    """Give a job back unrun, and note it. Raises: LeaseLost."""
+def release(
+    database: Database, worker: WorkerIdentity, lease: LeaseKey, *, reason: str, counts: bool, kind: str = "released"
+) -> Completion:
+    """Give a job back unrun, and note it; `kind` is the word for why. Raises: LeaseLost."""
     scope = scope_of_lease(database, worker, lease)
     with database.tenant_work(scope) as session:
         queries.insert_event(
@@ -120,7 +122,7 @@ def release(database: Database, worker: WorkerIdentity, lease: LeaseKey, *, reas
         told: dict[str, Json] = {"worker": worker.label, "reason": stored_reason(reason)[:REASON_TOLD_LIMIT]}
         _announce(session, "job.released", lease.job_id, owner, told)
         take_farm(session)
-        answer = leases.release(session, worker, lease, reason=reason, counts=counts)
+        answer = leases.release(session, worker, lease, reason=reason, counts=counts, kind=kind)
         if answer is not Completion.RECORDED:
             raise leases.lost(lease)
     return answer

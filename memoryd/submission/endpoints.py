@@ -360,5 +360,5 @@ def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest)
 def release(office: Office, worker: WorkerCaller, asked: wire.ReleaseRequest) -> Response:
     """Give a job back unrun."""
     lease = LeaseKey(job_id=JobId(asked.job_id), fence=asked.fence, token=asked.token)
-    claiming.release(office.database, worker, lease, reason=asked.reason, counts=asked.counts)
+    claiming.release(office.database, worker, lease, reason=asked.reason, counts=asked.counts, kind=asked.kind)
     return Response(status_code=204)
