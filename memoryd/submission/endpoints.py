@@ -154,9 +154,12 @@ def _dead_filter(work: Work, asked: shown.DeadChoice) -> DeadFilter:
 
 @router.get("/jobs/{job_id}")
 def show_job(work: Reader, job_id: UUID) -> shown.Job:
-    """One job: where it stands, and how it ended."""
+    """One job: where it stands, when it starts and ends, and how it ended."""
     view = viewing.job_view(work.session, JobId(job_id), scope=work.caller.tenant, sees=work.caller.sees)
-    return shown.show_job(view)
+    if view.standing.state in ENDED:
+        return shown.show_job(view)
+    found = estimating_jobs.estimate_of(work.session, work.database, view.job_id, scope=work.caller.tenant)
+    return shown.show_estimated(view, found)
 
 
 @router.post("/jobs/{job_id}/cancel")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from memoryd.dispatch.estimating import Estimate
 from memoryd.dispatch.facts import DeadLetter, Urgency
 from memoryd.dispatch.jobs import KEY_LIMIT
 from memoryd.dispatch.pools import DEFAULT_POOL
@@ -118,7 +119,10 @@ class StoredInput(BaseModel):
 
 
 class Job(BaseModel):
-    """A job. `progress` is 0 to 1 while it runs."""
+    """A job. `progress` is 0 to 1 while it runs; `held_by` what it waits for: `after`, `group`, `project` or `cap`.
+
+    `position`, `starts` and `ends` are told of one job, not in lists.
+    """
 
     id: UUID
     kind: JobKind
@@ -139,6 +143,15 @@ class Job(BaseModel):
     created_at: datetime.datetime
     started_at: datetime.datetime | None
     ended_at: datetime.datetime | None
+    expires_at: datetime.datetime | None
+    """Not started by then: given up."""
+    group_id: UUID | None
+    after_job_id: UUID | None
+    starts_after: datetime.datetime | None
+    held_by: str | None
+    position: int | None = None
+    starts: Moments | None = None
+    ends: Moments | None = None
     result: dict[str, Any] | None
 
 
@@ -244,8 +257,22 @@ def show_job(view: JobView) -> Job:
         created_at=view.created_at,
         started_at=now.leased_at,
         ended_at=now.ended_at,
+        expires_at=now.expires_at,
+        group_id=now.group_id,
+        after_job_id=now.after_job_id,
+        starts_after=now.starts_after,
+        held_by=now.held_by.value if now.held_by is not None else None,
         result=dict(view.result) if view.result is not None else None,
     )
+
+
+def show_estimated(view: JobView, found: Estimate | None) -> Job:
+    """Return one job as people read it, with when it starts and ends where that can be told."""
+    job = show_job(view)
+    if found is None:
+        return job
+    starts, ends = moments(found.starts_p50_s, found.starts_p90_s), moments(found.ends_p50_s, found.ends_p90_s)
+    return job.model_copy(update={"position": found.position, "starts": starts, "ends": ends})
 
 
 def show_dead(letter: DeadLetter) -> DeadJob:

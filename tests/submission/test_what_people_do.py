@@ -69,6 +69,9 @@ def test_an_answer_tells_start_and_end_with_their_chances(person: TestClient, jo
     assert second["ends"]["p90_s"] > second["ends"]["p50_s"]
     third = ask(person)
     assert third["position"] == 2, "what this process has enqueued since counts"
+    estimates_of(offices.database).refresh(offices.database, whole=True)
+    shown = person.get(f"/v1/jobs/{third['id']}").json()
+    assert (shown["position"], shown["starts"]) == (2, third["starts"])
 
 
 def test_what_a_run_costs_is_learned_from_runs_of_its_workflow(
@@ -93,7 +96,8 @@ def test_a_job_waits_for_another_and_goes_when_that_has_succeeded(person: TestCl
     second = ask(person, after=first)
     assert second["starts"] is None
     assert "waits for another job" in " ".join(second["notes"])
-    assert state(person, second["id"]) == "held"
+    shown = person.get(f"/v1/jobs/{second['id']}").json()
+    assert (shown["state"], shown["held_by"], shown["after_job_id"]) == ("held", "after", first)
     assert run(hand) == first
     assert run(hand) == second["id"]
 
