@@ -211,7 +211,8 @@ class RunFollower:
 
     def _note(self, frame: Frame, prompt_id: str) -> bool:
         if isinstance(frame, Preview):
-            if frame.prompt_id in (None, prompt_id):
+            # A picture that names no run may be a foreign one's, until ours has begun: ComfyUI runs one at a time.
+            if frame.prompt_id == prompt_id or (frame.prompt_id is None and self._heard):
                 self._lease.show(frame.media_type, frame.image, frame.node)
             return False
         if not isinstance(frame, Message) or frame.prompt_id != prompt_id:
