@@ -70,7 +70,9 @@ class Database:
             connect_args={
                 "application_name": "memoryd",
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC "
-                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_S}s",
+                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_S}s "
+                # Statements here take milliseconds, and compiling one takes 50 of them.
+                "-c jit=off",
             },
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -115,20 +117,31 @@ def down(error: Exception) -> DatabaseDown:
 
 def take_tenant(session: Session, tenant: TenantScope) -> None:
     """Let this transaction, from here on, act as the tenant's role in the tenant's schema."""
-    _take(session, tenant.role, tenant.schema)
+    _take(session, tenant.role, tenant.schema, by_key=False)
 
 
 def take_farm(session: Session) -> None:
-    """Let this transaction, from here on, act on what all tenants share (queue, directory)."""
-    _take(session, FARM_ROLE, FARM_SCHEMA)
+    """Let this transaction, from here on, act on what all tenants share (queue, directory).
+
+    Its statements are lookups by key in tables that are nearly empty at one moment and have a million rows at the next:
+    they are planned once per connection, and never to read a table from end to end where an index leads to the rows.
+    """
+    _take(session, FARM_ROLE, FARM_SCHEMA, by_key=True)
 
 
-def _take(session: Session, role: str, schema: str) -> None:
+def _take(session: Session, role: str, schema: str, *, by_key: bool) -> None:
     # INV-5. `reset role` first is not needed: the login role, not the present role, must be a member.
     session.flush()
     session.execute(
-        text("select set_config('role', :role, true), set_config('search_path', :path, true)"),
-        {"role": checked_name(role), "path": f"{checked_name(schema)}, {EXTENSION_SCHEMA}"},
+        text("""select set_config('role', :role, true), set_config('search_path', :path, true),
+                       set_config('plan_cache_mode', :plans, true), set_config('enable_seqscan', :scans, true),
+                       set_config('enable_bitmapscan', :scans, true)"""),
+        {
+            "role": checked_name(role),
+            "path": f"{checked_name(schema)}, {EXTENSION_SCHEMA}",
+            "plans": "force_generic_plan" if by_key else "auto",
+            "scans": "off" if by_key else "on",
+        },
     )
 
 

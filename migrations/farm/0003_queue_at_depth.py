@@ -175,7 +175,13 @@ STATEMENTS = (
     ALTER TABLE ready ADD COLUMN person_id UUID
     """,
     """
-    CREATE INDEX ready_tenant_idx ON ready (pool_id, class_id, tenant_id, vtag, job_id)
+    CREATE INDEX ready_tenant_idx ON ready (tenant_id, pool_id, class_id, vtag, job_id)
+    """,
+    """
+    DROP INDEX ready_model_set_idx
+    """,
+    """
+    CREATE INDEX ready_model_set_idx ON ready (model_set, pool_id, class_id, vtag, job_id)
     """,
     """
     ALTER TABLE worker ADD COLUMN gpu_name TEXT

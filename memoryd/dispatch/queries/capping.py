@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, Uuid, bindparam, text
 
+from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key, by, from_tag
 from memoryd.foundation.database import Session
 
 Found = Row[Any]
@@ -42,15 +43,15 @@ def find_full(session: Session, about: Mapping[str, object]) -> Found | None:
     ).first()
 
 
-_DELETE_READY_OF_CAP = text("""
+_DELETE_READY_OF_CAP = text(f"""
     delete from ready where ctid = any(
-        array(select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id and r.vtag = :vtag
-                 and r.job_id = :job_id for update skip locked)
+        array(select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id
+                 and {at_key(":vtag", ":job_id")} {IN_ORDER} for update skip locked)
      || array(select r.ctid from ready r join cap c on c.id = :cap_id and r.tenant_id = c.tenant_id
                  and (c.project_id is null or c.project_id = r.project_id)
                  and (c.person_id is null or c.person_id = r.person_id)
-               where r.pool_id = :pool_id and r.class_id = :class_id and r.tenant_id = :tenant_id and r.vtag >= :low
-               order by r.vtag, r.job_id limit :limit for update of r skip locked))
+               where {from_tag("tenant_id", ":tenant_id", ":pool_id", ":class_id", ":low")}
+               {by("tenant_id")} limit :limit for update of r skip locked))
     returning job_id""")
 
 

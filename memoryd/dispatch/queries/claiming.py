@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, String, TextClause, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key, between_tags, by, from_tag
 from memoryd.dispatch.tables.pools import NOBODY
 from memoryd.foundation.database import Session
 
@@ -20,6 +21,9 @@ Found = Row[Any]
 
 ONLINE_S = 60
 """A worker that was heard within this many seconds is online; it speaks at least every HEARTBEAT_S."""
+
+CLASSES_LIMIT = 8
+"""More than there are: what the planner knows of a table of three rows that nobody has analysed is a guess of 860."""
 
 _MAY_TAKE = f"""r.expires_at > clock_timestamp() and (r.avoid_worker is distinct from :worker_id or not exists (
            select from worker_pool x join worker o on o.id = x.worker_id
@@ -29,40 +33,41 @@ _MAY_TAKE = f"""r.expires_at > clock_timestamp() and (r.avoid_worker is distinct
 """Hard conditions come before any ranking: no preference may ever lead to a worker that must not have the job. Whether
 there is another worker is only asked where a job avoids this one."""
 
-_ORDER = "order by r.vtag, r.job_id limit 1"
+_FIRST = f"{IN_ORDER} limit 1"
+
 
 _HEAD_OF_ALL = f"""
     select r.vtag, r.job_id, r.model_set, r.tenant_id, r.enqueued_at from ready r
-     where r.pool_id = p.id and r.class_id = k.id and r.vtag >= coalesce(m.low, -1) and {_MAY_TAKE} {_ORDER}"""
+     where r.pool_id = p.id and r.class_id = k.id and r.vtag >= coalesce(m.low, -1) and {_MAY_TAKE} {_FIRST}"""
 _HEAD_OF_SOME = f"""
     select x.* from unnest(cast(:serves as uuid[])) served(tenant_id) cross join lateral (
         select r.vtag, r.job_id, r.model_set, r.tenant_id, r.enqueued_at from ready r
-         where r.pool_id = p.id and r.class_id = k.id and r.tenant_id = served.tenant_id
-           and r.vtag >= coalesce(m.low, -1) and {_MAY_TAKE} {_ORDER}) x
+         where {from_tag("tenant_id", "served.tenant_id", "p.id", "k.id", "coalesce(m.low, -1)")} and {_MAY_TAKE}
+         {by("tenant_id")} limit 1) x
      order by x.vtag, x.job_id limit 1"""
+
+_ROW = "r.ctid as spot, r.vtag, r.job_id, r.tenant_id, r.project_id, r.person_id, r.enqueued_at"
 
 _WARM = f"""
     select h.pool_id, h.class_id, h.low, l.*
       from (select * from heads limit 1) h
      cross join lateral (
-        select x.vtag, x.job_id from unnest(cast(:loaded as text[])) have(model_set) cross join lateral (
-            select r.vtag, r.job_id from ready r
-             where r.pool_id = h.pool_id and r.class_id = h.class_id and r.model_set = have.model_set
-               and r.vtag >= h.low and r.vtag <= h.vtag + h.bonus and {{served}} {_MAY_TAKE} {_ORDER}) x
+        select x.spot from unnest(cast(:loaded as text[])) have(model_set) cross join lateral (
+            select r.ctid as spot, r.vtag, r.job_id from ready r
+             where {between_tags("model_set", "have.model_set", "h.pool_id", "h.class_id", "h.low", "h.vtag + h.bonus")}
+               and {{served}} {_MAY_TAKE}
+             {by("model_set")} limit 1) x
          order by x.vtag, x.job_id limit 1) w
-     cross join lateral (
-        select r.ctid as spot, r.vtag, r.job_id, r.tenant_id, r.project_id, r.person_id, r.enqueued_at from ready r
-         where r.pool_id = h.pool_id and r.class_id = h.class_id and r.vtag = w.vtag and r.job_id = w.job_id
-           for update skip locked) l
+     cross join lateral (select {_ROW} from ready r where r.ctid = w.spot for update skip locked) l
      where h.model_set <> '' and h.model_set <> all(cast(:loaded as text[]))"""
 """The first job within the bonus for which a model is loaded already, if nobody else is taking it."""
 
 _COLD = f"""
     select h.pool_id, h.class_id, h.low, l.*
       from heads h cross join lateral (
-        select r.ctid as spot, r.vtag, r.job_id, r.tenant_id, r.project_id, r.person_id, r.enqueued_at from ready r
-         where r.pool_id = h.pool_id and r.class_id = h.class_id and r.vtag >= h.low and {{mine}} {_MAY_TAKE}
-         {_ORDER} for update skip locked) l
+        select {_ROW} from ready r
+         where {{mine}} and {_MAY_TAKE}
+         {{order}} limit 1 for update skip locked) l
      {{unless_warm}} limit 1"""
 """The first job in fair order that nobody else is taking."""
 
@@ -71,8 +76,10 @@ _BLOCKED = """
                and (c.project_id is null or c.project_id = p.project_id)
                and (c.person_id is null or c.person_id = p.person_id) and (c.pool_id is null or c.pool_id = p.pool_id))
     or exists (select from paused_project q where q.tenant_id = p.tenant_id and q.project_id = p.project_id)
-    or exists (select from job j join job_group g on g.id = j.group_id where j.id = p.job_id and g.paused_at is not null)"""
-"""Whether something may hold the one picked job back: looked at once a claim, never in a scan."""
+    or exists (select from job_group g where g.paused_at is not null
+                  and g.id = (select j.group_id from job j where j.id = p.job_id))"""
+"""Whether something may hold the one picked job back: looked at once a claim, never in a scan. The group is asked for by
+a query of its own: as a join, the job was looked for by walking over the index of all jobs of groups."""
 
 _TAKE = """
     taken as (
@@ -100,10 +107,14 @@ _TAKE = """
 def _claim(*, some: bool, warm: bool) -> TextClause:
     """Return the statement for a worker that serves some tenants only, or all; and has models loaded, or none."""
     head = _HEAD_OF_SOME if some else _HEAD_OF_ALL
-    served = "r.tenant_id = any(cast(:serves as uuid[])) and" if some else ""
+    # `is true`, so that no index is thought of for it: this is looked up by its model.
+    served = "(r.tenant_id = any(cast(:serves as uuid[]))) is true and" if some else ""
     warm_part = f"warm as materialized ({_WARM.format(served=served)})," if warm else ""
     cold = _COLD.format(
-        mine="r.tenant_id = h.tenant_id and" if some else "",
+        mine=from_tag("tenant_id", "h.tenant_id", "h.pool_id", "h.class_id", "h.low")
+        if some
+        else "r.pool_id = h.pool_id and r.class_id = h.class_id and r.vtag >= h.low",
+        order=by("tenant_id") if some else IN_ORDER,
         unless_warm="where not exists (select from warm)" if warm else "",
     )
     return text(f"""
@@ -118,7 +129,7 @@ def _claim(*, some: bool, warm: bool) -> TextClause:
     heads as materialized (
         select p.id as pool_id, k.id as class_id, coalesce(m.low, -1) as low, head.vtag, head.model_set, head.tenant_id,
                (k.affinity * p.warm_up_s * 1000)::bigint as bonus
-          from places p cross join job_class k
+          from places p cross join (select * from job_class limit {CLASSES_LIMIT}) k
           left join mark m on m.pool_id = p.id and m.class_id = k.id
          cross join lateral ({head}) head
          order by p.rank desc, p.vram_mb desc nulls last, head.enqueued_at + make_interval(secs => k.age_offset_s), k.id),
@@ -158,8 +169,8 @@ _TAKE_PICKED = text(f"""
     with pick as materialized (
         select r.ctid as spot, r.pool_id, r.class_id, cast(:low as bigint) as low, r.vtag, r.job_id, r.tenant_id,
                r.project_id, r.person_id, r.enqueued_at, false as blocked
-          from ready r where r.pool_id = :pool_id and r.class_id = :class_id and r.vtag = :vtag and r.job_id = :job_id
-           for update),
+          from ready r where r.pool_id = :pool_id and r.class_id = :class_id and {at_key(":vtag", ":job_id")}
+         {IN_ORDER} for update),
     {_TAKE}""")
 
 

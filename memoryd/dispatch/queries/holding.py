@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, Uuid, bindparam, text
 
+from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key, by, from_tag
 from memoryd.foundation.database import Session
 
 Found = Row[Any]
@@ -56,19 +57,23 @@ def is_paused(session: Session, *, job_id: UUID, tenant_id: UUID, project_id: UU
     )
 
 
-_DELETE_READY_OF_PAUSE = text("""
+_AT_JOB = f"""
+    cross join lateral (
+        select r.ctid from ready r where r.pool_id = j.pool_id and r.class_id = j.class_id and {at_key("j.vtag", "j.id")}
+         {IN_ORDER} limit 1 for update skip locked) x"""
+
+_DELETE_READY_OF_PAUSE = text(f"""
     delete from ready where ctid = any(
-        array(select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id and r.vtag = :vtag
-                 and r.job_id = :job_id for update skip locked)
+        array(select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id
+                 and {at_key(":vtag", ":job_id")} {IN_ORDER} for update skip locked)
      || array(select r.ctid from ready r
-               where r.pool_id = :pool_id and r.class_id = :class_id and r.tenant_id = :tenant_id and r.vtag >= :low
+               where {from_tag("tenant_id", ":tenant_id", ":pool_id", ":class_id", ":low")}
                  and r.project_id = :project_id and exists (
                      select from paused_project q where q.tenant_id = :tenant_id and q.project_id = :project_id)
-               order by r.vtag, r.job_id limit :limit for update skip locked)
-     || array(select r.ctid from job b join job j on j.group_id = b.group_id and j.state = 'ready'
-                join job_group g on g.id = b.group_id and g.paused_at is not null
-                join ready r on r.pool_id = j.pool_id and r.class_id = j.class_id and r.vtag = j.vtag and r.job_id = j.id
-               where b.id = :job_id limit :limit for update of r skip locked))
+               {by("tenant_id")} limit :limit for update skip locked)
+     || array(select x.ctid from job b join job j on j.group_id = b.group_id and j.state = 'ready'
+                join job_group g on g.id = b.group_id and g.paused_at is not null {_AT_JOB}
+               where b.id = :job_id limit :limit))
     returning job_id""").bindparams(_PROJECT)
 
 
@@ -81,7 +86,7 @@ def delete_ready_of_project(session: Session, *, tenant_id: UUID, project_id: UU
     """Take a project's waiting jobs out of all orders, `limit` at most: their ids."""
     return list(
         session.execute(
-            text("""
+            text(f"""
             delete from ready where ctid = any(array(
                 select x.ctid from (
                     select distinct f.pool_id, f.class_id from flow f
@@ -89,9 +94,9 @@ def delete_ready_of_project(session: Session, *, tenant_id: UUID, project_id: UU
                   left join mark m on m.pool_id = o.pool_id and m.class_id = o.class_id
                  cross join lateral (
                     select r.ctid from ready r
-                     where r.pool_id = o.pool_id and r.class_id = o.class_id and r.tenant_id = :tenant_id
-                       and r.project_id = :project_id and r.vtag >= coalesce(m.low, -1)
-                     order by r.vtag, r.job_id limit :limit for update skip locked) x
+                     where {from_tag("tenant_id", ":tenant_id", "o.pool_id", "o.class_id", "coalesce(m.low, -1)")}
+                       and r.project_id = :project_id
+                     {by("tenant_id")} limit :limit for update skip locked) x
                  limit :limit))
             returning job_id"""),
             {"tenant_id": tenant_id, "project_id": project_id, "limit": limit},
@@ -103,12 +108,11 @@ def delete_ready_of_group(session: Session, *, group_id: UUID, limit: int) -> li
     """Take a group's waiting jobs out of all orders, `limit` at most: their ids."""
     return list(
         session.execute(
-            text("""
+            text(f"""
             delete from ready where ctid = any(array(
-                select r.ctid from job j
-                  join ready r on r.pool_id = j.pool_id and r.class_id = j.class_id and r.vtag = j.vtag and r.job_id = j.id
-                 where j.group_id = :group_id and j.state = 'ready'
-                 order by r.vtag, r.job_id limit :limit for update of r skip locked))
+                select x.ctid from (
+                    select * from job where group_id = :group_id and state = 'ready' order by vtag, id limit :limit) j
+                {_AT_JOB}))
             returning job_id"""),
             {"group_id": group_id, "limit": limit},
         ).scalars()

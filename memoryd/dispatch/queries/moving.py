@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Row, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key, between_tags, by
 from memoryd.foundation.database import Session
 
 Found = Row[Any]
@@ -20,27 +21,30 @@ def lock_own_ready(session: Session, values: Mapping[str, object], *, limit: int
     Those that a claim has in hand at this moment are left out.
     """
     return session.execute(
-        text("""
+        text(f"""
+        with low as materialized (
+            select greatest(:first_vtag, coalesce((select low from mark where pool_id = :pool_id and class_id = :class_id),
+                                                  -1)) as tag)
         select r.job_id, r.vtag from ready r
-         where r.pool_id = :pool_id and r.class_id = :class_id and r.tenant_id = :tenant_id
+         where {between_tags("tenant_id", ":tenant_id", ":pool_id", ":class_id", "(select tag from low)", ":last_vtag")}
            and r.person_id is not distinct from :person_id
-           and r.vtag >= coalesce((select low from mark where pool_id = :pool_id and class_id = :class_id), -1)
            and (r.vtag, r.job_id) >= (:first_vtag, :first_id) and (r.vtag, r.job_id) <= (:last_vtag, :last_id)
-         order by r.vtag, r.job_id limit :limit for update skip locked""").bindparams(
+         {by("tenant_id")} limit :limit for update skip locked""").bindparams(
             *(bindparam(name, type_=Uuid()) for name in ("person_id", "first_id", "last_id"))
         ),
         {**values, "limit": limit},
     ).all()
 
 
-_REPLACE = text("""
+_REPLACE = text(f"""
     with wanted as (select * from unnest(:job_ids, :olds, :vtags) x(job_id, old, vtag)),
     moved as (
         update job j set vtag = w.vtag from wanted w where j.id = w.job_id returning j.*),
     gone as (
         delete from ready where ctid = any(array(
-            select r.ctid from wanted w join ready r on r.pool_id = :pool_id and r.class_id = :class_id
-               and r.vtag = w.old and r.job_id = w.job_id)) returning job_id, enqueued_at)
+            select x.ctid from wanted w cross join lateral (
+                select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id
+                   and {at_key("w.old", "w.job_id")} {IN_ORDER} limit 1) x)) returning job_id, enqueued_at)
     insert into ready (pool_id, class_id, vtag, job_id, model_set, tenant_id, project_id, person_id, avoid_worker, cost_ms,
                        enqueued_at, expires_at)
     select m.pool_id, m.class_id, m.vtag, m.id, m.model_set, m.tenant_id, m.project_id, m.person_id, m.avoid_worker,

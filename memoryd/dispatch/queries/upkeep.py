@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
+from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key
 from memoryd.foundation.database import Session
 
 Found = Row[Any]
@@ -36,14 +37,15 @@ def take_waiting(session: Session, *, job_ids: Sequence[UUID]) -> list[UUID]:
     """
     return list(
         session.execute(
-            text("""
+            text(f"""
             with meant as (
                 select j.id, j.pool_id, j.class_id, j.vtag, j.state from job j
                  where j.id = any(cast(:ids as uuid[])) and j.state in ('ready', 'held', 'delayed')),
             from_ready as (
                 delete from ready where ctid = any(array(
-                    select r.ctid from meant m join ready r on r.pool_id = m.pool_id and r.class_id = m.class_id
-                       and r.vtag = m.vtag and r.job_id = m.id for update of r skip locked))
+                    select x.ctid from meant m cross join lateral (
+                        select r.ctid from ready r where r.pool_id = m.pool_id and r.class_id = m.class_id
+                           and {at_key("m.vtag", "m.id")} {IN_ORDER} limit 1 for update skip locked) x))
                 returning job_id),
             from_held as (
                 delete from held where job_id = any(array(
@@ -97,7 +99,7 @@ def lock_expired_leases(session: Session, *, calm_since: datetime.datetime, limi
     return session.execute(
         text(f"""
         select {_ABOUT_LEASE} from lease l join job_class k on k.id = l.class_id
-         where l.expires_at < clock_timestamp()
+         where l.ctid >= '(0,0)' and l.expires_at < clock_timestamp()
            and :calm_since + make_interval(secs => k.visibility_s) < clock_timestamp()
          order by l.job_id limit :limit for update of l skip locked"""),
         {"calm_since": calm_since, "limit": limit},
@@ -132,13 +134,17 @@ def delete_due_delayed(session: Session, *, limit: int) -> list[UUID]:
 
 
 def delete_expired(session: Session, *, limit: int) -> list[UUID]:
-    """Take out jobs that nobody started in time, wherever they wait: their ids."""
+    """Take out jobs that nobody started in time, wherever they wait: their ids.
+
+    What waits is read from end to end, as it lies (by ctid): an index for it would cost every enqueue more than this does.
+    """
     return list(
         session.execute(
             text("""
             with from_ready as (
                 delete from ready where ctid = any(array(
-                    select ctid from ready where expires_at < clock_timestamp() limit :limit for update skip locked))
+                    select ctid from ready where ctid >= '(0,0)' and expires_at < clock_timestamp()
+                     limit :limit for update skip locked))
                 returning job_id),
             from_held as (
                 delete from held where job_id = any(array(
