@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,27 @@ class _Run:
     scope: TenantScope
     detail: Any
     project: str
+    contents: Mapping[int, bytes]
 
 
 def complete(
-    database: Database, store: BlobStore, home: Path, worker: WorkerIdentity, report: CompleteRequest
+    database: Database,
+    store: BlobStore,
+    home: Path,
+    worker: WorkerIdentity,
+    report: CompleteRequest,
+    *,
+    contents: Mapping[int, bytes] | None = None,
 ) -> Completion:
     """Record how a run ended and what it made; RECORDED, or DUPLICATE where this report was recorded before.
 
+    `contents`: bytes of outputs that came with the report, by index; the others were uploaded before.
     Raises: LeaseLost; OutputNotUploaded; DatabaseDown (send the report again).
     """
     lease = LeaseKey(job_id=JobId(report.job_id), fence=report.fence, token=report.token)
     with database.farm_work() as session:
         now = leases.standing_of_report(session, worker, lease)
-        run = _read(session, worker, report, lease) if now is Completion.RECORDED else None
+        run = _read(session, worker, report, lease, contents or {}) if now is Completion.RECORDED else None
     if run is None:
         return _refused_or_duplicate(now, lease)
     try:
@@ -95,7 +103,13 @@ def complete(
     return Completion.RECORDED
 
 
-def _read(session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> _Run:
+def _read(
+    session: Session,
+    worker: WorkerIdentity,
+    report: CompleteRequest,
+    lease: LeaseKey,
+    contents: Mapping[int, bytes],
+) -> _Run:
     """Read what the job asked for, after the farm, in one transaction: each costs more than what is read in it."""
     scope = scope_of(session, leases.tenant_of(session, worker, lease))
     take_tenant(session, scope)
@@ -106,7 +120,9 @@ def _read(session: Session, worker: WorkerIdentity, report: CompleteRequest, lea
         if detail.project_id is not None
         else DEFAULT_PROJECT_SLUG
     )
-    return _Run(worker=worker, report=report, lease=lease, scope=scope, detail=detail, project=project)
+    return _Run(
+        worker=worker, report=report, lease=lease, scope=scope, detail=detail, project=project, contents=contents
+    )
 
 
 def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run) -> None:
@@ -212,7 +228,9 @@ def _stored_preview(store: BlobStore, run: _Run, output: Output) -> tuple[JobOut
 
 def _uploaded(store: BlobStore, run: _Run, output: Output) -> Path:
     uploaded = store.staging(run.scope.slug, run.lease.job_id, run.lease.fence) / str(output.index)
-    if not uploaded.is_file():
+    if output.index in run.contents:
+        uploaded.write_bytes(run.contents[output.index])
+    elif not uploaded.is_file():
         raise OutputNotUploaded(
             f"output {output.index} ({output.filename!r})", hint="upload it, then send the report again"
         )

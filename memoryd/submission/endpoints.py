@@ -27,6 +27,7 @@ from memoryd.dispatch import dead_letters, wire
 from memoryd.dispatch.facts import DeadFilter, LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
 from memoryd.dispatch.live_runs import live_runs_of
+from memoryd.dispatch.result_wire import RESULT_LIMIT, unpack_result
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.waking import waker_of
 from memoryd.foundation.canonical_json import Json
@@ -355,6 +356,18 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
 def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> wire.CompleteAnswer:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
     answer = completing.complete(office.database, blob_store(office.store), office.home, worker, report)
+    waker_of(office.database).wake_here()
+    return wire.CompleteAnswer.model_validate({"answer": answer.value})
+
+
+@router.post("/work/result", max_body_size=RESULT_LIMIT)
+async def take_result(request: Request, office: Office, worker: WorkerCaller) -> wire.CompleteAnswer:
+    """Outputs and report in one message (`dispatch.result_wire`), for small results; else as `/work/complete`."""
+    report, contents = unpack_result(await request.body())
+    store = blob_store(office.store)
+    answer = await run_in_threadpool(
+        completing.complete, office.database, store, office.home, worker, report, contents=contents
+    )
     waker_of(office.database).wake_here()
     return wire.CompleteAnswer.model_validate({"answer": answer.value})
 

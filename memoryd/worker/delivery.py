@@ -90,9 +90,4 @@ class Delivery:
         self._state.drop_result(completion.job_id, completion.fence)
 
     def _send(self, completion: CompleteRequest) -> str:
-        folder = self._state.result_folder(completion.job_id, completion.fence)
-        for output in completion.outputs:
-            self._link.upload_output(
-                completion.job_id, completion.fence, completion.token, output, folder / str(output.index)
-            )
-        return self._link.complete(completion).answer
+        return self._link.deliver(completion, self._state.result_folder(completion.job_id, completion.fence)).answer

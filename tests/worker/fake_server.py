@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from memoryd.dispatch.result_wire import unpack_result
 from memoryd.dispatch.wire import (
     Claimed,
     ClaimRequest,
@@ -52,6 +53,7 @@ class FakeServer:
     lose_replies: int = 0
     claims_asked: int = 0
     warm_up: str | None = None
+    takes_results: bool = True
     down: bool = False
     url: str = ""
 
@@ -134,7 +136,7 @@ def _app(fake: FakeServer) -> FastAPI:
         if not request.url.path.endswith("/join") and request.headers.get("Authorization") != f"Bearer {KEY}":
             return JSONResponse({"type": "about:memoryd#unknown-key", "detail": "unknown key"}, 401)
         answer: Response = await go_on(request)
-        if request.url.path.endswith("/complete") and fake.lose_replies:
+        if request.url.path.endswith(("/complete", "/result")) and fake.lose_replies:
             fake.lose_replies -= 1
             return JSONResponse({"detail": "the reply was lost"}, 502)
         return answer
@@ -205,6 +207,16 @@ def _app(fake: FakeServer) -> FastAPI:
         if not fake.lose_replies:
             del fake.held[request.job_id]
         return {"answer": "recorded"}
+
+    @app.post("/v1/work/result")
+    async def result(request: Request) -> Any:
+        if not fake.takes_results:
+            return JSONResponse({"detail": "Not Found"}, 404)
+        report, contents = unpack_result(await request.body())
+        answer = complete(report)
+        if isinstance(answer, dict):
+            fake.stored.update({(report.job_id, index): content for index, content in contents.items()})
+        return answer
 
     @app.post("/v1/work/release")
     def release(request: ReleaseRequest) -> Any:

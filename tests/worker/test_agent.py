@@ -118,6 +118,14 @@ def test_a_job_is_run_and_every_file_of_it_delivered(server: Any, start: Any) ->
         assert content.index(b"tEXtzz\x001") < content.index(b'tEXtauthor\0"me"')
 
 
+def test_a_server_that_takes_no_whole_results_gets_outputs_and_report_one_by_one(server: Any, start: Any) -> None:
+    server.takes_results = False
+    with start():
+        jobs = [server.add(picture(colour)) for colour in (1, 2)]
+        server.wait_for(lambda: len(server.completed) == 2)
+    assert sorted(server.stored) == sorted((job.job_id, index) for job in jobs for index in (0, 1))
+
+
 def test_what_is_submitted_is_the_text_as_it_was(server: Any, start: Any) -> None:
     spelled = picture().replace('"color": 255', '"color":255, "note": 1.50, "seed":18446744073709551615')
     with start():
@@ -348,7 +356,7 @@ def test_a_restarted_worker_takes_up_the_run_that_its_engine_finished(
 def test_a_run_is_submitted_again_after_the_engine_was_restarted(
     server: Any, start: Any, worker_options: Any, tmp_path: Path
 ) -> None:
-    home = {"output": tmp_path / "o", "input": tmp_path / "i"}
+    home: dict[str, Any] = {"output": tmp_path / "o", "input": tmp_path / "i"}
     with running(EngineOptions(**home)) as url:
         port = int(url.rpartition(":")[2])
     with start(options=dataclasses.replace(worker_options, comfyui=url)):
