@@ -29,6 +29,7 @@ async def follow_events(
     after: Annotated[int | None, Query(ge=0, description="the last event you know; absent: from now on")] = None,
     kind: Annotated[list[str] | None, Query(description="only these kinds; `job.*` is all that begin so")] = None,
     wait: Annotated[bool, Query(description="false: end when all that happened was told")] = True,
+    named: Annotated[bool, Query(description="false: events carry their kind in their data alone")] = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """What happens, in order and without gaps; a browser that reconnects goes on where it was."""
@@ -36,35 +37,38 @@ async def follow_events(
         after = int(last_event_id)
     kinds = frozenset(kind or ())
     if wait:
-        told = _following(office.database, caller, after, kinds)
+        told = _following(office.database, caller, after, kinds, named=named)
     else:
-        told = _so_far(office.database, caller, after or 0, kinds)
+        told = _so_far(office.database, caller, after or 0, kinds, named=named)
     return StreamingResponse(
         told, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
 async def _following(
-    database: Database, caller: Caller, after: int | None, kinds: frozenset[str]
+    database: Database, caller: Caller, after: int | None, kinds: frozenset[str], *, named: bool
 ) -> AsyncIterator[str]:
     # Sent at once, so that a reader knows that the stream has begun before anything happens.
     yield KEEP_ALIVE
     async for page in streams.follow(database, caller, after, kinds=kinds):
-        yield _page(page) or KEEP_ALIVE
+        yield _page(page, named=named) or KEEP_ALIVE
 
 
-async def _so_far(database: Database, caller: Caller, after: int, kinds: frozenset[str]) -> AsyncIterator[str]:
+async def _so_far(
+    database: Database, caller: Caller, after: int, kinds: frozenset[str], *, named: bool
+) -> AsyncIterator[str]:
     while True:
         page = await asyncio.to_thread(streams.read_events, database, caller, after)
         after = page.after
         told = [event for event in page.events if streams.is_of_kind(event, kinds)]
-        yield _page(dataclasses.replace(page, events=told))
+        yield _page(dataclasses.replace(page, events=told), named=named)
         if len(page.events) < streams.PAGE_EVENTS:
             return
 
 
-def _page(page: streams.EventPage) -> str:
-    return (spell_missed(page.begin) if page.missed else "") + "".join(spell(event) for event in page.events)
+def _page(page: streams.EventPage, *, named: bool) -> str:
+    events = "".join(spell(event, named=named) for event in page.events)
+    return (spell_missed(page.begin) if page.missed else "") + events
 
 
 # --- webhooks

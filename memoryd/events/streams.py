@@ -72,8 +72,8 @@ async def follow(
 ) -> AsyncIterator[EventPage]:
     """Yield pages of events as they happen; an empty page now and then shows that the stream lives.
 
-    `after` None begins with what happens from now on. `kinds` empty is all; `job.*` is every kind that begins so. Ends after `life_s` seconds, or when the
-    reader goes away.
+    `after` None begins with what happens from now on. `kinds` empty is all; `job.*` is every kind that begins so. Ends
+    after `life_s` seconds, or when the reader goes away.
     """
     ends = time.monotonic() + life_s
     with _ears(database).waiting(caller.tenant.schema) as bell:

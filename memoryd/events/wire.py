@@ -31,9 +31,12 @@ class EventShape(BaseModel):
         return cls(seq=str(event.seq), at=event.at, kind=event.kind, subject=event.subject, body=event.body)
 
 
-def spell(event: Happened) -> str:
-    """Return an event as a stream spells it. Source: WHATWG HTML, server-sent events."""
-    return f"id: {event.seq}\nevent: {_one_line(event.kind)}\ndata: {EventShape.of(event).model_dump_json()}\n\n"
+def spell(event: Happened, *, named: bool = True) -> str:
+    """Return an event as a stream spells it. `named` False: without its kind as the event's name, which a browser hears
+    only where it knows the name beforehand. Source: WHATWG HTML, server-sent events.
+    """
+    name = f"event: {_one_line(event.kind)}\n" if named else ""
+    return f"id: {event.seq}\n{name}data: {EventShape.of(event).model_dump_json()}\n\n"
 
 
 def spell_missed(begin: int) -> str:

@@ -40,7 +40,7 @@ def make_again(database: Database, store: BlobStore, caller: Caller, asset_id: A
     """
     with database.tenant_work(caller.tenant) as session:
         plan = make_plan(session, asset_id, caller.sees)
-    missing = [*plan.missing, *(_keep_inputs(database, store, caller, plan) if not plan.missing else ())]
+    missing = [*plan.missing, *(keep_inputs(database, store, caller, plan) if not plan.missing else ())]
     attempt = ReproductionId(new_id())
     if missing:
         with database.tenant_work(caller.tenant) as session:
@@ -58,7 +58,8 @@ def make_again(database: Database, store: BlobStore, caller: Caller, asset_id: A
     return attempt
 
 
-def _keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan) -> list[Cause]:
+def keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan) -> list[Cause]:
+    """Bring the plan's inputs into the store, in units of work of its own; return what stood in the way."""
     causes = []
     for file in plan.inputs:
         if store.exists(caller.tenant.slug, file.sha256):

@@ -10,14 +10,18 @@ from fastapi.staticfiles import StaticFiles
 from memoryd.web import (
     asset_pages,
     deciding_pages,
+    group_pages,
     intake_pages,
+    job_pages,
     making_pages,
     proof_pages,
     queue_pages,
     search_pages,
     sign_in_pages,
+    submit_pages,
     usage_pages,
     verify_pages,
+    worker_pages,
 )
 from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY, STATIC, page
 
@@ -31,6 +35,10 @@ PAGES = (
     making_pages,
     proof_pages,
     queue_pages,
+    job_pages,
+    group_pages,
+    worker_pages,
+    submit_pages,
     usage_pages,
     verify_pages,
     intake_pages,

@@ -1,74 +1,82 @@
-"""The queue: pools, workers and jobs, with live progress."""
+"""The queue: pools, workers, groups and jobs, as they change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from uuid import UUID
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from memoryd.access.guards import Reader, Submitter
-from memoryd.dispatch import pools, workers
-from memoryd.dispatch.states import ENDED, JobState
-from memoryd.foundation.canonical_json import Json
+from memoryd.access import audit
+from memoryd.access.guards import Administrator, Reader
+from memoryd.dispatch import pools
+from memoryd.dispatch.states import ENDED, WAITING
 from memoryd.foundation.database import take_farm, take_tenant
-from memoryd.foundation.ids import JobId
 from memoryd.submission import viewing
+from memoryd.web.queue_rows import job_rows, read_farm, read_groups
+from memoryd.web.queue_words import CAUSE_WORDS, EVENT_WORDS, HELD_WORDS, WORKER_WORDS, state_of, why_it_failed
 from memoryd.web.rendering import is_part, page
 
 SHOWN_JOBS = 50
 
-STATE_WORDS: Mapping[JobState, str] = MappingProxyType(
-    {
-        JobState.READY: "waiting",
-        JobState.LEASED: "running",
-        JobState.DELAYED: "waits for its next try",
-        JobState.SUCCEEDED: "done",
-        JobState.CANCELLED: "cancelled",
-        JobState.EXPIRED: "expired: nobody started it in time",
-        JobState.DEAD: "given up",
-    }
-)
-"""What people call the states of a job."""
+WORDS: Mapping[str, Any] = {
+    "ended": ENDED,
+    "waiting_states": WAITING,
+    "state_of": state_of,
+    "held_words": HELD_WORDS,
+    "event_words": EVENT_WORDS,
+    "cause_words": CAUSE_WORDS,
+    "worker_words": WORKER_WORDS,
+    "why": why_it_failed,
+}
+"""What every template of the queue speaks with."""
 
 router = APIRouter()
 
 
 @router.get("/queue")
 def show_queue(request: Request, work: Reader, cursor: str | None = None) -> Response:
-    """How busy each pool is, who works, and the newest jobs one may see."""
-    tenant = work.caller.tenant
-    take_farm(work.session)
-    depths = pools.list_depths(work.session, pools.list_pools(work.session, tenant_id=tenant.id))
-    present = workers.list_workers(work.session, tenant_id=tenant.id)
-    take_tenant(work.session, tenant)
-    jobs = viewing.list_jobs(work.session, scope=tenant, sees=work.caller.sees, cursor=cursor, limit=SHOWN_JOBS)
+    """How busy each pool is, who works at what, and the newest groups and jobs one may see."""
+    seen, workers = read_farm(work.session, work.database, work.caller)
+    groups = read_groups(work.session, work.caller) if cursor is None else []
+    jobs = viewing.list_jobs(
+        work.session, scope=work.caller.tenant, sees=work.caller.sees, cursor=cursor, limit=SHOWN_JOBS, alone=True
+    )
     return page(
         request,
         "queue_state.html" if is_part(request) else "queue.html",
         caller=work.caller,
-        pools=depths,
-        workers=[one for one in present if one.online or one.running],
-        jobs=jobs.rows,
+        pools=seen.pools,
+        workers=workers,
+        groups=groups,
+        jobs=job_rows(work.session, work.database, jobs.rows, work.caller),
         cursor=cursor,
         next_cursor=jobs.next_cursor,
-        state_words=STATE_WORDS,
-        ended=ENDED,
-        why=why_it_failed,
+        **WORDS,
     )
 
 
-@router.post("/queue/{job_id}/cancel")
-def cancel(job_id: UUID, request: Request, work: Submitter) -> Response:
-    """Cancel a job; the page's next look shows it."""
-    viewing.cancel(work.session, JobId(job_id), scope=work.caller.tenant, caller=work.caller)
-    return Response(status_code=204) if is_part(request) else RedirectResponse("/queue", status_code=303)
+@router.post("/queue/pools/{name}/pause")
+def pause_pool(name: str, request: Request, work: Administrator) -> Response:
+    """Let nothing be claimed from a pool from now on; what runs goes on."""
+    audit.note(work.session, work.caller, "pool.pause", f"pool:{name[:80]}", {})
+    take_farm(work.session)
+    pools.pause(work.session, name, tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return done(request, "/queue")
 
 
-def why_it_failed(failure: Mapping[str, Json]) -> str:
-    """Return why a try of a job failed, as the worker told it."""
-    error = failure.get("error")
-    told = error if isinstance(error, dict) else {}
-    return str(told.get("message") or told.get("reason") or told.get("kind") or failure.get("cause") or "unknown")
+@router.post("/queue/pools/{name}/resume")
+def resume_pool(name: str, request: Request, work: Administrator) -> Response:
+    """Let a pool be claimed from again."""
+    audit.note(work.session, work.caller, "pool.resume", f"pool:{name[:80]}", {})
+    take_farm(work.session)
+    pools.resume(work.session, name, tenant_id=work.caller.tenant.id)
+    take_tenant(work.session, work.caller.tenant)
+    return done(request, "/queue")
+
+
+def done(request: Request, back: str) -> Response:
+    """Return what follows a change: the page looks again by itself; without a script, the way back to one."""
+    return Response(status_code=204) if is_part(request) else RedirectResponse(back, status_code=303)

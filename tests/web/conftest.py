@@ -23,7 +23,8 @@ from memoryd.access.guards import Offices
 from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.http import make_app
 from memoryd.catalog.looking_up import find_asset
-from memoryd.dispatch import chores
+from memoryd.dispatch import chores, telling
+from memoryd.events import relay
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.ids import AssetId, ProjectId
@@ -134,6 +135,21 @@ def serving(offices: Offices) -> Iterator[str]:
         listener.close()
 
 
+@contextlib.contextmanager
+def relaying(offices: Offices) -> Iterator[None]:
+    """Tell what happens, as `memoryd work` does."""
+    stop = threading.Event()
+    kept = {"carry": telling.carry}
+    args = (offices.database, offices.keys, stop)
+    thread = threading.Thread(target=relay.keep_sealing, args=args, kwargs=kept, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 @pytest.fixture(scope="session")
 def studio_database(cluster: Cluster) -> Iterator[Database]:
     """A clone for all tests of pages: the studio is filled once, and tests change different pictures of it."""
@@ -168,7 +184,7 @@ def studio(
             custody=Custody.KEEP,
             aliases={"edit-07": WINDOWS_ALIAS},
         )
-    with serving(offices) as url:
+    with serving(offices) as url, relaying(offices):
         running = Studio(url=url, offices=offices, tenant=tenant, folder=folder, project_id=project)
         running.take_in(folder)
         yield running

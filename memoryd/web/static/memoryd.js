@@ -1,4 +1,4 @@
-// Copy buttons, the drop zone and short messages. Everything else is HTML and htmx.
+// Copy buttons, the drop zone, short messages and live parts. Everything else is HTML and htmx.
 "use strict";
 
 const SAID_MS = 6000;
@@ -59,3 +59,112 @@ function wireDrop() {
   });
 }
 document.addEventListener("DOMContentLoaded", wireDrop);
+
+// Live parts of pages. A part with data-live names kinds of events; when one happens it asks for itself again.
+// While the stream of events is not there, they look every second instead.
+const SETTLE_MS = 250;
+const POLL_MS = 1000;
+const BUSY_MS = 2000;
+const AGAIN_MS = 3000;
+
+function look(part) {
+  window.clearTimeout(part.settling);
+  part.settling = undefined;
+  part.lookedAt = Date.now();
+  // Nobody looks at a hidden tab.
+  if (!document.hidden) window.htmx.trigger(part, "live");
+}
+
+function lookSoon(part) {
+  // Not put off by each event: a queue that never rests is shown all the same.
+  if (part.settling === undefined) part.settling = window.setTimeout(() => look(part), SETTLE_MS);
+}
+
+function concerns(part, event) {
+  const about = part.dataset.about;
+  if (!about) return true;
+  return event.subject === about || (event.body || {}).group_id === about;
+}
+
+function wireLive() {
+  const parts = Array.from(document.querySelectorAll("[data-live]"));
+  if (!parts.length) return;
+  const kinds = new Set(parts.flatMap((part) => part.dataset.live.split(" ")));
+  const query = Array.from(kinds, (kind) => "kind=" + encodeURIComponent(kind)).join("&");
+  let source = null;
+  function open() {
+    source = new EventSource("/v1/events?named=false&" + query);
+    // What happened while nobody listened was not heard.
+    source.addEventListener("open", () => parts.forEach(lookSoon));
+    source.addEventListener("missed", () => parts.forEach(lookSoon));
+    source.addEventListener("message", (message) => {
+      const event = JSON.parse(message.data);
+      parts.filter((part) => concerns(part, event)).forEach(lookSoon);
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) window.setTimeout(open, AGAIN_MS);
+    });
+  }
+  if (window.EventSource) open();
+  window.setInterval(() => {
+    const heard = source !== null && source.readyState === EventSource.OPEN;
+    for (const part of parts) {
+      // How far a run is, is no event: while something runs, the part is looked at now and then.
+      const busy = part.querySelector("[data-busy]") !== null && Date.now() - (part.lookedAt || 0) >= BUSY_MS;
+      if (!heard || busy) look(part);
+    }
+  }, POLL_MS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) parts.forEach(lookSoon); });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig.verb !== "get" && event.detail.successful) parts.forEach(look);
+  });
+}
+document.addEventListener("DOMContentLoaded", wireLive);
+
+// One job, followed by its own stream: progress and the newest picture in place, the rest asked for again.
+function wireFollowed() {
+  const part = document.querySelector("[data-follow]");
+  if (!part) return;
+  const find = (selector) => part.querySelector(selector);
+  const ended = () => find("[data-ended]") !== null;
+  let listening = false;
+  function show(told) {
+    const state = find("[data-state]");
+    if (!state || state.dataset.state !== told.state) lookSoon(part);
+    const bar = find("[data-progress]");
+    if (bar && told.progress !== null) bar.value = told.progress;
+    if (find("[data-phase]")) find("[data-phase]").textContent = told.phase || "";
+    if (find("[data-node]")) find("[data-node]").textContent = told.node ? "node " + told.node : "";
+  }
+  function picture(told) {
+    const image = find("[data-newest]");
+    if (!image) return;
+    image.src = part.dataset.preview + "?n=" + told.number;
+    image.hidden = false;
+  }
+  function open() {
+    const source = new EventSource(part.dataset.follow);
+    source.addEventListener("open", () => { listening = true; });
+    source.addEventListener("job", () => lookSoon(part));
+    source.addEventListener("progress", (message) => show(JSON.parse(message.data)));
+    source.addEventListener("preview", (message) => picture(JSON.parse(message.data)));
+    // The stream ends with the job; a retried one is followed again.
+    source.addEventListener("error", () => {
+      listening = false;
+      source.close();
+      look(part);
+      window.setTimeout(again, AGAIN_MS);
+    });
+  }
+  function again() {
+    if (!ended()) open();
+    else if (!listening) window.setTimeout(again, AGAIN_MS);
+  }
+  if (window.EventSource && !ended()) open();
+  else window.setTimeout(again, AGAIN_MS);
+  window.setInterval(() => { if (!listening && !ended()) look(part); }, POLL_MS);
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig.verb !== "get" && event.detail.successful) look(part);
+  });
+}
+document.addEventListener("DOMContentLoaded", wireFollowed);
