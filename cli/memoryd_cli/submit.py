@@ -24,7 +24,8 @@ from memoryd_cli.output import as_json, say
 RANGE_LIMIT = 10_000
 """Values of one axis; the server takes as many items."""
 
-_RANGE = re.compile(r"^(-?[0-9.]+)\.\.(-?[0-9.]+?)(?:\.\.(-?[0-9.]+))?$")
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
+_RANGE = re.compile(rf"^{_NUMBER}\.\.{_NUMBER}(?:\.\.{_NUMBER})?$")
 _RANDOM = re.compile(r"^random:([0-9]+)$")
 _AGO = re.compile(r"^\+([0-9]+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -147,7 +148,7 @@ def _submit_group(client: Client, asked: dict[str, Any], *, wait: bool, json_wan
         as_json(made)
         return
     ends = made["ends"]
-    when = "no worker is online" if ends is None else f"ends in about {_duration(ends['p50_s'])}"
+    when = "when it ends cannot be told" if ends is None else f"ends in about {_duration(ends['p50_s'])}"
     say(f"group {made['id']}: {made['total']} items, {_duration(made['cost_s'])} of work, {when}")
     for note in made["notes"]:
         say(f"  {note}")
@@ -156,7 +157,7 @@ def _submit_group(client: Client, asked: dict[str, Any], *, wait: bool, json_wan
 
 def _when(job: dict[str, Any]) -> str:
     if job["starts"] is None:
-        return "no worker is online" if not job["notes"] else "no start can be told"
+        return "when it starts cannot be told"
     starts, ends = job["starts"], job["ends"]
     return (
         f"starts in about {_duration(starts['p50_s'])} (nine of ten: {_duration(starts['p90_s'])}), "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.dispatch import jobs
-from memoryd.dispatch.estimating import Estimate, estimate, estimates_of
+from memoryd.dispatch.estimating import Estimate, Estimates, Snapshot, estimate, estimates_of, snapshot_of
 from memoryd.dispatch.facts import Enqueued
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.dispatch.states import JobState
@@ -79,6 +79,7 @@ def submit(
     if known is not None:
         return Submitted(job_id=known, known=True)
     ground, checked = grounds.look(session, asked, read, scope=scope, caller=caller)
+    snapshot = snapshot_of(database) if database is not None else None
     try:
         if asked.key is None:
             enqueued = _write(session, asked, read, ground)
@@ -89,7 +90,7 @@ def submit(
         return Submitted(job_id=error.job_id, known=True)
     finally:
         take_tenant(session, scope)
-    return _submitted(database, asked, ground, checked, enqueued)
+    return _submitted(database, snapshot, asked, ground, checked, enqueued)
 
 
 def submit_alone(
@@ -113,12 +114,14 @@ def submit_alone(
             raise
         return Submitted(job_id=known, known=True)
     ground, checked = found
+    # Before it is written, so that it does not stand before itself.
+    snapshot = snapshot_of(database)
     try:
         with database.tenant_work(scope) as session:
             enqueued = _write(session, asked, read, ground)
     except _KnownAlreadyError as error:
         return Submitted(job_id=error.job_id, known=True)
-    return _submitted(database, asked, ground, checked, enqueued)
+    return _submitted(database, snapshot, asked, ground, checked, enqueued)
 
 
 def read_asked(asked: Submission, scope: TenantScope, store: ByteStore) -> GraphRead:
@@ -150,21 +153,30 @@ def _find_known(session: Session, asked: Submission, scope: TenantScope) -> JobI
 
 
 def _submitted(
-    database: Database | None, asked: Submission, ground: Ground, checked: Checked, enqueued: Enqueued
+    database: Database | None,
+    snapshot: Snapshot | None,
+    asked: Submission,
+    ground: Ground,
+    checked: Checked,
+    enqueued: Enqueued,
 ) -> Submitted:
+    found = None
+    if database is not None and snapshot is not None:
+        found = _estimate(estimates_of(database), snapshot, asked, ground, enqueued)
+    idle = found is not None and found.starts_p50_s is None
     return Submitted(
         job_id=enqueued.job_id,
         known=False,
-        estimate=_estimate(database, asked, ground, enqueued),
+        estimate=found,
         cost_ms=ground.cost.cost_ms,
         checked=checked.against,
         node_errors=checked.node_errors,
-        notes=notes_on(checked, ground, state=enqueued.state),
+        notes=notes_on(checked, ground, state=enqueued.state, idle=idle),
     )
 
 
-def notes_on(checked: Checked, ground: Ground, *, state: JobState | None) -> tuple[str, ...]:
-    """Return what the submitter should know besides, in sentences."""
+def notes_on(checked: Checked, ground: Ground, *, state: JobState | None, idle: bool) -> tuple[str, ...]:
+    """Return what the submitter should know besides, in sentences. `idle`: when it starts cannot be told."""
     notes = []
     if checked.against == "nothing":
         notes.append(f"nothing is known of pool {ground.pool.name!r} yet: the graph was not checked")
@@ -174,8 +186,10 @@ def notes_on(checked: Checked, ground: Ground, *, state: JobState | None) -> tup
         notes.append("some outputs are wrong and will be left out: see node_errors")
     if ground.pool.paused:
         notes.append(f"pool {ground.pool.name!r} is paused")
-    if state is JobState.HELD:
+    elif state is JobState.HELD:
         notes.append("it waits for another job, or for the end of a pause")
+    elif idle:
+        notes.append(f"no worker of pool {ground.pool.name!r} is online")
     return tuple(notes)
 
 
@@ -241,14 +255,11 @@ def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground)
     return enqueued
 
 
-def _estimate(database: Database | None, asked: Submission, ground: Ground, enqueued: Enqueued) -> Estimate | None:
-    if database is None:
-        return None
-    kept = estimates_of(database)
+def _estimate(kept: Estimates, snapshot: Snapshot, asked: Submission, ground: Ground, enqueued: Enqueued) -> Estimate:
     class_id, cost = CLASS_IDS[asked.urgency], ground.cost
     now = datetime.datetime.now(datetime.UTC)
     found = estimate(
-        kept.current(database),
+        snapshot,
         ground.pool.id,
         class_id,
         enqueued.vtag,

@@ -84,7 +84,7 @@ def test_what_a_pool_can_run_is_accepted_and_said_to_be_checked(person: TestClie
     answer = ask(person, LOADED)
     assert answer.status_code == 201, answer.text
     assert answer.json()["checked"] == "specifications"
-    assert answer.json()["notes"] == []
+    assert answer.json()["node_errors"] == {}
 
 
 def test_where_nothing_is_known_a_graph_is_accepted_and_that_is_said(person: TestClient) -> None:

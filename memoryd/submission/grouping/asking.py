@@ -253,7 +253,7 @@ def _answer(database: Database, prepared: _Prepared, group_id: GroupId, *, known
         ends_p90_s=found.ends_p90_s,
         cost_ms=ground.cost.cost_ms * total,
         checked=prepared.checked.against,
-        notes=submitting.notes_on(prepared.checked, ground, state=None),
+        notes=submitting.notes_on(prepared.checked, ground, state=None, idle=found.starts_p50_s is None),
     )
 
 
