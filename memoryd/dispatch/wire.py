@@ -252,10 +252,14 @@ class Beat(Shape):
 
 
 class HeartbeatRequest(Shape):
-    """`POST /work/heartbeat`: all leases of this worker in one call; also sent with none, as a sign of life."""
+    """`POST /work/heartbeat`: all leases of this worker in one call; also sent with none, as a sign of life.
+
+    `vram_used_mb`: how much of its GPU's memory is in use (MiB), None where the worker cannot tell.
+    """
 
     incarnation: UUID
     leases: list[Beat] = []
+    vram_used_mb: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 class LeaseState(StrEnum):

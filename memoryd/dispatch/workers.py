@@ -166,14 +166,14 @@ def begin_claim(session: Session, worker_id: WorkerId, incarnation: UUID) -> tup
     return worker, row.left_over
 
 
-def touch(session: Session, worker_id: WorkerId) -> tuple[WorkerState, UUID | None]:
+def touch(session: Session, worker_id: WorkerId, *, vram_used_mb: int | None = None) -> tuple[WorkerState, UUID | None]:
     """Note a sign of life; return what the worker is willing to do, and which start of it is the present one.
 
     The whole transaction commits without waiting for the disk: what a crash loses of it the next sign of life brings.
 
     Raises: WorkerNotRecognised, where it was removed meanwhile.
     """
-    row = presence.touch(session, worker_id=worker_id)
+    row = presence.touch(session, worker_id=worker_id, vram_used_mb=vram_used_mb)
     if row is None or row.state == WorkerState.REMOVED:
         raise _removed()
     return WorkerState(row.state), row.incarnation

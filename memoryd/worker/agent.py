@@ -17,6 +17,7 @@ from memoryd.worker.claiming import Claims
 from memoryd.worker.delivery import Delivery
 from memoryd.worker.engine import Engine
 from memoryd.worker.engine_process import Launch
+from memoryd.worker.gpu_memory import GpuMemory
 from memoryd.worker.job_run import OUT_OF_MEMORY, Dropped, Finished, GivenBack, JobRun, Workshop
 from memoryd.worker.leases import Heartbeat, Lease, Rhythm
 from memoryd.worker.model_hashing import ModelHashing
@@ -101,6 +102,7 @@ class Agent:
         self._registered: RegisterAnswer | None = None
         self._loaded: list[str] = []
         self._heartbeat: Heartbeat | None = None
+        self._memory: GpuMemory | None = None
         self._hashing: ModelHashing | None = None
         self._left = False
 
@@ -127,6 +129,8 @@ class Agent:
             self._delivery.finish()
             if self._heartbeat is not None:
                 self._heartbeat.stop()
+            if self._memory is not None:
+                self._memory.stop()
             if self._hashing is not None:
                 self._hashing.stop()
             self._engine.close()
@@ -147,7 +151,10 @@ class Agent:
                 return
         assert self._registered is not None
         _log.info("worker %s serves %s", self._registered.worker_id, ", ".join(self._registered.pools) or "no pool")
-        self._heartbeat = Heartbeat(self._link, self._incarnation, Rhythm(wish_s=self._registered.heartbeat_s))
+        self._memory = GpuMemory(self._present_survey().gpu.uuid)
+        self._memory.start()
+        rhythm = Rhythm(wish_s=self._registered.heartbeat_s)
+        self._heartbeat = Heartbeat(self._link, self._incarnation, rhythm, self._memory.used_mb)
         self._heartbeat.start()
         self._hashing = ModelHashing(self._link, self._state.hashes, self._incarnation)
         self._hashing.start()

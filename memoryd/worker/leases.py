@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 from memoryd.comfyui.frames import Preview
@@ -79,8 +80,15 @@ class Rhythm:
 class Heartbeat:
     """Sends signs of life for all held leases until it is stopped. Thread-safe."""
 
-    def __init__(self, link: ServerLink, incarnation: UUID, rhythm: Rhythm) -> None:
-        """The thread starts with `start`."""
+    def __init__(
+        self,
+        link: ServerLink,
+        incarnation: UUID,
+        rhythm: Rhythm,
+        memory: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """The thread starts with `start`. `memory` tells how much of the GPU's is in use (MiB)."""
+        self._memory = memory
         self._link = link
         self._incarnation = incarnation
         self._rhythm = rhythm
@@ -150,7 +158,11 @@ class Heartbeat:
         """Send one sign of life for everything held, and note the answers. Returns whether the server answered."""
         with self._lock:
             held = dict(self._leases)
-        request = HeartbeatRequest(incarnation=self._incarnation, leases=[lease.beat() for lease in held.values()])
+        request = HeartbeatRequest(
+            incarnation=self._incarnation,
+            leases=[lease.beat() for lease in held.values()],
+            vram_used_mb=self._memory(),
+        )
         try:
             answer = self._link.heartbeat(request)
         except MemorydError as error:

@@ -400,3 +400,16 @@ def test_work_that_comes_while_a_worker_looks_is_not_waited_for() -> None:
         return loop.time() - began
 
     assert asyncio.run(wait()) < 0.5
+
+
+def test_memory_in_use_is_kept_as_it_was_last_told(database: Database, tenant: TenantScope) -> None:
+    with database.farm_work() as session:
+        token = workers.make_join_token(session, pools=["default"], tenants=[tenant.id])
+        worker = workers.join(session, token, label="box", host="box", gpu_uuid="GPU-1", protocol=1).worker_id
+        workers.touch(session, worker, vram_used_mb=46_000)
+    with database.farm_work() as session:
+        session.execute(text("update worker set seen_at = seen_at - interval '1 min'"))
+        workers.touch(session, worker)
+        assert (
+            session.execute(text("select vram_used_mb from worker where id = :id"), {"id": worker}).scalar() == 46_000
+        )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from memoryd.dispatch.wire import Gpu, NodePack
-from memoryd.worker import gpu_reading
+from memoryd.worker import gpu_memory, gpu_reading
+from memoryd.worker.gpu_memory import read_used
 from memoryd.worker.gpu_reading import Card, read_cards, read_gpu
 from memoryd.worker.node_packs import packs_told, read_packs
 
@@ -157,3 +158,22 @@ def test_what_the_manager_tells_is_taken_where_it_can_be_true() -> None:
         NodePack(name="odd"),
     ]
     assert packs_told(None) == []
+
+
+def test_the_memory_in_use_is_that_of_the_workers_own_card() -> None:
+    answer = "GPU-aaaa, 1200\nGPU-bbbb, 46123\nGPU-cccc, [N/A]\n"
+    assert read_used(answer, "GPU-bbbb") == 46123
+    assert read_used(answer, "GPU-cccc") is None
+    assert read_used(answer, "GPU-dddd") is None
+    assert read_used("NVIDIA-SMI has failed", "GPU-aaaa") is None
+
+
+def test_a_program_that_says_nothing_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(gpu_memory, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(gpu_memory, "look", lambda uuid: asked.append(uuid))
+    memory = gpu_memory.GpuMemory("GPU-aaaa")
+    memory.start()
+    memory._thread.join(timeout=10)
+    assert asked == ["GPU-aaaa"] * gpu_memory.FAILURES_LIMIT
+    assert memory.used_mb() is None

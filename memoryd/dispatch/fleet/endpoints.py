@@ -180,7 +180,7 @@ def heartbeat(office: Office, worker: WorkerCaller, asked: wire.HeartbeatRequest
         for beat in asked.leases
     ]
     with office.database.farm_work() as session:
-        state, incarnation = workers.touch(session, worker.worker_id)
+        state, incarnation = workers.touch(session, worker.worker_id, vram_used_mb=asked.vram_used_mb)
         replaced = incarnation != asked.incarnation
         answers = (
             {sign.lease.job_id: wire.LeaseState.LOST for sign in signs}

@@ -15,18 +15,19 @@ TOUCH_EVERY_S = 2
 """A sign of life is written at most this often: who calls twenty times a second is not twenty times as alive."""
 
 
-def touch(session: Session, *, worker_id: UUID) -> Found | None:
+def touch(session: Session, *, worker_id: UUID, vram_used_mb: int | None) -> Found | None:
     """Note a sign of life and return how the worker stands: state, incarnation; None where there is no such worker.
 
+    Memory in use is noted where it is told (MiB).
     This transaction will not wait for the disk when it commits.
     """
     return session.execute(
         text(f"""
         with heard as (
-            update worker set seen_at = clock_timestamp()
+            update worker set seen_at = clock_timestamp(), vram_used_mb = coalesce(cast(:used as integer), vram_used_mb)
              where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
         select state, incarnation, set_config('synchronous_commit', 'off', true) from worker where id = :worker_id"""),
-        {"worker_id": worker_id},
+        {"worker_id": worker_id, "used": vram_used_mb},
     ).first()
 
 
