@@ -30,14 +30,13 @@ def graph(number: int) -> dict[str, Any]:
 
 def submit(journal_path: Path, seed: int, count: int, server: Server) -> None:
     """Submit so many jobs, one key each; after a kill go on, and ask again for what was never answered."""
-    dice = random.Random(seed)
-    asked, known = dict[int, bool](), list[str]()
+    dice = random.Random(seed + os.getpid())
+    asked = dict[int, bool]()
     for line in read(journal_path):
         if line["what"] == "asked":
             asked.setdefault(line["number"], False)
         elif line["what"] == "queued":
             asked[line["number"]] = True
-            known.append(line["job"])
     journal, starter = Journal(journal_path), os.getppid()
     numbers = [number for number, answered in asked.items() if not answered]
     numbers += range(seed * 100_000 + len(asked), seed * 100_000 + count)
@@ -47,7 +46,8 @@ def submit(journal_path: Path, seed: int, count: int, server: Server) -> None:
         body: dict[str, Any] = {
             "graph": graph(number),
             "key": f"chaos-{number}",
-            "urgency": dice.choices(["realtime", "standard", "batch"], [2, 6, 2])[0],
+            # The same for one number: what is asked for again under its key must be the same.
+            "urgency": random.Random(number).choices(["realtime", "standard", "batch"], [2, 6, 2])[0],
         }
         journal.note("asked", number=number, key=body["key"])
         # Asked twice at once in a while, as by somebody who is impatient: it is one job all the same.

@@ -34,6 +34,7 @@ KILL_EVERY_S = (1.5, 4.0)
 """A process of this farm takes 1 to 3 s of one core to start again: more kills would be a test of starting."""
 POSTGRES_EVERY_S = 16.0
 CUT_EVERY_S = 17.0
+FROZEN_IN_A_TRANSACTION = 0.25
 LOOK_EVERY_S = 0.2
 GROWN_S = 10.0
 """Seconds that a process lives before it may be killed: most of one second goes into its start."""
@@ -87,8 +88,13 @@ class Fire:
     def _freeze(self) -> None:
         if self._out.wait(self.dice.uniform(2.0, 6.0)):
             return
-        names = [name for name in self.farm.parts if name.startswith(("light", "queue-work", "worker", "work-"))]
-        self.farm.parts[self.dice.choice(names)].freeze(self.dice.uniform(1.0, 11.0))
+        # What speaks to Postgres itself may freeze with its flow's lock in hand, and then whoever shares the flow waits.
+        direct = self.dice.random() < FROZEN_IN_A_TRANSACTION
+        kinds = ("queue-work", "work-") if direct else ("light", "worker")
+        names = [name for name in self.farm.parts if name.startswith(kinds)]
+        self.farm.parts[self.dice.choice(names)].freeze(
+            self.dice.uniform(0.5, 3.0) if direct else self.dice.uniform(1.0, 11.0)
+        )
         self.done["freezes"] += 1
 
     def _postgres(self) -> None:
