@@ -118,15 +118,7 @@ def update_project(session: Session, project_id: UUID, values: Mapping[str, obje
 
 def list_projects(session: Session, only: Sequence[UUID] | None) -> Sequence[AnyRow]:
     """`only` None lists all."""
-    statement = select(
-        Project.id,
-        Project.slug,
-        Project.name,
-        Project.created_at,
-        Project.archived_at,
-        Project.pools,
-        Project.regions,
-    )
+    statement = select(*Project.__table__.c)
     if only is not None:
         statement = statement.where(Project.id.in_(only))
     return session.execute(statement.order_by(Project.slug)).all()
