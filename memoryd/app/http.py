@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import time
-from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from memoryd import __version__
 from memoryd.access.guards import Offices
 from memoryd.app import metrics
+from memoryd.app.answer_headers import API_PREFIX, AnswerHeaders
 from memoryd.app.problems import add_problem_answers, problem
-from memoryd.foundation.counters import REQUEST_SECONDS
 from memoryd.foundation.database import Database, DatabaseDown
 
 API_ROOMS = (
@@ -31,8 +29,6 @@ API_ROOMS = (
     "reports",
     "events",
 )
-API_PREFIX = "/v1"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def make_app(offices: Offices) -> FastAPI:
@@ -55,27 +51,8 @@ def make_app(offices: Offices) -> FastAPI:
     pages = importlib.import_module("memoryd.web.pages")
     pages.add_pages(app)
 
-    @app.middleware("http")
-    async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
-        answer = await call_next(request)
-        _count(request, answer, time.perf_counter() - began)
-        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        answer.headers.setdefault("Referrer-Policy", "same-origin")
-        answer.headers.setdefault("X-Frame-Options", "DENY")
-        answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        return answer
-
+    app.add_middleware(AnswerHeaders)
     return app
-
-
-def _count(request: Request, answer: Response, seconds: float) -> None:
-    # By the address's pattern: what callers make up must not become a metric each.
-    route = getattr(request.scope.get("route"), "path", "none")
-    if request.url.path.startswith(f"{API_PREFIX}/") and route != "none" and not route.startswith(f"{API_PREFIX}/"):
-        route = API_PREFIX + route  # an included router's pattern is told without its prefix
-    method = request.method if request.method in METHODS else "other"
-    REQUEST_SECONDS.labels(method, route, answer.status_code).observe(seconds)
 
 
 def _health() -> APIRouter:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -23,10 +21,8 @@ from memoryd.web import (
     verify_pages,
     worker_pages,
 )
-from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY, STATIC, page
-
-STATIC_AGE_S = 31_536_000
-"""Static files carry their version in the address, so that they may be kept for a year."""
+from memoryd.web.page_policy import PagePolicy
+from memoryd.web.rendering import STATIC, page
 
 PAGES = (
     search_pages,
@@ -58,11 +54,4 @@ def add_pages(app: FastAPI) -> None:
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @app.middleware("http")
-    async def _policy(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = await call_next(request)
-        if request.url.path.startswith("/static/"):
-            answer.headers["Cache-Control"] = f"public, max-age={STATIC_AGE_S}, immutable"
-        policy = API_PAGE_POLICY if request.url.path == "/docs" else CONTENT_SECURITY_POLICY
-        answer.headers.setdefault("Content-Security-Policy", policy)
-        return answer
+    app.add_middleware(PagePolicy)

@@ -1,0 +1,59 @@
+"""What every answer carries, and how long it took: around the whole application, without holding a stream up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from memoryd.foundation.counters import REQUEST_SECONDS
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+API_PREFIX = "/v1"
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""Set where the endpoint itself did not."""
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Scope]]
+Send: TypeAlias = Callable[[Scope], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class AnswerHeaders:
+    """An ASGI application around another."""
+
+    def __init__(self, app: Application) -> None:
+        """`app` answers."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it answer, and add to the head of what it answers."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def told(message: Scope) -> None:
+            if message["type"] == "http.response.start":
+                given = message.setdefault("headers", [])
+                names = {name.lower() for name, _ in given}
+                message["headers"] = [*given, *[pair for pair in HEADERS if pair[0] not in names]]
+                _count(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, told)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    # By the address's pattern: what callers make up must not become a metric each.
+    route = getattr(scope.get("route"), "path", "none")
+    if scope["path"].startswith(f"{API_PREFIX}/") and route != "none" and not route.startswith(f"{API_PREFIX}/"):
+        route = API_PREFIX + route  # an included router's pattern is told without its prefix
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUEST_SECONDS.labels(method, route, status).observe(seconds)
