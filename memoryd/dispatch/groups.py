@@ -8,6 +8,7 @@ from memoryd.dispatch import holds, jobs, telling, waking
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cancellation, GroupProgress, GroupView
 from memoryd.dispatch.jobs import GroupCancelled
+from memoryd.dispatch.queries import entering
 from memoryd.dispatch.queries import grouping as statements
 from memoryd.dispatch.states import ENDED, WAITING, HeldBy, JobState
 from memoryd.foundation.database import Session
@@ -109,21 +110,24 @@ def resume(session: Session, group_id: GroupId, *, tenant_id: TenantId) -> bool:
 
 
 def cancel(session: Session, group_id: GroupId, *, tenant_id: TenantId) -> int:
-    """Cancel what of a group has not ended, STEP_LIMIT jobs at most; return how many were left to it.
+    """Cancel what of a group has not ended, STEP_LIMIT jobs at most; return how many that were, and how many are left.
 
     Call it again, in another transaction, until it answers 0. What runs stops with its worker's next heartbeat.
     Raises: GroupNotFound.
     """
-    if not statements.set_cancelled(session, group_id=group_id, tenant_id=tenant_id):
-        raise _not_found(group_id)
-    # What runs is told first, and then what waits is ended: nobody who holds a waiting job waits for a running one.
-    asked = 0
-    for job_id in _of_state(session, group_id, [JobState.LEASED], STEP_LIMIT):
-        asked += jobs.cancel(session, job_id, tenant_id=tenant_id) is Cancellation.CANCELLED
-    waiting = _of_state(session, group_id, sorted(WAITING), STEP_LIMIT)
-    ended = jobs.cancel_waiting(session, waiting)
-    telling.tell_jobs(session, "job.cancelled", ended, cause="group")
-    return asked + len(ended)
+    find(session, group_id, tenant_id=tenant_id)
+    # What runs is told first, then what waits is ended, and the group's own row comes last, as wherever jobs end or enter.
+    ended = [
+        job_id
+        for job_id in _of_state(session, group_id, [JobState.LEASED], STEP_LIMIT)
+        if jobs.cancel(session, job_id, tenant_id=tenant_id) is Cancellation.CANCELLED
+    ]
+    waiting = jobs.cancel_waiting(session, _of_state(session, group_id, sorted(WAITING), STEP_LIMIT))
+    telling.tell_jobs(session, "job.cancelled", waiting, cause="group")
+    statements.set_cancelled(session, group_id=group_id, tenant_id=tenant_id)
+    # Whoever was entering it has done so by now, or will be refused.
+    left = _of_state(session, group_id, sorted(WAITING), STEP_LIMIT)
+    return len(ended) + len(waiting) + len(left)
 
 
 def retry_missing(session: Session, group_id: GroupId, *, tenant_id: TenantId) -> int:
@@ -132,11 +136,15 @@ def retry_missing(session: Session, group_id: GroupId, *, tenant_id: TenantId) -
     Nothing that succeeded is done again. Call it again until it answers 0: each item is renewed once.
     Raises: GroupNotFound.
     """
-    if not statements.revive(session, group_id=group_id, tenant_id=tenant_id):
-        raise _not_found(group_id)
+    find(session, group_id, tenant_id=tenant_id)
     renewed = statements.renew_jobs(
         session, job_ids=_of_state(session, group_id, sorted(MISSING), STEP_LIMIT), expires_in_s=jobs.EXPIRES_IN_S
     )
+    # The jobs that they follow before the group's own row, as wherever jobs end or enter.
+    befores = {row.after_job_id for row in entering.lock_entrants(session, job_ids=renewed) if row.after_job_id}
+    if befores:
+        entering.lock_predecessors(session, job_ids=sorted(befores))
+    statements.revive(session, group_id=group_id, tenant_id=tenant_id)
     let_in(session, renewed)
     telling.tell_jobs(session, "job.replayed", [JobId(job_id) for job_id in renewed])
     waking.wake_after_commit(session)

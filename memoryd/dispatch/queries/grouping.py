@@ -93,23 +93,21 @@ def set_paused(session: Session, *, group_id: UUID, tenant_id: UUID, paused: boo
     return changed.first() is not None
 
 
-def set_cancelled(session: Session, *, group_id: UUID, tenant_id: UUID) -> bool:
-    """Note that a group takes no further jobs; False where it is not there."""
-    changed = session.execute(
+def set_cancelled(session: Session, *, group_id: UUID, tenant_id: UUID) -> None:
+    """Note that a group takes no further jobs, after everybody who is entering it at this moment."""
+    session.execute(
         text("""update job_group set cancelled_at = coalesce(cancelled_at, clock_timestamp()), paused_at = null
-                 where id = :id and tenant_id = :tenant_id returning 1"""),
+                 where id = :id and tenant_id = :tenant_id"""),
         {"id": group_id, "tenant_id": tenant_id},
     )
-    return changed.first() is not None
 
 
-def revive(session: Session, *, group_id: UUID, tenant_id: UUID) -> bool:
-    """Let a group take jobs again; False where it is not there."""
-    changed = session.execute(
-        text("update job_group set cancelled_at = null where id = :id and tenant_id = :tenant_id returning 1"),
+def revive(session: Session, *, group_id: UUID, tenant_id: UUID) -> None:
+    """Let a group take jobs again."""
+    session.execute(
+        text("update job_group set cancelled_at = null where id = :id and tenant_id = :tenant_id"),
         {"id": group_id, "tenant_id": tenant_id},
     )
-    return changed.first() is not None
 
 
 def list_of_state(
