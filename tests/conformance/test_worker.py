@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,10 +23,15 @@ import pytest
 from memoryd.comfyui.client import ComfyClient
 from memoryd.dispatch.wire import JobKind, Outcome
 from memoryd.worker.agent import Agent, Options
+from memoryd.worker.engine_process import Launch, plan_launch
 from memoryd.worker.run_follower import prompt_id_of
 from memoryd.worker.stopping import Stopping
 from tests.worker import fake_server as fakes
 from tests.worker.graphs import painting, picture, with_loaded
+
+DIRECTORY_VARIABLE = "MEMORYD_TEST_COMFYUI_DIR"
+PYTHON_VARIABLE = "MEMORYD_TEST_COMFYUI_PYTHON"
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory").read_text().strip() if sys.platform == "linux" else "1"
 
 LEASE_S = 60
 """A real ComfyUI on two busy cores takes its time."""
@@ -58,9 +64,11 @@ def checkpoint(engine: ComfyClient) -> str:
 
 
 @contextlib.contextmanager
-def working(server: Any, engine_url: str, state: Path) -> Iterator[None]:
+def working(server: Any, engine_url: str, state: Path, launch: Launch | None = None) -> Iterator[None]:
     stopping = Stopping(drain_limit_s=LEASE_S)
-    options = Options(server=server.url, comfyui=engine_url, state=state, token=fakes.TOKEN, claim_wait_s=1)
+    options = Options(
+        server=server.url, comfyui=engine_url, state=state, token=fakes.TOKEN, claim_wait_s=1, launch=launch
+    )
     thread = threading.Thread(target=Agent(options, stopping).run)
     thread.start()
     try:
@@ -188,6 +196,46 @@ def test_what_was_put_aside_comes_back_after_a_kill_in_the_middle(
     with working(server, engine_url, tmp_path):
         server.wait_for(lambda: _lying(engine, name) == hashlib.sha256(theirs).hexdigest())
     assert ours not in engine.queue().running
+
+
+@pytest.mark.skipif(OVERCOMMIT == "1", reason="this kernel promises any amount of memory: nothing would be refused")
+def test_memory_that_runs_out_is_told_as_such(server: Any, engine_url: str, tmp_path: Path) -> None:
+    graph = json.loads(picture(colour()))
+    graph["1"]["inputs"].update(width=16_384, height=16_384, batch_size=4_096)
+    with working(server, engine_url, tmp_path):
+        server.add(json.dumps(graph), lease_s=LEASE_S)
+        server.wait_for(lambda: server.completed)
+        server.add(picture(colour(), prefix="conformance/w"), lease_s=LEASE_S)
+        server.wait_for(lambda: len(server.completed) == 2)
+    assert [completed.error and completed.error.kind for completed in server.completed] == ["out-of-memory", None]
+
+
+@pytest.mark.comfyui
+def test_a_comfyui_of_its_own_comes_back_after_a_crash_and_leaves_nothing(one_server: Any, tmp_path: Path) -> None:
+    directory = os.environ.get(DIRECTORY_VARIABLE)
+    if not directory:
+        pytest.skip(f"no real ComfyUI to launch: set {DIRECTORY_VARIABLE} to a checkout (and {PYTHON_VARIABLE})")
+    one_server.reset()
+    python = os.environ.get(PYTHON_VARIABLE)
+    launch = plan_launch(Path(directory), Path(python) if python else None, ["--cpu"])
+    process = tmp_path / "engine" / "process.pid"
+    with working(one_server, "", tmp_path, launch=launch):
+        one_server.add(picture(1), lease_s=LEASE_S)
+        one_server.wait_for(lambda: one_server.completed)
+        checkpoint = next(model.path for model in one_server.registered[0].models if model.folder == "checkpoints")
+        one_server.add(painting(seed=seed(), checkpoint=checkpoint, steps=1_000), lease_s=LEASE_S)
+        one_server.wait_for(lambda: any(beat.node == "3" for told in one_server.beats[-3:] for beat in told.leases))
+        os.kill(int(process.read_text()), signal.SIGSEGV)
+        one_server.wait_for(lambda: one_server.released)
+        one_server.add(picture(2), lease_s=LEASE_S)
+        one_server.wait_for(lambda: len(one_server.completed) == 2)
+        last = int(process.read_text())
+        left = [path for name in ("input", "output", "temp") for path in (tmp_path / "engine" / name).rglob("*")]
+    assert [completed.outcome for completed in one_server.completed] == [Outcome.OK, Outcome.OK]
+    assert (one_server.released[0].kind, one_server.released[0].counts) == ("engine-crash", False)
+    assert [path for path in left if path.is_file()] == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(last, 0)
 
 
 def _lying(engine: ComfyClient, name: str) -> str:
