@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import httpx
 import pytest
+from sqlalchemy import text
 
 from memoryd.access import sessions
 from memoryd.access.facts import Role
 from memoryd.access.projects import ensure_project
 from memoryd.catalog.proposals import list_proposals, propose
+from memoryd.dispatch import pools
 from memoryd.dispatch.pools import DEFAULT_POOL
-from memoryd.foundation.database import TenantScope
+from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.ids import AssetId, JobId
 from memoryd.ingest import quarantine
 from memoryd.submission.facts import Submission
+from memoryd.submission.grouping.asking import submit_group
+from memoryd.submission.grouping.facts import GroupAsked
+from memoryd.submission.grouping.items import Axis
 from memoryd.submission.submitting import submit
+from tests.dispatch.conftest import add_worker
 from tests.web.conftest import Known, Studio
 from tests.web.test_other_pages import GRAPH
 
-PAGES = ("/", "/queue", "/usage", "/verify", "/intake", "/decisions", "/removed", "/assets/{asset}")
+PAGES = (
+    "/",
+    "/queue",
+    "/queue/new",
+    "/queue/dead",
+    "/queue/jobs/{job}",
+    "/queue/groups/{group}",
+    "/queue/workers/{worker}",
+    "/usage",
+    "/verify",
+    "/intake",
+    "/decisions",
+    "/removed",
+    "/assets/{asset}",
+)
 CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
     ("/assets/{asset}/tags/remove", {"tag": "t", "project": "secret"}),
@@ -33,10 +55,33 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/reproductions", {}),
     ("/assets/{asset}/disclosures", {}),
     ("/assets/{asset}/report", {}),
-    ("/queue/{job}/cancel", {}),
+    ("/assets/{asset}/variations", {"count": "1"}),
+    ("/queue/jobs/{job}/first", {}),
+    ("/queue/jobs/{job}/cancel", {}),
+    ("/queue/jobs/{job}/retry", {}),
+    ("/queue/jobs/{dead}/discard", {}),
+    ("/queue/groups/{group}/pause", {}),
+    ("/queue/groups/{group}/resume", {}),
+    ("/queue/groups/{group}/cancel", {}),
+    ("/queue/groups/{group}/retry-missing", {}),
     ("/intake/quarantine/{file}/retry", {}),
 )
+FARM_CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/queue/pools/secret-pool/pause", {}),
+    ("/queue/pools/secret-pool/resume", {}),
+    ("/queue/workers/{worker}/drain", {}),
+    ("/queue/workers/{worker}/undrain", {}),
+    ("/queue/workers/{worker}/remove", {}),
+)
+"""What administrators do to pools and workers, which belong to no project."""
+
+SUBMISSIONS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/queue/new", {"graph": GRAPH, "project": "secret"}),
+    ("/queue/dead", {"do": "replay", "project": "secret"}),
+)
 READS = (
+    "/queue/jobs/{job}",
+    "/queue/groups/{group}",
     "/assets/{asset}",
     "/assets/{asset}/reproductions",
     "/assets/{asset}/verification",
@@ -60,17 +105,52 @@ def secrets(studio: Studio) -> dict[str, str]:
         project = ensure_project(session, "secret")
         wish = Submission(prompt=GRAPH, name="hidden-job", project_id=project, pool=DEFAULT_POOL)
         job: JobId = submit(session, wish, scope=studio.tenant, caller=caller, store=studio.store).job_id
+        dead: JobId = submit(session, wish, scope=studio.tenant, caller=caller, store=studio.store).job_id
         [file] = quarantine.list_quarantine(session, sees=frozenset({project})).rows
+    axis = Axis(input="1.color", values=(1, 2))
+    template = dataclasses.replace(wish, name="hidden-group")
+    group = submit_group(
+        studio.database,
+        GroupAsked(template=template, axes=(axis,)),
+        scope=studio.tenant,
+        caller=caller,
+        store=studio.store,
+    ).group_id
+    with studio.database.farm_work() as session:
+        give_up(session, dead)
+        pools.add_pool(session, "secret-pool", tenant_id=studio.tenant.id)
+        worker = add_worker(session, studio.tenant.id, "hidden-gpu", "secret-pool").worker_id
     asset: AssetId = studio.asset(folder / "hidden-picture.png")
     lone: AssetId = studio.asset(folder / "hidden-lone.png")
     with studio.database.tenant_work(studio.tenant) as session:
         propose(session, asset, lone, "copied", {"distance": 1})
         [proposal] = [one.id for one in list_proposals(session, caller).rows if AssetId(one.child.id) == asset]
-    return {"asset": str(asset), "lone": str(lone), "job": str(job), "file": str(file.id), "proposal": str(proposal)}
+    return {
+        "asset": str(asset),
+        "lone": str(lone),
+        "job": str(job),
+        "dead": str(dead),
+        "group": str(group),
+        "worker": str(worker),
+        "file": str(file.id),
+        "proposal": str(proposal),
+    }
+
+
+def give_up(session: Session, job_id: JobId) -> None:
+    """Let a waiting job be one that was given up."""
+    session.execute(text("delete from ready where job_id = :id"), {"id": job_id})
+    session.execute(text("update job set state = 'dead' where id = :id"), {"id": job_id})
+    session.execute(
+        text(
+            "insert into dead (job_id, tenant_id, reason) select id, tenant_id, 'hidden-reason' from job where id = :id"
+        ),
+        {"id": job_id},
+    )
 
 
 def filled(form: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
-    return {name: value.format(**secrets) for name, value in form.items()}
+    return {name: secrets.get(value.strip("{}"), value) for name, value in form.items()}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -80,7 +160,7 @@ def test_a_stranger_is_asked_to_sign_in(page: str, stranger: httpx.Client, secre
     assert "one-time link" in answer.text
 
 
-@pytest.mark.parametrize(("path", "form"), CHANGES)
+@pytest.mark.parametrize(("path", "form"), [*CHANGES, *FARM_CHANGES, *SUBMISSIONS])
 def test_a_stranger_changes_nothing(
     path: str, form: dict[str, str], stranger: httpx.Client, secrets: dict[str, str]
 ) -> None:
@@ -108,10 +188,35 @@ def test_others_find_nothing(
         deciding = officer if path.endswith(("disclosures", "report")) else headers
         answer = stranger.post(path.format(**secrets), data=filled(form, secrets), headers=deciding)
         assert answer.status_code in ((404,) if "quarantine" not in path else (403, 404)), path
-    for path in ("/", "/?q=is:all", "/queue", "/intake", "/decisions", "/removed"):
+    for path, form in SUBMISSIONS:
+        answer = stranger.post(path, data=form, headers=headers)
+        assert answer.status_code == 404, path
+    for path in ("/", "/?q=is:all", "/queue", "/queue/dead", "/queue/new", "/intake", "/decisions", "/removed"):
         answer = stranger.get(path, headers=headers)
         assert answer.status_code == 200
-        assert "hidden-" not in answer.text
+        # Whoever reads anything of the tenant sees its workers.
+        shown = answer.text.replace("hidden-gpu", "") if who == "other project" else answer.text
+        assert "hidden-" not in shown
+
+
+def test_pools_and_workers_are_their_tenants_and_its_administrators(
+    stranger: httpx.Client, secrets: dict[str, str], key_of: Known, tenant: TenantScope, other_tenant: TenantScope
+) -> None:
+    rival, producer = key_of(other_tenant, Role.ADMIN, None), key_of(tenant, Role.PRODUCER, "elsewhere")
+    admin = key_of(tenant, Role.ADMIN, None)
+    place = f"/queue/workers/{secrets['worker']}"
+    assert stranger.get(place, headers=rival).status_code == 404
+    page = stranger.get(place, headers=producer)
+    assert page.status_code == 200
+    assert "hidden-gpu" in page.text
+    assert "<form" not in page.text
+    assert "secret-pool" not in stranger.get("/queue", headers=rival).text
+    for path, form in FARM_CHANGES:
+        assert stranger.post(path.format(**secrets), data=form, headers=rival).status_code == 404, path
+        assert stranger.post(path.format(**secrets), data=form, headers=producer).status_code == 403, path
+    for path, form in FARM_CHANGES:
+        assert stranger.post(path.format(**secrets), data=form, headers=admin).status_code == 303, path
+    assert stranger.get(place, headers=admin).status_code == 404, "it was removed"
 
 
 def test_the_right_people_read_and_change(
@@ -123,7 +228,8 @@ def test_the_right_people_read_and_change(
         assert answer.status_code == 200, path
     for path, form in CHANGES:
         answer = stranger.post(path.format(**secrets), data=filled(form, secrets), headers=admin)
-        assert answer.status_code in (200, 303), (path, answer.text)
+        # Only who asked for a job moves it among their own.
+        assert answer.status_code in ((409,) if path.endswith("/first") else (200, 303)), (path, answer.text)
     assert "hidden-picture.png" in stranger.get(f"/assets/{secrets['asset']}", headers=admin).text
     assert "hidden-job" in stranger.get("/queue", headers=admin).text
     assert "hidden-broken.png" in stranger.get("/intake", headers=admin).text
@@ -140,7 +246,10 @@ def test_a_viewer_is_offered_nothing_that_is_refused(
     assert refused.status_code == 403
 
 
-@pytest.mark.parametrize(("path", "form"), [*CHANGES, ("/sign-out", {}), ("/sign-in", {"token": "default.x"})])
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [*CHANGES, *FARM_CHANGES, *SUBMISSIONS, ("/sign-out", {}), ("/sign-in", {"token": "default.x"})],
+)
 def test_a_form_of_another_origin_is_refused(
     path: str, form: dict[str, str], http: httpx.Client, secrets: dict[str, str]
 ) -> None:
