@@ -8,6 +8,7 @@ from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
 from memoryd.dispatch import groups, jobs
 from memoryd.dispatch.facts import GroupView
+from memoryd.dispatch.states import ENDED
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
@@ -113,8 +114,13 @@ def resume(session: Session, group_id: GroupId, *, caller: Caller) -> bool:
 
 
 def cancel(database: Database, group_id: GroupId, *, caller: Caller) -> int:
-    """Cancel what of a group has not ended, in transactions of its own; return how many. Raises: GroupNotFound."""
-    return _in_steps(database, group_id, caller, "group.cancel", groups.cancel)
+    """Cancel what of a group has not ended, in transactions of its own; return how many that were. Raises: GroupNotFound."""
+    scope = caller.tenant
+    with database.farm_work() as session:
+        _seen(groups.find(session, group_id, tenant_id=scope.id), caller.sees)
+        counts = groups.progress(session, group_id, tenant_id=scope.id).counts
+    _in_steps(database, group_id, caller, "group.cancel", groups.cancel)
+    return sum(count for state, count in counts.items() if state not in ENDED)
 
 
 def retry_missing(database: Database, group_id: GroupId, *, caller: Caller) -> int:
