@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
+import time
 from collections.abc import Iterator
 
 import psycopg
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import TenantId
@@ -32,6 +35,9 @@ POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_WAIT_S = 10
 STATEMENT_TIMEOUT_S = 60
+TRUSTED_FOR_S = 1.0
+"""A connection that was used this short a time ago is not asked whether it lives: that is a round trip before each work."""
+
 IDLE_IN_TRANSACTION_TIMEOUT_S = 60
 """A transaction that nobody drives holds back vacuum for the queue. Source: reference measurements of a held xmin."""
 
@@ -66,7 +72,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=POOL_OVERFLOW,
             pool_timeout=POOL_WAIT_S,
-            pool_pre_ping=True,
             connect_args={
                 "application_name": "memoryd",
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC "
@@ -75,6 +80,8 @@ class Database:
                 "-c jit=off",
             },
         )
+        event.listen(self.engine, "checkout", _ask_whether_it_lives)
+        event.listen(self.engine, "checkin", _note_use)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     def close(self) -> None:
@@ -87,24 +94,53 @@ class Database:
 
         Raises: DatabaseDown.
         """
-        with self._work() as session:
-            take_tenant(session, tenant)
+        with self._work(_taking(tenant.role, tenant.schema, by_key=False)) as session:
             yield session
 
     @contextlib.contextmanager
     def farm_work(self) -> Iterator[Session]:
         """One unit of work on what all tenants share. Raises: DatabaseDown."""
-        with self._work() as session:
-            take_farm(session)
+        with self._work(_taking(FARM_ROLE, FARM_SCHEMA, by_key=True)) as session:
             yield session
 
     @contextlib.contextmanager
-    def _work(self) -> Iterator[Session]:
+    def _work(self, taking: str) -> Iterator[Session]:
         try:
             with self._sessions() as session, session.begin():
+                _begin(session, taking)
                 yield session
         except (OperationalError, PoolTimeoutError) as error:
             raise down(error) from error
+
+
+def _begin(session: Session, taking: str) -> None:
+    """Begin the transaction and take a role in one round trip."""
+    # The driver must not begin one by itself: that would be a round trip of its own.
+    connection = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        # Two statements at once cannot be prepared.
+        driver.execute(f"begin; {taking}", prepare=False)
+    except psycopg.OperationalError as error:
+        connection.invalidate()
+        raise down(error) from error
+
+
+def _note_use(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used_at"] = time.monotonic()
+
+
+def _ask_whether_it_lives(driver: object, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+    """Let the pool connect anew where a connection that nobody used for a while has gone."""
+    assert isinstance(driver, psycopg.Connection)
+    if time.monotonic() - entry.info.get("used_at", float("-inf")) < TRUSTED_FOR_S and not driver.closed:
+        return
+    try:
+        driver.execute("", prepare=False)
+        driver.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
 
 
 def down(error: Exception) -> DatabaseDown:
@@ -117,7 +153,9 @@ def down(error: Exception) -> DatabaseDown:
 
 def take_tenant(session: Session, tenant: TenantScope) -> None:
     """Let this transaction, from here on, act as the tenant's role in the tenant's schema."""
-    _take(session, tenant.role, tenant.schema, by_key=False)
+    # INV-5. `reset role` first is not needed: the login role, not the present role, must be a member.
+    session.flush()
+    session.execute(text(_taking(tenant.role, tenant.schema, by_key=False)))
 
 
 def take_farm(session: Session) -> None:
@@ -126,22 +164,19 @@ def take_farm(session: Session) -> None:
     Its statements are lookups by key in tables that are nearly empty at one moment and have a million rows at the next:
     they are planned once per connection, and never to read a table from end to end where an index leads to the rows.
     """
-    _take(session, FARM_ROLE, FARM_SCHEMA, by_key=True)
-
-
-def _take(session: Session, role: str, schema: str, *, by_key: bool) -> None:
-    # INV-5. `reset role` first is not needed: the login role, not the present role, must be a member.
     session.flush()
-    session.execute(
-        text("""select set_config('role', :role, true), set_config('search_path', :path, true),
-                       set_config('plan_cache_mode', :plans, true), set_config('enable_seqscan', :scans, true),
-                       set_config('enable_bitmapscan', :scans, true)"""),
-        {
-            "role": checked_name(role),
-            "path": f"{checked_name(schema)}, {EXTENSION_SCHEMA}",
-            "plans": "force_generic_plan" if by_key else "auto",
-            "scans": "off" if by_key else "on",
-        },
+    session.execute(text(_taking(FARM_ROLE, FARM_SCHEMA, by_key=True)))
+
+
+@functools.lru_cache(1_000)
+def _taking(role: str, schema: str, *, by_key: bool) -> str:
+    """The statement with which a transaction takes a role: names are checked, so that they can be spelled into it."""
+    plans, scans = ("force_generic_plan", "off") if by_key else ("auto", "on")
+    return (
+        f"select set_config('role', '{checked_name(role)}', true),"
+        f" set_config('search_path', '{checked_name(schema)}, {EXTENSION_SCHEMA}', true),"
+        f" set_config('plan_cache_mode', '{plans}', true), set_config('enable_seqscan', '{scans}', true),"
+        f" set_config('enable_bitmapscan', '{scans}', true)"
     )
 
 
