@@ -12,6 +12,7 @@ from memoryd.dispatch.states import ENDED
 from memoryd.foundation.ids import GroupId
 from memoryd.submission.grouping import viewing
 from memoryd.web.queue_pages import WORDS, done
+from memoryd.web.queue_rows import faces_of
 from memoryd.web.queue_words import STATE_WORDS
 from memoryd.web.rendering import is_part, page
 
@@ -36,6 +37,7 @@ def show_group(group_id: UUID, request: Request, work: Reader, cursor: str | Non
         caller=caller,
         group=shown,
         items=items.rows,
+        faces=faces_of(work.session, (item.result for item in items.rows), caller),
         cursor=cursor,
         next_cursor=items.next_cursor,
         state_words={state.value: words for state, words in STATE_WORDS.items()},

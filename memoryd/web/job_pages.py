@@ -21,7 +21,7 @@ from memoryd.foundation.ids import JobId, parse_id
 from memoryd.foundation.paging import decode_cursor, encode_cursor
 from memoryd.submission import job_document, repeating, viewing
 from memoryd.web.queue_pages import WORDS, done
-from memoryd.web.queue_rows import job_rows
+from memoryd.web.queue_rows import faces_of, job_rows
 from memoryd.web.rendering import is_part, page
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.parameters import read_parameters
@@ -43,7 +43,9 @@ def show_job(job_id: UUID, request: Request, work: Reader) -> Response:
     caller = work.caller
     view = viewing.job_view(work.session, JobId(job_id), scope=caller.tenant, sees=caller.sees)
     [row] = job_rows(work.session, work.database, [view], caller)
-    common = {"caller": caller, "row": row, "history": viewing.list_events(work.session, view.job_id), **WORDS}
+    history = viewing.list_events(work.session, view.job_id)
+    faces = faces_of(work.session, [view.result], caller)
+    common = {"caller": caller, "row": row, "history": history, "faces": faces, **WORDS}
     if is_part(request):
         return page(request, "job_state.html", **common)
     document = job_document.make_document(work.session, view.job_id, scope=caller.tenant, sees=caller.sees)

@@ -14,7 +14,7 @@ from memoryd.dispatch import pools
 from memoryd.dispatch.states import ENDED, WAITING
 from memoryd.foundation.database import take_farm, take_tenant
 from memoryd.submission import viewing
-from memoryd.web.queue_rows import job_rows, read_farm, read_groups
+from memoryd.web.queue_rows import faces_of, job_rows, read_farm, read_groups
 from memoryd.web.queue_words import CAUSE_WORDS, EVENT_WORDS, HELD_WORDS, WORKER_WORDS, state_of, why_it_failed
 from memoryd.web.rendering import is_part, page
 
@@ -51,6 +51,7 @@ def show_queue(request: Request, work: Reader, cursor: str | None = None) -> Res
         workers=workers,
         groups=groups,
         jobs=job_rows(work.session, work.database, jobs.rows, work.caller),
+        faces=faces_of(work.session, (view.result for view in jobs.rows), work.caller),
         cursor=cursor,
         next_cursor=jobs.next_cursor,
         **WORDS,

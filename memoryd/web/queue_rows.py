@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memoryd.access.facts import Caller
+from memoryd.catalog.asset_view import Face
+from memoryd.catalog.faces import list_faces
 from memoryd.dispatch import overview
 from memoryd.dispatch.estimating import Estimate
 from memoryd.dispatch.live_runs import live_runs_of
 from memoryd.dispatch.overview import Overview, WorkerSeen
 from memoryd.dispatch.states import WAITING, JobState
+from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, take_farm, take_tenant
-from memoryd.foundation.ids import JobId
+from memoryd.foundation.ids import JobId, parse_id
 from memoryd.submission import estimating_jobs, viewing
 from memoryd.submission.facts import JobView
 from memoryd.submission.grouping import viewing as grouping
@@ -92,6 +95,20 @@ def worker_row(worker: WorkerSeen, rows: Mapping[JobId, JobRow]) -> WorkerRow:
     """Return a worker with those of its runs that are in `rows`."""
     jobs = [rows[job_id] for job_id in worker.job_ids if job_id in rows]
     return WorkerRow(seen=worker, jobs=jobs, hidden=max(0, worker.view.running - len(jobs)))
+
+
+def faces_of(session: Session, results: Iterable[Mapping[str, Json] | None], caller: Caller) -> dict[str, Face]:
+    """Return what lists show of the assets that jobs made, of those that the caller sees, by id."""
+    made = [parse_id(str(output.get("asset_id"))) for result in results for output in _outputs(result)]
+    faces = list_faces(session, [asset for asset in made if asset is not None], caller.sees)
+    return {str(asset): face for asset, face in faces.items()}
+
+
+def _outputs(result: Mapping[str, Json] | None) -> Iterator[Mapping[str, Json]]:
+    outputs = (result or {}).get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        if isinstance(output, dict):
+            yield output
 
 
 def read_groups(session: Session, caller: Caller) -> list[GroupShown]:
