@@ -46,8 +46,8 @@ def move(
             "tenant_id": tenant_id,
             "person_id": person_id,
             "first_vtag": first[0],
-            "first_id": first[1],
-            # Beyond it too, as far as one more for each that moves may reach.
+            # With all of one tag, and beyond the last as far as one more for each that moves may reach.
+            "first_id": NOWHERE,
             "last_vtag": last[0] + MOVE_LIMIT,
             "last_id": LAST,
         },

@@ -21,6 +21,8 @@ from tests.dispatch.conftest import LONG_AGO, add_worker, ask
 SECONDS = 2.5
 WORKERS = 4
 ZOMBIES_OF_100 = 15
+LATE_S = 0.2
+"""After which a zombie reports: its lease was ended after 0.1 s, if the leader came by."""
 
 
 @dataclasses.dataclass
@@ -62,18 +64,18 @@ class Farm:
                     jobs.cancel(session, dice.choice(self.told.enqueued[-20:]), tenant_id=self.tenant.id)
 
     def work(self, worker: WorkerIdentity, seed: int) -> None:
-        dice, late = random.Random(seed), list[LeaseKey]()
+        dice, late = random.Random(seed), list[tuple[float, LeaseKey]]()
         while self.going():
             with self.database.farm_work() as session:
                 grant = leases.claim(session, worker, loaded=(dice.choice("ab"),))
             if grant is not None:
                 lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
                 if dice.randrange(100) < ZOMBIES_OF_100:
-                    late.append(lease)
+                    late.append((time.monotonic(), lease))
                 else:
                     self.report(worker, lease, dice)
-            if late and dice.random() < 0.3:
-                self.report(worker, late.pop(0), dice)
+            if late and late[0][0] < time.monotonic() - LATE_S:
+                self.report(worker, late.pop(0)[1], dice)
 
     def report(self, worker: WorkerIdentity, lease: LeaseKey, dice: random.Random) -> None:
         for _ in range(2 if dice.random() < 0.1 else 1):
