@@ -42,6 +42,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),
         "usage": ("usage",),
+        "events": ("events",),
         "webhooks": ("webhooks",),
         "people": ("tenants", "people", "projects", "keys", "audit"),
         "database_admin": ("doctor", "backup", "restore", "db"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,7 +30,19 @@ from memoryd.web.rendering import is_part, page
 
 router = APIRouter()
 
-EMPTY: Mapping[str, Any] = {"graph": "", "name": "", "pool": DEFAULT_POOL, "urgency": "standard", "project": "default"}
+EMPTY: Mapping[str, Any] = MappingProxyType(
+    {
+        "graph": "",
+        "name": "",
+        "pool": DEFAULT_POOL,
+        "urgency": Urgency.STANDARD.value,
+        "project": projects.DEFAULT_PROJECT,
+        "seeds": 0,
+        "seed_input": "",
+        "unchecked": False,
+    }
+)
+"""What the form begins with."""
 
 
 class NoGraph(NotAcceptable):
@@ -39,7 +52,7 @@ class NoGraph(NotAcceptable):
 @router.get("/queue/new")
 def ask(request: Request, work: Reader) -> Response:
     """The form that asks for a job."""
-    return _form(request, work.session, work.caller, EMPTY | {"seeds": 0, "seed_input": "", "unchecked": False})
+    return _form(request, work.session, work.caller, EMPTY)
 
 
 @router.post("/queue/new")
