@@ -79,8 +79,9 @@ class Studio:
                 text("""insert into run_figure (fence, job_id, tenant_id, project_id, person_id, pool_id, class_id,
                             worker_id, model_set, outcome, kind, waited_ms, leased_at, ended_at, loading_ms, model_loaded)
                         select :fence, :job, :tenant, :project, :person, p.id, 1, gen_random_uuid(), :model, :outcome,
-                               :kind, 2500, e.at - make_interval(secs => :seconds), e.at, cast(:loading as bigint), cast(:loading as bigint) is not null
-                          from pool p, (select clock_timestamp() - cast(:ago as interval) as at) e where p.name = :pool"""),
+                               :kind, 2500, e.at - make_interval(secs => :seconds), e.at, l.ms, l.ms is not null
+                          from pool p, (select clock_timestamp() - cast(:ago as interval) as at) e,
+                               (select cast(:loading as bigint) as ms) l where p.name = :pool"""),
                 {
                     "fence": next(self.fences),
                     "job": job,
