@@ -51,6 +51,16 @@ def test_what_commits_late_is_not_missed_by_who_was_quick(database: Database, te
     assert told(read_events(database, reader(tenant), page.after)) == [(2, "slow")]
 
 
+def test_who_sees_a_project_hears_of_it_and_of_the_farm_alone(database: Database, tenant: TenantScope) -> None:
+    project = ProjectId(new_id())
+    announce(database, tenant, "job.queued", project_id=str(project))
+    announce(database, tenant, "job.queued", project_id=str(new_id()))
+    announce(database, tenant, "asset.recorded", "worker.silent", "pool.paused", "workers", "poolside")
+    relay.relay_once(database, tenant)
+    heard = told(read_events(database, reader(tenant, frozenset({project})), 0))
+    assert heard == [(1, "job.queued"), (4, "worker.silent"), (5, "pool.paused")]
+
+
 def test_what_is_rolled_back_is_never_told(database: Database, tenant: TenantScope) -> None:
     def fails() -> None:
         with database.tenant_work(tenant) as session:

@@ -112,6 +112,9 @@ def test_the_stream_over_http(
     assert "job.queued" not in client.get("/events?wait=false&kind=job.finished", headers=ada).text
     assert client.get("/events?wait=false&after=77", headers=ada).text.startswith("id: 2\nevent: missed\n")
     assert client.get("/events?after=-1", headers=ada).status_code == 422
+    assert "job.queued" in client.get("/events?wait=false&kind=job.*&kind=other", headers=ada).text
+    assert client.get("/events?wait=false&kind=jo.*", headers=ada).text == ""
+    assert client.get("/events?wait=false&named=false", headers=ada).text.startswith('id: 1\ndata: {"seq":"1"')
 
 
 def test_a_stream_that_waits_says_at_once_that_it_lives(
