@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.submission import conftest as farm
-from tests.submission.conftest import TestClient
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 offices, app, person, other_person, stranger = farm.offices, farm.app, farm.person, farm.other_person, farm.stranger
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -89,8 +90,8 @@ def test_a_cancel_and_a_claim(stage: Stage) -> None:
     for _ in range(ROUNDS):
         job_id = stage.enqueue()
         cancelled, grant = stage.both(
-            lambda s, job_id=job_id: jobs.cancel(s, job_id, tenant_id=stage.tenant.id),
-            lambda s: leases.claim(s, stage.worker, loaded=()),
+            partial(jobs.cancel, job_id=job_id, tenant_id=stage.tenant.id),
+            partial(leases.claim, worker=stage.worker, loaded=()),
         )
         if cancelled is Cancellation.CANCELLED:
             assert grant is None
@@ -110,8 +111,8 @@ def test_a_release_and_a_reaper(stage: Stage) -> None:
         with stage.database.farm_work() as session:
             session.execute(text("update lease set expires_at = clock_timestamp() - interval '1 s'"))
         answer, reaped = stage.both(
-            lambda s, grant=grant: leases.release(s, stage.worker, key(grant), reason="drain"),
-            lambda s: tending.reap(s, calm_since=LONG_AGO),
+            partial(leases.release, worker=stage.worker, lease=key(grant), reason="drain"),
+            partial(tending.reap, calm_since=LONG_AGO),
         )
         assert (answer is Completion.RECORDED) == (reaped == 0)
         with stage.database.farm_work() as session:
@@ -126,8 +127,8 @@ def test_a_completion_and_a_cancel(stage: Stage) -> None:
         grant = stage.claim()
         assert grant is not None
         completed, _ = stage.both(
-            lambda s, grant=grant: leases.complete(s, stage.worker, key(grant)),
-            lambda s, job_id=job_id: jobs.cancel(s, job_id, tenant_id=stage.tenant.id),
+            partial(leases.complete, worker=stage.worker, lease=key(grant)),
+            partial(jobs.cancel, job_id=job_id, tenant_id=stage.tenant.id),
         )
         assert completed is Completion.RECORDED
         assert stage.state(job_id) is JobState.SUCCEEDED
@@ -139,7 +140,7 @@ def test_a_completion_twice(stage: Stage) -> None:
         stage.enqueue()
         grant = stage.claim()
         assert grant is not None
-        acts = [lambda s, grant=grant: leases.complete(s, stage.worker, key(grant))] * 2
+        acts = [partial(leases.complete, worker=stage.worker, lease=key(grant))] * 2
         assert sorted(str(one) for one in stage.both(*acts)) == ["duplicate", "recorded"]
     stage.check()
 
@@ -155,8 +156,8 @@ def test_a_pause_of_a_group_and_a_claim_and_a_promotion(stage: Stage) -> None:
             session.execute(text("update job set state = 'delayed' where id = :id"), {"id": late})
             session.execute(text("insert into delayed values (:id, clock_timestamp())"), {"id": late})
         _, grant, _ = stage.both(
-            lambda s: groups.pause(s, group_id, tenant_id=stage.tenant.id),
-            lambda s: leases.claim(s, stage.worker, loaded=()),
+            partial(groups.pause, group_id=group_id, tenant_id=stage.tenant.id),
+            partial(leases.claim, worker=stage.worker, loaded=()),
             tending.promote,
         )
         # From the pause's commit on there is nothing to be claimed.
@@ -182,8 +183,8 @@ def test_a_cancel_of_a_group_and_its_completions(stage: Stage) -> None:
         for _ in range(3):
             stage.enqueue(group_id=group_id, after_job_id=first)
         stage.both(
-            lambda s, group_id=group_id: groups.cancel(s, group_id, tenant_id=stage.tenant.id),
-            lambda s, grant=grant: leases.complete(s, stage.worker, key(grant)),
+            partial(groups.cancel, group_id=group_id, tenant_id=stage.tenant.id),
+            partial(leases.complete, worker=stage.worker, lease=key(grant)),
         )
         with stage.database.farm_work() as session:
             groups.cancel(session, group_id, tenant_id=stage.tenant.id)
