@@ -32,7 +32,7 @@ BACKOFF_DOUBLINGS = 6
 ERROR_TEXT_LIMIT = 8_000
 """Characters of an error that are kept."""
 PHASE_LIMIT = 200
-CANDIDATE_LIMIT = 20
+CANDIDATE_LIMIT = 200
 """Jobs that were cancelled or are held back which one claim clears away before it answers that there is nothing."""
 NO_SETBACK = frozenset(
     {"released", "worker-stopped", "worker-removed", "foreign-interrupt", "engine-busy", "restored", "out-of-memory"}
