@@ -57,7 +57,8 @@ def let_through(session: Session, picked: Found) -> Let:
         return Let.THROUGH
     if full.tenant_id is None:
         return Let.POOL_FULL
-    moved = capping.delete_ready_of_cap(session, {**_order(picked), "cap_id": full.id}, limit=PARK_LIMIT)
+    counted = {"cap_project_id": full.project_id, "cap_person_id": full.person_id}
+    moved = capping.delete_ready_of_cap(session, {**_order(picked), **counted}, limit=PARK_LIMIT)
     entrances.insert_held(
         session, job_ids=moved, reasons=[HeldBy.CAP.value] * len(moved), waits_for=[full.id] * len(moved)
     )

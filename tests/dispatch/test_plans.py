@@ -34,7 +34,7 @@ UUID_NAMES = {
     "group_id",
 }
 TYPES = {
-    **dict.fromkeys(UUID_NAMES | {"first_id", "last_id", "waits_for"}, "uuid"),
+    **dict.fromkeys(UUID_NAMES | {"first_id", "last_id", "waits_for", "cap_project_id", "cap_person_id"}, "uuid"),
     **dict.fromkeys(("pool_ids", "serves", "ids", "job_ids", "bigger_pools"), "uuid[]"),
     **dict.fromkeys(("vtag", "low", "limit", "fence", "cost_ms", "first_vtag", "last_vtag"), "bigint"),
     **dict.fromkeys(("olds", "vtags"), "bigint[]"),

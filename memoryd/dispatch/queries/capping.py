@@ -33,11 +33,12 @@ def lock_caps(session: Session) -> None:
 
 
 def find_full(session: Session, about: Mapping[str, object]) -> Found | None:
-    """The first cap that allows no further job of this tenant, project, person and pool: id, tenant_id. Call lock_caps
-    first, in a statement of its own.
+    """The first cap that allows no further job of this tenant, project, person and pool: id, and its scope.
+
+    Call lock_caps first, in a statement of its own.
     """
     return session.execute(
-        text(f"""select c.id, c.tenant_id from cap c where {_SCOPE} and {_RUNNING} >= c.max_running
+        text(f"""select c.id, c.tenant_id, c.project_id, c.person_id from cap c where {_SCOPE} and {_RUNNING} >= c.max_running
                   order by c.tenant_id nulls last, c.id limit 1""").bindparams(*_NULLABLE),
         dict(about),
     ).first()
@@ -47,12 +48,12 @@ _DELETE_READY_OF_CAP = text(f"""
     delete from ready where ctid = any(
         array(select r.ctid from ready r where r.pool_id = :pool_id and r.class_id = :class_id
                  and {at_key(":vtag", ":job_id")} {IN_ORDER} for update skip locked)
-     || array(select r.ctid from ready r join cap c on c.id = :cap_id and r.tenant_id = c.tenant_id
-                 and (c.project_id is null or c.project_id = r.project_id)
-                 and (c.person_id is null or c.person_id = r.person_id)
+     || array(select r.ctid from ready r
                where {from_tag("tenant_id", ":tenant_id", ":pool_id", ":class_id", ":low")}
-               {by("tenant_id")} limit :limit for update of r skip locked))
-    returning job_id""")
+                 and (:cap_project_id is null or r.project_id = :cap_project_id)
+                 and (:cap_person_id is null or r.person_id = :cap_person_id)
+               {by("tenant_id")} limit :limit for update skip locked))
+    returning job_id""").bindparams(*(bindparam(name, type_=Uuid()) for name in ("cap_project_id", "cap_person_id")))
 
 
 def delete_ready_of_cap(session: Session, values: Mapping[str, object], *, limit: int) -> list[UUID]:
