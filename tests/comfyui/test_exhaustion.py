@@ -18,7 +18,10 @@ from memoryd.comfyui.exhaustion import tells_of_exhaustion
         ("torch.AcceleratorError", "CUDA error: out of memory"),
         ("RuntimeError", "MPS backend out of memory (MPS allocated: 18.00 GB, …)"),
         ("RuntimeError", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        ("RuntimeError", "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried …"),
+        (
+            "RuntimeError",
+            "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried …",
+        ),
         ("RuntimeError", "DefaultCPUAllocator: not enough memory: you tried to allocate 34359738368 bytes."),
         ("MemoryError", ""),
         ("numpy._core._exceptions._ArrayMemoryError", "Unable to allocate 48.0 GiB for an array with shape …"),

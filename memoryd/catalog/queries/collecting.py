@@ -26,9 +26,7 @@ def list_referred_to(session: Session, digests: Sequence[bytes]) -> set[bytes]:
             break
         # Both names come from the database's own catalogue, quoted by it.
         if column.digests:
-            statement = text(
-                f"select distinct {column.name} from {column.place} where {column.name} = any(:digests)"
-            )
+            statement = text(f"select distinct {column.name} from {column.place} where {column.name} = any(:digests)")
             found.update(bytes(value) for value in session.scalars(statement, {"digests": left}))
         else:
             statement = text(
