@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from uuid import UUID
 
-from memoryd.dispatch import endings, waking
+from memoryd.dispatch import endings, telling, waking
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cancellation, Enqueued, FollowUp, Place, Standing, Urgency
 from memoryd.dispatch.pools import CLASS_IDS
@@ -131,6 +131,8 @@ def enqueue(session: Session, asked: JobAsked, *, placed: bool = True) -> Enqueu
             "expires_in_s": asked.expires_in_s,
         },
     )
+    if row.state == JobState.HELD:
+        telling.tell_jobs(session, "job.held", [asked.job_id], held_by=HeldBy.PROJECT.value)
     waking.wake_after_commit(session)
     return _enqueued(session, asked, state=JobState(row.state), vtag=row.vtag, placed=placed)
 

@@ -16,6 +16,8 @@ class JobDetail(TenantTable):
     __table_args__ = (
         Index("job_detail_project_idx", "project_id", text("job_id desc")),
         Index("job_detail_group_idx", "group_id", "item_no", postgresql_where=text("group_id is not null")),
+        # A list of jobs would else walk over a group of thousands.
+        Index("job_detail_alone_idx", "job_id", postgresql_where=text("group_id is null")),
     )
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)

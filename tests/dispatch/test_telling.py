@@ -141,8 +141,10 @@ def test_pauses_chains_and_groups_are_told(served: Database, tenant: TenantScope
         first = jobs.enqueue(session, ask(tenant.id, pool, project_id=project)).job_id
         jobs.enqueue_many(session, [ask(tenant.id, pool, after_job_id=first)])
         holds.pause_project(session, project, tenant_id=tenant.id)
+        late = jobs.enqueue(session, ask(tenant.id, pool, project_id=project)).job_id
         holds.resume_project(session, project, tenant_id=tenant.id)
-        jobs.cancel(session, first, tenant_id=tenant.id)
+        for job in (first, late):
+            jobs.cancel(session, job, tenant_id=tenant.id)
         group = groups.make(session, tenant_id=tenant.id, name="g", total=2)
         jobs.enqueue_many(session, [ask(tenant.id, pool, group_id=group) for _ in range(2)])
         groups.cancel(session, group, tenant_id=tenant.id)
@@ -152,8 +154,10 @@ def test_pauses_chains_and_groups_are_told(served: Database, tenant: TenantScope
     assert kinds(served, tenant) == [
         "job.held",  # the second waits for the first
         "project.paused",
-        "job.held",
+        "job.held",  # the first, which waited already
+        "job.held",  # one that came meanwhile
         "project.resumed",
+        "job.let-go",
         "job.let-go",
         "job.cancelled",  # the second, in vain; who cancels the first tells of it
         "job.cancelled",

@@ -63,6 +63,7 @@ document.addEventListener("DOMContentLoaded", wireDrop);
 // Live parts of pages. A part with data-live names kinds of events; when one happens it asks for itself again.
 // While the stream of events is not there, they look every second instead.
 const SETTLE_MS = 250;
+const RATE_MS = 1000;
 const POLL_MS = 1000;
 const BUSY_MS = 2000;
 const AGAIN_MS = 3000;
@@ -77,7 +78,8 @@ function look(part) {
 
 function lookSoon(part) {
   // Not put off by each event: a queue that never rests is shown all the same.
-  if (part.settling === undefined) part.settling = window.setTimeout(() => look(part), SETTLE_MS);
+  const wait = Math.max(SETTLE_MS, RATE_MS - (Date.now() - (part.lookedAt || 0)));
+  if (part.settling === undefined) part.settling = window.setTimeout(() => look(part), wait);
 }
 
 function concerns(part, event) {
