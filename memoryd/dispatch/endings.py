@@ -42,6 +42,9 @@ class Endings:
         """
         entrants = list(self.entrants)
         entrants += _settle_chains(session, self.ended)
+        if self.freed:
+            # Whoever is just moving jobs aside, since all places were taken, has done so by then.
+            capping.lock_caps(session)
         for row in self.freed:
             entrants += capping.delete_held_by_caps(session, row)
         if not entrants and not self.charges:

@@ -25,7 +25,7 @@ _NULLABLE = [bindparam(name, type_=Uuid()) for name in ("tenant_id", "project_id
 
 
 def lock_caps(session: Session) -> None:
-    """Let no other claim take a capped job until commit: each counts what the one before has taken.
+    """Let no other claim take a capped job, and no end make room, until commit: each counts what the one before has done.
 
     One lock for all caps: a claim that meets several caps one after another can then wait in no circle.
     """
