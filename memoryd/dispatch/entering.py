@@ -44,11 +44,12 @@ class Charge:
     over_ms: float
 
 
-def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charge] = ()) -> LetIn:
+def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charge] = (), new: bool = False) -> LetIn:
     """Give each job the place that is right for it now; they were just written, or just taken out of their place.
 
     `charges` are made in the same breath, since flows are locked in one order. Whoever gets CANCELLED in the answer is
-    ended here; what its end brings (its chore, the jobs after it) is the caller's to do.
+    ended here; what its end brings (its chore, the jobs after it) is the caller's to do. `new`: they enter for the first
+    time, and whoever asked for them tells that they are queued.
     """
     rows = statements.lock_entrants(session, job_ids=list(job_ids))
     holding = _Holding(session, rows)
@@ -76,7 +77,7 @@ def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charg
     cancelled = [job_id for job_id, state in states.items() if state is JobState.CANCELLED]
     if cancelled:
         upkeep.end_jobs(session, job_ids=cancelled, state=JobState.CANCELLED)
-    _tell(session, rows, states, held)
+    _tell(session, rows, states, held, new=new)
     vtags = _enter(session, [row for row in rows if states[JobId(row.id)] is JobState.READY], charges)
     return LetIn(states=states, vtags=vtags)
 
@@ -86,21 +87,18 @@ def _tell(
     rows: Sequence[Found],
     states: Mapping[JobId, JobState],
     held: Sequence[tuple[UUID, HeldBy, UUID]],
+    *,
+    new: bool,
 ) -> None:
     """Tell who is held and by what, who waits for a worker again after a wait, and who was not wanted any more."""
     for reason in HeldBy:
         waiting = [JobId(job_id) for job_id, why, _ in held if why is reason]
         telling.tell_jobs(session, "job.held", waiting, held_by=reason.value)
-    # A job that has no tag yet never waited: whoever asked for it tells that it is queued.
-    back = [JobId(row.id) for row in rows if states[JobId(row.id)] is JobState.READY and _waited(row)]
+    waited = {JobId(row.id) for row in rows if not new and row.state in (JobState.DELAYED, JobState.HELD)}
+    back = [job_id for job_id, state in states.items() if state is JobState.READY and job_id in waited]
     telling.tell_jobs(session, "job.let-go", back)
     cancelled = [job_id for job_id, state in states.items() if state is JobState.CANCELLED]
     telling.tell_jobs(session, "job.cancelled", cancelled)
-
-
-def _waited(row: Found) -> bool:
-    waited_for = row.after_job_id is not None or row.starts_after is not None
-    return row.state in (JobState.DELAYED, JobState.HELD) and (row.vtag != 0 or waited_for)
 
 
 class _Holding:

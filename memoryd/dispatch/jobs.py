@@ -163,7 +163,7 @@ def enqueue_many(session: Session, asked: Sequence[JobAsked], *, placed: bool = 
     inner = {one.after_job_id for one in new if one.after_job_id} & {one.job_id for one in new}
     if inner:
         entering.lock_followed(session, job_ids=sorted(inner))
-    let = let_in(session, [one.job_id for one in new])
+    let = let_in(session, [one.job_id for one in new], new=True)
     waking.wake_after_commit(session)
     return [
         known.get(one.job_id)
