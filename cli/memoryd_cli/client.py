@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,12 +11,18 @@ from typing import Any, BinaryIO
 import httpx
 
 from memoryd.foundation.canonical_json import NotJson, read_json
-from memoryd.foundation.errors import CATEGORIES, MemorydError, Unavailable
+from memoryd.foundation.errors import CATEGORIES, MemorydError, TooLarge, Unavailable
+from memoryd.foundation.paging import PAGE_LIMIT
 from memoryd.foundation.settings import Settings
 from memoryd.foundation.tls import trust
+from memoryd_cli.output import explain
 
 REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
+PATIENCE_S = 600.0
+"""For how long a command that follows something looks again after a server that went away: longer than an update takes."""
+
+AGAIN_S = 2.0
 
 
 class NoServerKnown(Unavailable):
@@ -28,6 +35,30 @@ class ServerSilent(Unavailable):
 
 class ServerFault(MemorydError):
     """The server met a fault of its own."""
+
+
+class Patience:
+    """For a command that follows something: the server may go away and come back meanwhile."""
+
+    def __init__(self) -> None:
+        """Nothing was heard yet: a server that was never there is not waited for."""
+        self._heard = False
+        self._away_since: float | None = None
+
+    def heard(self) -> None:
+        """The server spoke."""
+        self._heard, self._away_since = True, None
+
+    def wait(self, error: Unavailable) -> None:
+        """Wait a moment before the next look. Raises: `error`, where it was away too long or never there."""
+        now = time.monotonic()
+        if not self._heard or (self._away_since is not None and now - self._away_since > PATIENCE_S):
+            raise error
+        if self._away_since is None:
+            self._away_since = now
+            error.hint = f"nothing is lost; it is looked for again for {PATIENCE_S / 60:g} min"
+            explain(error)
+        time.sleep(AGAIN_S)
 
 
 class Client:
@@ -55,6 +86,17 @@ class Client:
     def get(self, path: str, **params: Any) -> Any:
         """Return the JSON answer. Raises: ServerSilent, and every problem the server names, as its category."""
         return self._ask("GET", path, params=params)
+
+    def listed(self, path: str, *, limit: int, **params: Any) -> dict[str, Any]:
+        """Return a list's first `limit` items as one page: `items`, and `next_cursor` where there are more. Raises as get."""
+        items: list[Any] = []
+        cursor = None
+        while True:
+            page = self.get(path, limit=min(limit - len(items), PAGE_LIMIT), cursor=cursor, **params)
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) >= limit:
+                return {**page, "items": items}
 
     def post(self, path: str, json: Any = None, **params: Any) -> Any:
         """Return the JSON answer to a posted document. Raises as get."""
@@ -137,6 +179,11 @@ def problem(answer: httpx.Response) -> MemorydError:
     except NotJson:
         body = None
     if not isinstance(body, dict):
+        # Not ours: of a proxy between, or of the server before it has read anything.
+        if answer.status_code == TooLarge.status:
+            return TooLarge("HTTP 413: the server, or a proxy before it, takes no body of this size", hint="send less")
+        if answer.status_code in (502, 503, 504):
+            return ServerSilent(f"HTTP {answer.status_code} of a proxy before it", hint="is `memoryd serve` up?")
         return ServerFault(f"HTTP {answer.status_code}", hint="the server's log tells more")
     category = next((c for c in CATEGORIES if c.status == answer.status_code), ServerFault)
     title, hint = body.get("title"), body.get("hint")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
 
-from memoryd_cli.client import Client, server
-from memoryd_cli.output import as_json, console, say, table
+from memoryd.foundation.errors import Unavailable
+from memoryd_cli.client import AGAIN_S, Client, Patience, server
+from memoryd_cli.output import as_json, console, errors, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Group = Annotated[str, typer.Argument(help="Id of the group.")]
 
 MISSING_EXIT_CODE = 13
 """Of `groups watch`: some item ended without a result."""
+
+UNDER_WAY = ("ready", "held", "delayed", "leased")
+"""States of items that may still make something."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +42,7 @@ def list_groups(
     json: AsJson = False,
 ) -> None:
     """List groups, newest first."""
-    page = server().get("/groups", project=project, mine=mine or None, limit=limit)
+    page = server().listed("/groups", project=project, mine=mine or None, limit=limit)
     if json:
         as_json(page)
         return
@@ -45,6 +50,7 @@ def list_groups(
         ["id", "name", "items", "state", "asked"],
         ((one["id"], one["name"], one["total"], _state(one), one["created_at"]) for one in page["items"]),
     )
+    say_more(page)
 
 
 def show_group(group: Group, json: AsJson = False) -> None:
@@ -60,7 +66,7 @@ def list_items(
     group: Group, limit: Annotated[int, typer.Option(help="How many at most.")] = 100, json: AsJson = False
 ) -> None:
     """List a group's items in order: their values, their states, what they made."""
-    page = server().get(f"/groups/{group}/items", limit=limit)
+    page = server().listed(f"/groups/{group}/items", limit=limit)
     if json:
         as_json(page)
         return
@@ -77,6 +83,7 @@ def list_items(
             for one in page["items"]
         ),
     )
+    say_more(page)
 
 
 def watch_group(group: Group) -> None:
@@ -109,27 +116,52 @@ def retry_group(group: Group) -> None:
 
 
 def follow_to_end(client: Client, group: str, *, quiet: bool) -> dict[str, Any]:
-    """Print how far a group is until nothing of it is left to run; return it as it stands then."""
-    last = ""
-    for shown in client.stream(f"/groups/{group}/events"):
-        line = _line(shown)
-        # Somebody's log gets a line for each tenth, a terminal each change.
-        told = line if console.is_terminal else f"{shown['done']:.1f}"
-        if not quiet and told != last:
-            last = told
-            say(line)
-    ended: dict[str, Any] = client.get(f"/groups/{group}")
-    return ended
+    """Print how far a group is until nothing of it is left to run; return it as it stands then.
+
+    A server that goes away meanwhile is waited for. Raises: Unavailable, where it stays away.
+    """
+    last, patience = "", Patience()
+    while True:
+        try:
+            for shown in client.stream(f"/groups/{group}/events"):
+                patience.heard()
+                line = _line(shown)
+                # Somebody's log gets a line for each tenth, a terminal each change.
+                told = line if console.is_terminal else f"{shown['done']:.1f}"
+                if not quiet and told != last:
+                    last = told
+                    say(line)
+            ended: dict[str, Any] = client.get(f"/groups/{group}")
+            if not _under_way(ended):
+                return ended
+            time.sleep(AGAIN_S)
+        except Unavailable as error:
+            patience.wait(error)
+        except KeyboardInterrupt:
+            errors.print(f"group {group} goes on without this", markup=False)
+            errors.print(f"Next: memoryd groups watch {group}, or memoryd groups cancel {group}", markup=False)
+            raise
+
+
+def say_more(page: dict[str, Any]) -> None:
+    """Say on standard error that a list goes on, where it does: what is printed may be a program's to read."""
+    if page["next_cursor"]:
+        errors.print(f"these are the first {len(page['items'])}; more with a greater --limit", markup=False)
 
 
 def say_group(group: dict[str, Any]) -> None:
     """Print a group, and how far it is."""
-    say(f"group {group['id']} ({group['name']}): {group['total']} items, {_state(group)}")
+    state = _state(group) if _under_way(group) else "ended"
+    say(f"group {group['id']} ({group['name']}): {group['total']} items, {state}")
     say(f"  {_line(group)}")
     if group["there"] < group["total"]:
         say(f"  {group['total'] - group['there']} items were never sent: send the group again with its key")
     if group["missing"]:
         say(f"Next: memoryd groups retry {group['id']} runs the {group['missing']} without a result again")
+
+
+def _under_way(group: dict[str, Any]) -> bool:
+    return any(group["counts"].get(state) for state in UNDER_WAY)
 
 
 def _state(group: dict[str, Any]) -> str:

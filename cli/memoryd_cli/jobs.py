@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Annotated, Any
 
 import typer
 
-from memoryd.foundation.errors import NotAcceptable
-from memoryd_cli.client import Client, server
-from memoryd_cli.output import as_json, console, say, table
+from memoryd.foundation.errors import NotAcceptable, Unavailable
+from memoryd_cli.client import AGAIN_S, Client, Patience, server
+from memoryd_cli.groups import say_more
+from memoryd_cli.output import as_json, console, errors, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,12 +43,17 @@ def register(app: typer.Typer) -> None:
 
 def list_jobs(
     project: Annotated[str | None, typer.Option(help="Only this project's.")] = None,
-    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="Only those that are ready, leased (they run), delayed, held, succeeded, cancelled, expired or dead."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many at most.")] = 50,
     json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    page = server().get("/jobs", project=project, state=state, limit=limit)
+    page = server().listed("/jobs", project=project, state=state, limit=limit)
     if json:
         as_json(page)
         return
@@ -57,15 +64,22 @@ def list_jobs(
             for one in page["items"]
         ),
     )
+    say_more(page)
 
 
 def show_job(job: Annotated[str, typer.Argument(help="Id of the job.")], json: AsJson = False) -> None:
     """Show a job: where it stands, and how it ended."""
-    shown = server().get(f"/jobs/{job}")
+    client = server()
+    shown = client.get(f"/jobs/{job}")
     if json:
         as_json(shown)
-    else:
-        say_job(shown)
+        return
+    say_job(shown)
+    if shown["state"] in ("cancelled", "expired"):
+        # Its story has ended, and tells why.
+        reasons = [event["reason"] for event in client.stream(f"/jobs/{job}/events") if event.get("reason")]
+        if reasons:
+            say(f"  {reasons[-1]}")
 
 
 def watch_job(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> None:
@@ -196,31 +210,55 @@ def queue(json: AsJson = False) -> None:
         as_json(shown)
         return
     table(
-        ["pool", "waiting", "work s", "running", "to retry", "workers"],
+        ["pool", "waiting", "work s", "running", "held", "later", "workers"],
         (
-            (one["pool"], one["waiting"], round(one["waiting_s"]), one["running"], one["delayed"], one["workers"])
+            (
+                one["pool"],
+                one["waiting"],
+                round(one["waiting_s"]),
+                one["running"],
+                one["held"],
+                one["delayed"],
+                one["workers"],
+            )
             for one in shown["pools"]
         ),
     )
 
 
 def follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
-    """Print a job's story until it ends; return it as it stands then."""
-    last = ""
-    for event in client.stream(f"/jobs/{job}/events"):
-        line = _line(event)
-        if not quiet and line and line != last:
-            last = line
-            say(line)
-    shown: dict[str, Any] = client.get(f"/jobs/{job}")
-    return shown
+    """Print a job's story until it ends; return it as it stands then.
+
+    A server that goes away meanwhile is waited for. Raises: Unavailable, where it stays away.
+    """
+    last, after, patience = "", 0, Patience()
+    while True:
+        try:
+            for event in client.stream(f"/jobs/{job}/events", after=after):
+                patience.heard()
+                after = event.get("seq", after)
+                line = _line(event)
+                if not quiet and line and line != last:
+                    last = line
+                    say(line)
+            shown: dict[str, Any] = client.get(f"/jobs/{job}")
+            if shown["state"] in EXIT_CODES:
+                return shown
+            time.sleep(AGAIN_S)
+        except Unavailable as error:
+            patience.wait(error)
+        except KeyboardInterrupt:
+            errors.print(f"job {job} goes on without this", markup=False)
+            errors.print(f"Next: memoryd jobs watch {job}, or memoryd jobs cancel {job}", markup=False)
+            raise
 
 
 def _line(event: dict[str, Any]) -> str:
     if "seq" in event:
         at = " on " + event["worker"] if event["worker"] else ""
         return f"{event['state']}{at}" + (f": {event['reason']}" if event["reason"] else "")
-    if event["phase"] is None:
+    if event.get("phase") is None:
+        # Nothing is under way yet, or there is a new picture to look at, which a terminal cannot show.
         return ""
     if not console.is_terminal:
         # One line per phase, not one per step: this may be somebody's log.
@@ -230,14 +268,54 @@ def _line(event: dict[str, Any]) -> str:
 
 def say_job(job: dict[str, Any]) -> None:
     """Print how a job stands, or how it ended."""
-    say(f"job {job['id']} ({job['name']}): {job['state']}")
+    say(f"job {job['id']} ({job['name']}): {job['state']}{_standing(job)}")
     for failure in job["failures"]:
         error = failure.get("error") or {}
-        say(
-            f"  try {failure.get('attempt')}: {error.get('kind', failure.get('cause'))} {error.get('message', '')}".rstrip()
-        )
+        node = f" in node {error['node_id']} ({error.get('node_type')})" if error.get("node_id") else ""
+        kind = error.get("kind", failure.get("cause"))
+        say(f"  try {failure.get('attempt')}: {kind}{node} {error.get('message', '')}".rstrip())
     for output in (job["result"] or {}).get("outputs", []):
         say(f"  {output['filename']}  {output['sha256'][:12]}  asset {output['asset_id']}")
+    if job["state"] == "dead":
+        say(f"Next: memoryd jobs replay {job['id']} tries it again, memoryd jobs discard {job['id']} puts it away")
+
+
+def _standing(job: dict[str, Any]) -> str:
+    match job["state"]:
+        case "ready" if job["position"] is not None:
+            return f", {job['position']} ahead at most, {when_it_runs(job)}"
+        case "held" if job["after_job_id"] and job["held_by"] == "after":
+            return f", until job {job['after_job_id']} has succeeded"
+        case "held" if job["held_by"]:
+            return f" by {_HELD_BY.get(job['held_by'], job['held_by'])}"
+        case "delayed" if job["starts_after"] and not job["failures"]:
+            return f", not before {job['starts_after']}"
+        case "leased":
+            asked = ", asked to stop" if job["cancel_requested"] else ""
+            return f" by {job['worker']} since {job['started_at']} {_percent(job['progress'])}".rstrip() + asked
+    return ""
+
+
+_HELD_BY = {"group": "the pause of its group", "project": "the pause of its project", "cap": "a full cap"}
+
+
+def when_it_runs(job: dict[str, Any]) -> str:
+    """Return in words when a job starts and ends."""
+    if job["starts"] is None:
+        return "when it starts cannot be told"
+    starts, ends = job["starts"], job["ends"]
+    return (
+        f"starts in about {duration(starts['p50_s'])} (nine of ten: {duration(starts['p90_s'])}), "
+        f"ends in about {duration(ends['p50_s'])} (nine of ten: {duration(ends['p90_s'])})"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `4.2 s`, `7 min`, `2 h 5 min`."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _percent(progress: float | None) -> str:

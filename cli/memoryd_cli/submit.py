@@ -18,7 +18,7 @@ from memoryd.foundation.errors import NotAcceptable, NotFound, Unavailable
 from memoryd_cli.client import Client, server
 from memoryd_cli.groups import follow_to_end as follow_group
 from memoryd_cli.groups import say_group
-from memoryd_cli.jobs import EXIT_CODES, follow, say_job
+from memoryd_cli.jobs import EXIT_CODES, duration, follow, say_job, when_it_runs
 from memoryd_cli.output import as_json, say
 
 RANGE_LIMIT = 10_000
@@ -113,6 +113,10 @@ def submit(
         _submit_group(client, asked, wait=wait, json_wanted=json_wanted)
         return
     job = client.post("/jobs", json=asked)
+    if not json_wanted:
+        say(f"job {job['id']}: {job['position']} ahead at most, {when_it_runs(job)}")
+        for note in job["notes"]:
+            say(f"  {note}")
     if wait:
         shown = follow(client, job["id"], quiet=json_wanted)
         if json_wanted:
@@ -123,9 +127,6 @@ def submit(
     if json_wanted:
         as_json(job)
         return
-    say(f"job {job['id']}: {job['position']} ahead at most, {_when(job)}")
-    for note in job["notes"]:
-        say(f"  {note}")
     say(f"Next: memoryd jobs watch {job['id']}")
 
 
@@ -137,6 +138,12 @@ def _submit_group(client: Client, asked: dict[str, Any], *, wait: bool, json_wan
     except Unavailable as error:
         error.hint = f"send it again with --key {asked['key']}: what is there already is not doubled"
         raise
+    if not json_wanted:
+        ends = made["ends"]
+        when = "when it ends cannot be told" if ends is None else f"ends in about {duration(ends['p50_s'])}"
+        say(f"group {made['id']}: {made['total']} items, {duration(made['cost_s'])} of work, {when}")
+        for note in made["notes"]:
+            say(f"  {note}")
     if wait:
         shown = follow_group(client, made["id"], quiet=json_wanted)
         if json_wanted:
@@ -147,29 +154,7 @@ def _submit_group(client: Client, asked: dict[str, Any], *, wait: bool, json_wan
     if json_wanted:
         as_json(made)
         return
-    ends = made["ends"]
-    when = "when it ends cannot be told" if ends is None else f"ends in about {_duration(ends['p50_s'])}"
-    say(f"group {made['id']}: {made['total']} items, {_duration(made['cost_s'])} of work, {when}")
-    for note in made["notes"]:
-        say(f"  {note}")
     say(f"Next: memoryd groups watch {made['id']}")
-
-
-def _when(job: dict[str, Any]) -> str:
-    if job["starts"] is None:
-        return "when it starts cannot be told"
-    starts, ends = job["starts"], job["ends"]
-    return (
-        f"starts in about {_duration(starts['p50_s'])} (nine of ten: {_duration(starts['p90_s'])}), "
-        f"ends in about {_duration(ends['p50_s'])} (nine of ten: {_duration(ends['p90_s'])})"
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _axis(spelled: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from memoryd.foundation.canonical_json import canonical_bytes
 from memoryd.foundation.counters import REQUEST_SECONDS
+from memoryd.foundation.errors import TooLarge
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 API_PREFIX = "/v1"
@@ -18,6 +20,19 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 """Set where the endpoint itself did not."""
+
+_TOO_LARGE = TooLarge("the body is greater than this address takes", hint="send less at once")
+_PLAIN = b"text/plain; charset=utf-8"
+_REFUSAL = canonical_bytes(
+    {
+        "type": "about:memoryd#too-large",
+        "title": _TOO_LARGE.title,
+        "status": _TOO_LARGE.status,
+        "detail": _TOO_LARGE.detail,
+        "hint": _TOO_LARGE.hint,
+    }
+)
+_REFUSAL_LENGTH = str(len(_REFUSAL)).encode()
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Scope]]
@@ -39,12 +54,21 @@ class AnswerHeaders:
             return
         began = time.perf_counter()
 
+        refused = False
+
         async def told(message: Scope) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start":
                 given = message.setdefault("headers", [])
+                if message["status"] == _TOO_LARGE.status and (b"content-type", _PLAIN) in given:
+                    # The framework's own words on a body above a route's limit, which pass the handlers of errors by.
+                    refused = True
+                    given = [(b"content-type", b"application/problem+json"), (b"content-length", _REFUSAL_LENGTH)]
                 names = {name.lower() for name, _ in given}
                 message["headers"] = [*given, *[pair for pair in HEADERS if pair[0] not in names]]
                 _count(scope, message["status"], time.perf_counter() - began)
+            elif refused:
+                message = {"type": message["type"], "body": _REFUSAL}
             await send(message)
 
         await self._app(scope, receive, told)

@@ -15,9 +15,12 @@ from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.ids import JobId, PersonId, ProjectId, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import PAGE_LIMIT, BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.submission import queries
 from memoryd.submission.facts import EventState, JobEventView, JobView
+
+CHUNK_OF_STATE = PAGE_LIMIT
+"""Jobs that are looked at together where only those of a state are asked for: they may lie far behind newer ones."""
 
 CHUNKS_LIMIT = 20
 """Chunks of jobs that one page looks through for a state: then it ends early, with a cursor to go on."""
@@ -56,6 +59,7 @@ def list_jobs(
     Session as in job_view.
     """
     size, before = page_size(limit), _before(cursor)
+    chunk = size if state is None else CHUNK_OF_STATE
     views: list[JobView] = []
     more = True
     for _ in range(CHUNKS_LIMIT):
@@ -64,14 +68,14 @@ def list_jobs(
             sees=None if sees is None else sorted(sees),
             project_id=project_id,
             before=before,
-            limit=size + 1,
+            limit=chunk + 1,
             alone=alone,
         )
-        more = len(details) > size
+        more = len(details) > chunk
         take_farm(session)
         standings = {one.job_id: one for one in jobs.list_standings(session, [JobId(row.job_id) for row in details])}
         take_tenant(session, scope)
-        for row in details[:size]:
+        for row in details[:chunk]:
             if len(views) == size:
                 more = True
                 break

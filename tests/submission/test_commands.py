@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from memoryd.foundation.errors import MemorydError
 from memoryd_cli import groups, jobs, submit
-from memoryd_cli.client import Client
+from memoryd_cli.client import Client, ServerSilent
 from tests.submission.conftest import GRAPH, FarmHand
 from tests.submission.test_endpoints import picture
 from tests.submission.test_what_people_do import state
@@ -118,7 +118,7 @@ def test_a_grid_and_a_table_are_submitted(graph: Path, tmp_path: Path) -> None:
     assert "was paused before" in run("groups", "pause", made["id"])
     assert "goes on" in run("groups", "resume", made["id"])
     assert "12 items" in run("groups", "cancel", made["id"])
-    assert "memoryd groups retry" in run("groups", "watch", made["id"], code=13)
+    assert "items, ended" in run("groups", "watch", made["id"], code=13)
     assert "12 items run again" in run("groups", "retry", made["id"])
     assert "group" in run("submit", graph, "--grid", "1.color=random:2")
 
@@ -182,3 +182,89 @@ def test_a_moment_is_read(spelled: str, moment: str) -> None:
 def test_a_moment_that_is_none_is_refused() -> None:
     with pytest.raises(submit.BadTime):
         submit._moment("tonight", NOW)
+
+
+def test_a_job_says_where_it_stands_and_what_to_do_next(graph: Path, join: Callable[..., FarmHand]) -> None:
+    later = json.loads(run("submit", graph, "--at", "+2h", "--json"))["id"]
+    assert ": delayed, not before 2" in run("jobs", "show", later)
+    waits = json.loads(run("submit", graph, "--after", later, "--json"))["id"]
+    assert f"held, until job {later} has succeeded" in run("jobs", "show", waits)
+    run("jobs", "cancel", later)
+    assert later in run("jobs", "show", waits)  # why it was cancelled with it
+    ready = json.loads(run("submit", graph, "--json"))["id"]
+    assert ": ready, 0 ahead at most, " in run("jobs", "show", ready)
+    hand = join()
+    assert hand.claim() is not None
+    assert ": leased by " in run("jobs", "show", ready)
+
+
+def test_waiting_tells_the_jobs_id_first(graph: Path, person: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "stream", interrupted)
+    answer = RUN.invoke(app, ["submit", str(graph), "--wait"])
+    job = person.get("/v1/jobs").json()["items"][0]["id"]
+    assert answer.output.startswith(f"job {job}: 0 ahead at most")
+    assert f"job {job} goes on without this" in answer.output
+
+
+def test_what_is_followed_is_found_again_after_the_server_was_away(
+    graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoryd_cli.client.AGAIN_S", 0.0)
+    job = json.loads(run("submit", graph, "--json"))["id"]
+    group = json.loads(run("submit", graph, "--grid", "1.color=1..2", "--json"))["id"]
+    streamed = Client.stream
+    broken: list[str] = []
+
+    def breaking(client: Client, path: str, **params: Any) -> Any:
+        if path in broken:
+            yield from streamed(client, path, **params)
+            return
+        broken.append(path)
+        yield {"seq": 0, "state": "ready", "worker": None, "reason": None, "done": 0.0, "counts": {}, "ends_in_s": None}
+        run("groups", "cancel", group)
+        run("jobs", "cancel", job)
+        raise ServerSilent("gone")
+
+    monkeypatch.setattr(Client, "stream", breaking)
+    assert "looked for again" in run("jobs", "watch", job, code=11)
+    assert "looked for again" in run("groups", "watch", group, code=13)
+
+
+def test_a_server_that_was_never_there_is_not_waited_for(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = json.loads(run("submit", graph, "--json"))["id"]
+
+    def gone(*_: object, **__: object) -> Any:
+        raise ServerSilent("gone")
+
+    monkeypatch.setattr(Client, "stream", gone)
+    with pytest.raises(ServerSilent):
+        run("jobs", "watch", job)
+
+
+def test_jobs_of_a_state_are_found_behind_many_newer_ones(
+    graph: Path, person: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = json.loads(run("submit", graph, "--at", "+2h", "--json"))["id"]
+    run("submit", graph, "--grid", "1.color=1..30")
+    assert old in run("jobs", "list", "--state", "delayed", "--limit", "1")
+    monkeypatch.setattr("memoryd.submission.viewing.CHUNKS_LIMIT", 1)
+    monkeypatch.setattr("memoryd.submission.viewing.CHUNK_OF_STATE", 4)
+    assert person.get("/v1/jobs", params={"state": "delayed"}).json()["items"] == []
+    assert old in run("jobs", "list", "--state", "delayed")
+    said = run("groups", "items", json.loads(run("groups", "list", "--json"))["items"][0]["id"], "--limit", "7")
+    assert "these are the first 7" in said
+
+
+def test_a_run_with_previews_is_followed_to_its_end(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = json.loads(run("submit", graph, "--json"))["id"]
+
+    def with_a_preview(client: Client, path: str, **_: Any) -> Any:
+        yield {"state": "leased", "phase": "running", "progress": 0.5}
+        yield {"number": 1}
+        run("jobs", "cancel", job)
+
+    monkeypatch.setattr(Client, "stream", with_a_preview)
+    assert "  running\n" in run("jobs", "watch", job, code=11)
