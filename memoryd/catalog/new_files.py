@@ -6,16 +6,18 @@ What the memory knows already, in whatever way, is refused before anything is wr
 from __future__ import annotations
 
 import datetime
+import hashlib
 import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from memoryd.catalog.asset_rows import findings_json
-from memoryd.catalog.facts import RecordedAsset
+from memoryd.catalog import run_facts
+from memoryd.catalog.asset_rows import findings_json, generation_of
+from memoryd.catalog.facts import AssetRecord, RecordedAsset
 from memoryd.catalog.marks import FLAG_FINDING, set_marks
 from memoryd.catalog.queries import ready as queries
 from memoryd.catalog.queries.recording import add_findings
-from memoryd.catalog.ready_rows import TABLES, ReadyAsset
+from memoryd.catalog.ready_rows import TABLES, ReadyAsset, ready_outputs
 from memoryd.catalog.recording import link_lines
 from memoryd.catalog.run_recording import NAME_TRUST
 from memoryd.foundation.copying import RowExists, copy_ready
@@ -85,6 +87,40 @@ def record_new(session: Session, batch: Sequence[ReadyAsset]) -> list[RecordedAs
     if roots := {UUID(bytes=one.asset_id) for one in batch if one.findings} | set(refused):
         set_marks(session, roots, add={FLAG_FINDING})
     return [_recorded(one) for one in batch]
+
+
+def record_outputs(session: Session, records: Sequence[AssetRecord]) -> list[RecordedAsset]:
+    """Record what one run of a job made, all of it surely new; return what became of each, in order.
+
+    The documents, graph and environment that the records name must be in the same transaction. Raises: NotSurelyNew,
+    before anything is written, or where another recorder was faster: then this transaction, or its part, is to be given
+    up.
+    """
+    _refuse_related(session, records)
+    now = datetime.datetime.now(datetime.UTC)
+    fresh = [record for record in records if now - record.made_at < NAME_TRUST]
+    uses = {use for record in fresh for use in run_facts.model_keys(generation_of(record).parameters)}
+    # One run has one time: all of its outputs are as fresh as the first.
+    named = resolve_names(session, sorted(uses)) if uses else {}
+    try:
+        ready = ready_outputs(records, named)
+    except KeyError:
+        # A value of a kind that rows are not spelled for: the whole record takes any.
+        raise NotSurelyNew(range(len(records))) from None
+    return record_new(session, ready)
+
+
+def _refuse_related(session: Session, records: Sequence[AssetRecord]) -> None:
+    """Make sure that the memory has nothing of these outputs, of their run or at their places. Raises: NotSurelyNew."""
+    contents = {record.sha256 for record in records}
+    runs = {generation_of(record).run_key for record in records}
+    places = [(place.watch_root_id, place.path) for record in records for place in record.locations]
+    plain = all(record.claim is None and record.succeeds is None for record in records)
+    if plain and len(contents) == len(records) and len(runs) == 1 and len(set(places)) == len(places):
+        known = queries.find_known(session, contents, runs, [hashlib.sha256(path).digest() for _, path in places])
+        if not known.contents and not known.run_keys and not known.places:
+            return
+    raise NotSurelyNew(range(len(records)))
 
 
 def _recorded(one: ReadyAsset) -> RecordedAsset:

@@ -7,7 +7,8 @@ into a few words. Whatever is not surely new is recorded from the whole record i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from memoryd.catalog.asset_rows import (
     Row,
     asset_row,
     extraction_row,
+    generation_of,
     location_row,
     output_row,
     project_row,
@@ -23,7 +25,7 @@ from memoryd.catalog.asset_rows import (
     words_row,
 )
 from memoryd.catalog.column_limits import name
-from memoryd.catalog.facts import AssetRecord, GenerationOrigin
+from memoryd.catalog.facts import AssetRecord, GenerationOrigin, GenerationRecord
 from memoryd.catalog.search_document import project_mark
 from memoryd.catalog.succession import Descent
 from memoryd.foundation.copy_lines import copy_line, copy_lines
@@ -101,8 +103,41 @@ def ready_asset(record: AssetRecord, ids: Callable[[], UUID] = new_id) -> ReadyA
     if record.claim is not None or record.succeeds is not None or (run is not None and not _is_plain_file(record)):
         return None
     asset, run_id = ids(), None if run is None else ids()
-    findings = record.findings if run is None else (*record.findings, *run_facts.limit_findings(run.parameters))
     locations = tuple([ids() for _ in record.locations])
+    return _ready(record, asset, run_id, locations, told=run is not None, shared=True)
+
+
+def ready_outputs(
+    records: Sequence[AssetRecord], named: Mapping[run_facts.ModelKey, bytes], ids: Callable[[], UUID] = new_id
+) -> list[ReadyAsset]:
+    """Return what one run of a job made as rows, one each, in order: the run's row goes with the first, and an output
+    node's facts with the first that came from it. `named` are the contents that models' names mean now."""
+    run_id, nodes, ready = ids(), set[str](), list[ReadyAsset]()
+    for record in records:
+        node = name(generation_of(record).output.node)
+        locations = tuple([ids() for _ in record.locations])
+        one = _ready(
+            record, ids(), run_id, locations, told=node not in nodes, shared=False, first=not nodes, named=named
+        )
+        nodes.add(node)
+        ready.append(one)
+    return ready
+
+
+def _ready(
+    record: AssetRecord,
+    asset: UUID,
+    run_id: UUID | None,
+    locations: tuple[UUID, ...],
+    *,
+    told: bool,
+    shared: bool,
+    first: bool = True,
+    named: Mapping[run_facts.ModelKey, bytes] = MappingProxyType({}),
+) -> ReadyAsset:
+    """`told`: with the facts of its run; `first`: with the run itself; `shared`: its models are nobody's pins."""
+    run = record.generation
+    findings = record.findings if run is None else (*record.findings, *run_facts.limit_findings(run.parameters))
     marks = () if record.project_id is None else (project_mark(record.project_id),)
     rows = {
         "asset": _line(ASSET_COLUMNS, asset_row(record, Descent(id=asset, root_id=asset))),
@@ -118,15 +153,10 @@ def ready_asset(record: AssetRecord, ids: Callable[[], UUID] = new_id) -> ReadyA
     if record.project_id is not None:
         rows["asset_project"] = _line(PROJECT_COLUMNS, project_row(record, record.project_id, asset, asset))
     if run is not None and run_id is not None:
-        place = (run_id, name(run.output.node), run.parameters)
-        rows |= {
-            "generation": _line(RUN_COLUMNS, run_row(run_id, record)),
-            "generation_output": _line(OUTPUT_COLUMNS, output_row(run_id, asset, record)),
-            "generation_sampler": copy_lines(run_facts.sampler_rows(*place)),
-            "generation_prompt": copy_lines(run_facts.prompt_rows(*place)),
-            "generation_model": _shared_lines(*place, run.parameters.models, _model_rows),
-            "generation_input": _shared_lines(*place, run.parameters.inputs, run_facts.input_rows),
-        }
+        rows["generation"] = _line(RUN_COLUMNS, run_row(run_id, record)) if first else b""
+        rows["generation_output"] = _line(OUTPUT_COLUMNS, output_row(run_id, asset, record))
+        if told:
+            rows |= _fact_lines(run, run_id, named, shared=shared)
     return ReadyAsset(
         sha256=record.sha256,
         size=record.size,
@@ -145,6 +175,23 @@ def ready_asset(record: AssetRecord, ids: Callable[[], UUID] = new_id) -> ReadyA
         models=() if run is None else tuple(sorted(run_facts.model_keys(run.parameters))),
         rows=tuple([rows.get(table, b"") for table, _ in TABLES]),
     )
+
+
+def _fact_lines(
+    run: GenerationRecord, run_id: UUID, named: Mapping[run_facts.ModelKey, bytes], *, shared: bool
+) -> dict[str, bytes]:
+    place = (run_id, name(run.output.node), run.parameters)
+    parameters = run.parameters
+    return {
+        "generation_sampler": copy_lines(run_facts.sampler_rows(*place)),
+        "generation_prompt": copy_lines(run_facts.prompt_rows(*place)),
+        "generation_model": _shared_lines(*place, parameters.models, _model_rows)
+        if shared
+        else copy_lines(run_facts.model_rows(*place, run.pins, named)),
+        "generation_input": _shared_lines(*place, parameters.inputs, run_facts.input_rows)
+        if shared
+        else copy_lines(run_facts.input_rows(*place)),
+    }
 
 
 _lines: Remembered[tuple[int, str], tuple[object, bytes]] = Remembered(REMEMBERED_FACTS)

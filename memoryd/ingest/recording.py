@@ -116,9 +116,7 @@ def record_job_outputs(
     ready = prepared if prepared is not None else prepare_job(job, outputs)
     if ready.environment is not None:
         keep_environment(session, ready.environment)
-    recorded = _record_content(
-        session, ready.assets, ready.documents, ready.graphs, [output.stored for output in outputs]
-    )
+    recorded = _record_outputs(session, ready, [output.stored for output in outputs])
     outcome = Recorded(
         assets=tuple(recorded),
         new=len({asset.asset_id for asset in recorded if asset.new}),
@@ -131,6 +129,30 @@ def record_job_outputs(
         _tell(session, outcome, None, project_id=job.project_id, subject=f"job:{job.job_id}")
     _add_chores(session, scope, recorded, [_Content(a.sha256, a.size, a.kind, a.project_id) for a in ready.assets])
     return outcome
+
+
+def _record_outputs(session: Session, ready: PreparedJob, stored: Sequence[StoredFile]) -> list[RecordedAsset]:
+    """Record a job's outputs: as rows that are only appended where nothing of them is known, which is nearly always."""
+    if not ready.assets:
+        return []
+    _keep_beside(session, ready.documents, ready.graphs, stored)
+    try:
+        with session.begin_nested():
+            return new_files.record_outputs(session, ready.assets)
+    except new_files.NotSurelyNew:
+        return record_assets(session, ready.assets)
+
+
+def _keep_beside(
+    session: Session,
+    documents: Sequence[PreparedDocument],
+    graphs: Sequence[PreparedGraph],
+    stored: Sequence[StoredFile],
+) -> None:
+    """Keep what records name."""
+    register(session, [StoredBlob(sha256=blob.sha256, size=blob.size, key=blob.key) for blob in stored])
+    keep_documents(session, documents)
+    keep_graphs(session, graphs)
 
 
 def _refuse_known(session: Session, files: Sequence[PreparedFile]) -> None:
@@ -183,21 +205,9 @@ def _record(session: Session, files: Sequence[PreparedFile], assets: Sequence[As
     documents = [document for file in files for document in file.documents]
     graphs = [file.graph for file in files if file.graph is not None]
     stored = [file.stored for file in files if file.stored is not None]
-    return _record_content(session, assets, documents, graphs, stored)
-
-
-def _record_content(
-    session: Session,
-    assets: Sequence[AssetRecord],
-    documents: Sequence[PreparedDocument],
-    graphs: Sequence[PreparedGraph],
-    stored: Sequence[StoredFile],
-) -> list[RecordedAsset]:
     if not assets:
         return []
-    register(session, [StoredBlob(sha256=blob.sha256, size=blob.size, key=blob.key) for blob in stored])
-    keep_documents(session, documents)
-    keep_graphs(session, graphs)
+    _keep_beside(session, documents, graphs, stored)
     return record_assets(session, assets)
 
 

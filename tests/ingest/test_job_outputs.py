@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 from pathlib import Path
+from typing import Any, NoReturn
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
 
 from memoryd.access.people import ensure_person
 from memoryd.access.projects import ensure_project
-from memoryd.catalog.facts import AssetKind
-from memoryd.foundation.database import Database, TenantScope
+from memoryd.catalog import new_files
+from memoryd.catalog.facts import AssetKind, LocationRecord
+from memoryd.catalog.ready_rows import TABLES
+from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.ids import JobId, new_id
 from memoryd.ingest.facts import Folder, JobFacts, JobOutput
 from memoryd.ingest.job_outputs import prepare_job
@@ -126,3 +135,87 @@ def test_a_file_without_metadata_or_plugin_is_recorded_all_the_same(tenant: Tena
     assert bare.generation is not None
     assert bare.generation.parameters.samplers[0].seed == 1
     assert (film.kind, film.media_type) == (AssetKind.VIDEO, "video/x-msvideo")
+
+
+def test_what_is_appended_as_new_is_what_is_recorded_whole(
+    database: Database, tenant: TenantScope, store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = prompt(1)
+    graph["20"] = {"class_type": "ImageInvert", "inputs": {"image": ["8", 0]}}
+    graph["21"] = {"class_type": "SaveImage", "inputs": {"images": ["20", 0], "filename_prefix": "ComfyUI"}}
+    graph["11"] = {"class_type": "LoadImage", "inputs": {"image": "fox.png"}}
+    graph["12"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["11", 0], "vae": ["4", 2]}}
+    graph["3"]["inputs"]["latent_image"] = ["12", 0]
+    document = json.dumps(graph).encode()
+    with database.tenant_work(tenant) as session:
+        project, person = ensure_project(session, "film"), ensure_person(session, "ada", "Ada")
+    job = _facts(
+        project_id=project,
+        person_id=person,
+        prompt_document=document,
+        ended_at=datetime.datetime.now(datetime.UTC),
+        inputs={"fox.png": hashlib.sha256(b"fox").digest()},
+        pins={("checkpoints", graph["4"]["inputs"]["ckpt_name"]): hashlib.sha256(b"model").digest()},
+    )
+    outputs = [
+        _output(store, tenant, png({"prompt": document}, colour=n), node=node, batch_index=n, location=_place(n))
+        for n, node in enumerate(("9", "9", "21"))
+    ]
+    found = []
+    for whole in (False, True):
+        if whole:
+            monkeypatch.setattr(new_files, "record_outputs", _not_surely_new)
+        with contextlib.suppress(_UndoneError), database.tenant_work(tenant) as session:
+            assert record_job_outputs(session, scope=tenant, job=job, outputs=outputs).new == 3
+            found.append(_told(session))
+            raise _UndoneError
+    assert found[0] == found[1]
+    assert len(found[0]["generation_output"]) == 3
+    assert {row["identified"] for row in found[0]["generation_model"]} == {"pin"}
+
+
+def test_a_job_of_which_something_is_known_is_recorded_whole(
+    database: Database, tenant: TenantScope, store: BlobStore, rows: Rows
+) -> None:
+    job = _facts()
+    first, again, other = (_output(store, tenant, png({}, colour=n)) for n in (1, 1, 2))
+    for outputs in ([first], [again, other], [other, other]):
+        with database.tenant_work(tenant) as session:
+            record_job_outputs(session, scope=tenant, job=job, outputs=outputs)
+    assert rows("select count(*) from asset") == [(2,)]
+    assert rows("select count(*) from generation") == [(1,)]
+    assert rows("select count(distinct asset_id) from generation_output") == [(2,)]
+
+
+def _place(number: int) -> LocationRecord:
+    return LocationRecord(
+        watch_root_id=None, path=f"/outputs/{number}.png".encode(), size=1, mtime_ns=1, inode=1, device=1
+    )
+
+
+def _not_surely_new(*_: object) -> NoReturn:
+    raise new_files.NotSurelyNew((0,))
+
+
+class _UndoneError(Exception):
+    """What was recorded is looked at, and given up."""
+
+
+def _told(session: Session) -> dict[str, list[dict[str, object]]]:
+    """What is recorded in all tables of new files, with what an id stands for in its place."""
+
+    def rows(statement: str) -> list[Any]:
+        return list(session.execute(text(statement)))
+
+    stands: dict[object, object] = {row.id: row.sha256 for row in rows("select id, sha256 from asset")}
+    stands |= {row.id: "the run" for row in rows("select id from generation")}
+    stands |= {row.id: row.path for row in rows("select id, path from location")}
+    told = {}
+    for table, columns in TABLES:
+        found = [
+            {column: stands.get(value, value) if isinstance(value, UUID) else value for column, value in
+             zip(columns, row, strict=True)}
+            for row in rows(f"select {', '.join(columns)} from {table}")
+        ]  # fmt: skip
+        told[table] = sorted(found, key=repr)
+    return told
