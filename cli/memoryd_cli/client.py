@@ -70,13 +70,18 @@ class Client:
         key: str | None,
         *,
         certificates: Path | None = None,
+        tenant: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`url` is the server's address without `/v1`; `certificates` are trusted besides the public ones."""
+        """`url` is the server's address without `/v1`; `certificates` are trusted besides the public ones.
+
+        `tenant` is that of the local person, who needs no key on the server's own machine; a key names its tenant itself.
+        """
         self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {key}"} if key else {"Memoryd-Tenant": tenant} if tenant else {}
         self._http = httpx.Client(
             base_url=f"{self.url}/v1",
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers=headers,
             timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             transport=transport,
             trust_env=False,
@@ -203,20 +208,29 @@ def server() -> Client:
     key = settings.key.get_secret_value() if settings.key else None
     if settings.url:
         return Client(settings.url, key, certificates=settings.tls_ca)
-    local = settings.home / "local.json"
-    try:
-        described = read_json(local.read_bytes())
-    except (OSError, NotJson):
-        described = None
-    if not isinstance(described, dict) or not isinstance(described.get("url"), str):
+    described = local_server(settings)
+    if described is None:
         raise NoServerKnown(
             f"none runs from {settings.home}, and MEMORYD_URL names none",
             hint="start one with `memoryd up FOLDER`, or set MEMORYD_URL and MEMORYD_KEY",
         )
     own_key = described.get("key")
     certificates = described.get("certificates")
+    # The key of this machine's commands is of the tenant that the server was started for. Another one that is asked for
+    # must not be passed over in silence: what follows would be done in the wrong tenant.
+    another = "tenant" in settings.model_fields_set and described.get("tenant") not in (None, settings.tenant)
     return Client(
         str(described["url"]),
-        key or (own_key if isinstance(own_key, str) else None),
+        key or (own_key if isinstance(own_key, str) and not another else None),
         certificates=Path(certificates) if isinstance(certificates, str) else None,
+        tenant=settings.tenant if another else None,
     )
+
+
+def local_server(settings: Settings) -> dict[str, Any] | None:
+    """Return how the server that runs from this home describes itself, its `url` at least; None where none does."""
+    try:
+        described = read_json((settings.home / "local.json").read_bytes())
+    except (OSError, NotJson):
+        return None
+    return described if isinstance(described, dict) and isinstance(described.get("url"), str) else None

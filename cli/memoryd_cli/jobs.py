@@ -69,17 +69,11 @@ def list_jobs(
 
 def show_job(job: Annotated[str, typer.Argument(help="Id of the job.")], json: AsJson = False) -> None:
     """Show a job: where it stands, and how it ended."""
-    client = server()
-    shown = client.get(f"/jobs/{job}")
+    shown = server().get(f"/jobs/{job}")
     if json:
         as_json(shown)
-        return
-    say_job(shown)
-    if shown["state"] in ("cancelled", "expired"):
-        # Its story has ended, and tells why.
-        reasons = [event["reason"] for event in client.stream(f"/jobs/{job}/events") if event.get("reason")]
-        if reasons:
-            say(f"  {reasons[-1]}")
+    else:
+        say_job(shown)
 
 
 def watch_job(job: Annotated[str, typer.Argument(help="Id of the job.")]) -> None:
@@ -273,7 +267,9 @@ def say_job(job: dict[str, Any]) -> None:
         error = failure.get("error") or {}
         node = f" in node {error['node_id']} ({error.get('node_type')})" if error.get("node_id") else ""
         kind = error.get("kind", failure.get("cause"))
-        say(f"  try {failure.get('attempt')}: {kind}{node} {error.get('message', '')}".rstrip())
+        # What ends a job that is not running is no try of it: what it was to follow, or somebody who discards it.
+        said = "  " if kind in _NO_TRY else f"  try {failure.get('attempt')}: {kind}{node} "
+        say(f"{said}{error.get('message', '')}".rstrip())
     for output in (job["result"] or {}).get("outputs", []):
         say(f"  {output['filename']}  {output['sha256'][:12]}  asset {output['asset_id']}")
     if job["state"] == "dead":
@@ -296,6 +292,7 @@ def _standing(job: dict[str, Any]) -> str:
     return ""
 
 
+_NO_TRY = {"discarded", "predecessor-cancelled"}
 _HELD_BY = {"group": "the pause of its group", "project": "the pause of its project", "cap": "a full cap"}
 
 

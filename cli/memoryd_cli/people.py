@@ -12,7 +12,7 @@ import typer
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.settings import Settings
 from memoryd_cli import audit_trail, pools
-from memoryd_cli.client import server
+from memoryd_cli.client import local_server, server
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -113,7 +113,8 @@ def _link_for_admin(owner: str, slug: str, login: str) -> None:
     settings = Settings()
     person = directory.add_admin(owner, slug, login, login)
     link = sessions.make_sign_in_link_as_owner(owner, slug, person)
-    base = (settings.url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    running = local_server(settings) or {}
+    base = str(settings.url or running.get("url") or f"http://{settings.host}:{settings.port}").rstrip("/")
     say(f"{login} administers {slug}. Sign-in link, good once and until {link.expires_at:%Y-%m-%d %H:%M} UTC:")
     say(f"{base}{link.path}")
 

@@ -124,7 +124,13 @@ def _write(columns: list[str], rows: list[list[Any]]) -> None:
     writer.writerow(columns)
     # A cell that begins like a formula must not be one in somebody's spreadsheet.
     writer.writerows(
-        [[f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t" else cell for cell in row] for row in rows]
+        [
+            [
+                f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
+                for cell in row
+            ]
+            for row in rows
+        ]
     )
 
 

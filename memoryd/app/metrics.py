@@ -70,7 +70,7 @@ class FarmLook(Collector):
 
 
 def operators_token(keys: Path) -> str:
-    """Return the token that opens the figures, made at first need (mode 600)."""
+    """Return the token that opens the figures, made when a server first starts (mode 600)."""
     path = keys / TOKEN_FILE
     if not path.exists():
         make_key_file(path, secrets.token_urlsafe(32).encode("ascii"))

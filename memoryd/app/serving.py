@@ -21,6 +21,7 @@ from memoryd.access.guards import Offices
 from memoryd.app.connecting import server_database
 from memoryd.app.http import make_app
 from memoryd.app.local_key import local_key
+from memoryd.app.metrics import operators_token
 from memoryd.dispatch.socket_wire import MESSAGE_LIMIT
 from memoryd.dispatch.waking import Waker, waker_of
 from memoryd.foundation.database import Database
@@ -96,7 +97,9 @@ def described(settings: Settings, database: Database, url: str) -> Iterator[None
     path = settings.home / "local.json"
     key = local_key(database, tenant, settings.secrets_folder)
     certificates = str(settings.tls_cert.absolute()) if settings.tls_cert else None
-    content = {"url": url, "key": key, "pid": os.getpid(), "certificates": certificates}
+    # Whoever sets a scraper up looks for it before anything has asked for the figures.
+    operators_token(settings.secrets_folder)
+    content = {"url": url, "tenant": tenant.slug, "key": key, "pid": os.getpid(), "certificates": certificates}
     before = _description(path)
     write_secret(path, json.dumps(content).encode())
     try:

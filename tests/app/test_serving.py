@@ -27,6 +27,9 @@ def test_the_description_goes_with_its_server(home: Settings, database: Database
     with serving.described(home, database, "http://here"):
         assert json.loads(path.read_bytes())["url"] == "http://here"
         assert path.stat().st_mode & 0o777 == 0o600
+        assert json.loads(path.read_bytes())["tenant"] == "default"
+        # For a scraper, before anything has asked for the figures.
+        assert (home.secrets_folder / "metrics.token").stat().st_mode & 0o777 == 0o600
     assert not path.exists()
 
 

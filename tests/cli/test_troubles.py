@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
-from memoryd_cli.client import NoServerKnown, server
+from memoryd_cli import usage
+from memoryd_cli.client import NoServerKnown, problem, server
 from memoryd_cli.file_trouble import file_trouble
 
 
@@ -51,3 +54,40 @@ def test_a_remark_cannot_pass_for_a_line_of_the_answer(capsys: pytest.CaptureFix
 
     _say("note", "nice\n  disclosed    yes")
     assert capsys.readouterr().out == "  note         nice\n                 disclosed    yes\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "headers"),
+    [
+        ({}, {"Authorization": "Bearer mk_own"}),
+        ({"MEMORYD_TENANT": "default"}, {"Authorization": "Bearer mk_own"}),
+        ({"MEMORYD_TENANT": "acme"}, {"Memoryd-Tenant": "acme"}),
+        ({"MEMORYD_TENANT": "acme", "MEMORYD_KEY": "mk_acme"}, {"Authorization": "Bearer mk_acme"}),
+    ],
+)
+def test_another_tenant_is_not_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], headers: dict[str, str]
+) -> None:
+    described = {"url": "http://127.0.0.1:1", "tenant": "default", "key": "mk_own"}
+    (tmp_path / "local.json").write_text(json.dumps(described))
+    monkeypatch.setenv("MEMORYD_HOME", str(tmp_path))
+    for name in ("MEMORYD_URL", "MEMORYD_KEY", "MEMORYD_TENANT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    server.cache_clear()
+    sent = server()._http.headers
+    server.cache_clear()
+    told = {name: sent[name] for name in ("Authorization", "Memoryd-Tenant") if name in sent}
+    assert told == headers
+
+
+def test_a_proxys_refusals_are_no_faults_of_the_server() -> None:
+    assert problem(httpx.Response(413, text="<html>")).exit_code == 8
+    assert problem(httpx.Response(502, text="<html>")).exit_code == 9
+    assert "fault" in problem(httpx.Response(500, text="<html>")).title
+
+
+def test_a_bill_has_no_formulas_and_leaves_empty_cells_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    usage._write(["model", "project"], [["", "=cmd()"], ["a", "-1"]])
+    assert capsys.readouterr().out.splitlines() == ["model,project", ",'=cmd()", "a,'-1"]
