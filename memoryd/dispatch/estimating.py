@@ -211,7 +211,7 @@ def _keep_fresh(kept: weakref.ref[Estimates], database: weakref.ref[Database]) -
     while True:
         time.sleep(REFRESH_S)
         ours, base = kept(), database()
-        if ours is None or base is None or ours.idle:
+        if ours is None or base is None or base.closed or ours.idle:
             return
         try:
             ours.refresh(base)

@@ -83,9 +83,11 @@ class Database:
         event.listen(self.engine, "checkout", _ask_whether_it_lives)
         event.listen(self.engine, "checkin", _note_use)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.closed = False
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Threads that look again and again see by `closed` that it is over."""
+        self.closed = True
         self.engine.dispose()
 
     @contextlib.contextmanager
