@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ class _Run:
     detail: Any
     project: str
     contents: Mapping[int, bytes]
+    environment: Mapping[str, Json] | None
+    hashed: Mapping[tuple[str, str], bytes]
+    """What its worker found in the model files that it pins: (folder, name) -> SHA-256. Of a run that made something."""
 
 
 def complete(
@@ -120,8 +124,21 @@ def _read(
         if detail.project_id is not None
         else DEFAULT_PROJECT_SLUG
     )
+    environment, hashed = None, dict[tuple[str, str], bytes]()
+    if report.outcome is Outcome.OK:
+        take_farm(session)
+        environment = workers.find_environment(session, bytes.fromhex(report.environment_sha256))
+        hashed = workers.hashed_models(session, worker.worker_id, [str(pin["name"]) for pin in detail.pins])
     return _Run(
-        worker=worker, report=report, lease=lease, scope=scope, detail=detail, project=project, contents=contents
+        worker=worker,
+        report=report,
+        lease=lease,
+        scope=scope,
+        detail=detail,
+        project=project,
+        contents=contents,
+        environment=environment,
+        hashed=hashed,
     )
 
 
@@ -134,7 +151,7 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
             if output.type == SAVED_TYPE
         ]
         previews = [_stored_preview(store, run, output) for output in run.report.outputs if _is_compared(run, output)]
-        facts = _job_facts(database, run)
+        facts = _job_facts(run)
         prepared = prepare_job(facts, outputs)
         with database.tenant_work(run.scope) as session:
             recorded = record_job_outputs(session, scope=run.scope, job=facts, outputs=outputs, prepared=prepared)
@@ -177,8 +194,7 @@ def _record_end(database: Database, run: _Run) -> None:
 
 
 def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
-    uploaded = _uploaded(store, run, output)
-    stored = store.put_file(run.scope.slug, uploaded, sha256=bytes.fromhex(output.sha256))
+    stored = _kept(store, run, output)
     location = None
     if output.node not in run.report.cached_nodes:
         # A cached node gave its old file again: that one has its place already.
@@ -202,7 +218,7 @@ def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, writ
         output=output.output,
         batch_index=output.batch_index,
         location=location,
-        source=uploaded,
+        source=store.path(run.scope.slug, stored.sha256),
     )
 
 
@@ -212,7 +228,7 @@ def _is_compared(run: _Run, output: Output) -> bool:
 
 
 def _stored_preview(store: BlobStore, run: _Run, output: Output) -> tuple[JobOutput, StoredBlob]:
-    stored = store.put_file(run.scope.slug, _uploaded(store, run, output), sha256=bytes.fromhex(output.sha256))
+    stored = _kept(store, run, output)
     preview = JobOutput(
         node=output.node,
         filename=output.filename,
@@ -226,23 +242,23 @@ def _stored_preview(store: BlobStore, run: _Run, output: Output) -> tuple[JobOut
     return preview, stored
 
 
-def _uploaded(store: BlobStore, run: _Run, output: Output) -> Path:
-    uploaded = store.staging(run.scope.slug, run.lease.job_id, run.lease.fence) / str(output.index)
-    if output.index in run.contents:
-        uploaded.write_bytes(run.contents[output.index])
-    elif not uploaded.is_file():
+def _kept(store: BlobStore, run: _Run, output: Output) -> StoredBlob:
+    """Store an output's bytes, which came with the report or were uploaded before. Raises: OutputNotUploaded."""
+    tenant, sha256 = run.scope.slug, bytes.fromhex(output.sha256)
+    content = run.contents.get(output.index)
+    if content is not None:
+        return store.put_stream(tenant, io.BytesIO(content), sha256=sha256)
+    uploaded = store.staging(tenant, run.lease.job_id, run.lease.fence) / str(output.index)
+    if not uploaded.is_file():
         raise OutputNotUploaded(
             f"output {output.index} ({output.filename!r})", hint="upload it, then send the report again"
         )
-    return uploaded
+    return store.put_file(tenant, uploaded, sha256=sha256)
 
 
-def _job_facts(database: Database, run: _Run) -> JobFacts:
+def _job_facts(run: _Run) -> JobFacts:
     detail = run.detail
     pins = [Pin.model_validate(pin) for pin in detail.pins]
-    with database.farm_work() as session:
-        environment = workers.find_environment(session, bytes.fromhex(run.report.environment_sha256))
-        hashed = workers.hashed_models(session, run.worker.worker_id, [pin.name for pin in pins])
     named = {(pin.folder, pin.name) for pin in pins}
     return JobFacts(
         job_id=run.lease.job_id,
@@ -251,13 +267,13 @@ def _job_facts(database: Database, run: _Run) -> JobFacts:
         prompt_document=unpacked(detail.prompt).encode("utf-8", "surrogatepass"),
         extra_documents=_extra_documents(unpacked(detail.extra_data)),
         prompt_id=str(run.report.prompt_id),
-        environment=environment,
+        environment=run.environment,
         started_at=run.report.started_at,
         ended_at=run.report.ended_at,
         cached_nodes=tuple(run.report.cached_nodes),
         inputs={_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
         # What ran it says what it has under a name; where the job asked for particular bytes, it has proved those.
-        pins={use: sha256 for use, sha256 in hashed.items() if use in named} | pinned(pins),
+        pins={use: sha256 for use, sha256 in run.hashed.items() if use in named} | pinned(pins),
     )
 
 
