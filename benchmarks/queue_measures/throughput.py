@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
-from sqlalchemy import text
+from psycopg.rows import namedtuple_row
+from sqlalchemy import event, text
 
 from memoryd.dispatch import leases
 from memoryd.dispatch.facts import LeaseKey
@@ -32,6 +33,7 @@ WAITING = 10_000
 WARM_UP = 20
 """Jobs of each connection, and seconds of procrastinate's worker, that are not counted: plans and caches are made then."""
 WARM_UP_S = 1.0
+PLANNING = ("plan_cache_mode", "enable_seqscan", "enable_bitmapscan")
 
 
 def throughput(place: Place, *, quick: bool) -> list[Figure]:
@@ -122,10 +124,30 @@ def _way(database: Database, *, statements: bool) -> Iterator[Callable[[Any], bo
         yield lambda worker: _by_functions(database, worker)
         return
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with database.farm_work() as session:
+            # As every transaction of the farm has them: its statements are planned once.
+            settings = {name: session.execute(text(f"show {name}")).scalar_one() for name in PLANNING}
         connection.execute(text(f"set role {FARM_ROLE}"))
         connection.execute(text(f"set search_path = {FARM_SCHEMA}, {EXTENSION_SCHEMA}"))
-        with Session(connection) as session:
-            yield lambda worker: _by_statements(session, worker)
+        for name, value in settings.items():
+            connection.execute(text(f"set {name} = {value}"))
+        sent = list[tuple[str, dict[str, Any]]]()
+
+        def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+            sent.append((statement, dict(values)))
+
+        event.listen(connection, "before_cursor_execute", note)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        cursor = driver.cursor(row_factory=namedtuple_row)
+
+        def one(worker: Any) -> bool:
+            if sent:
+                return _by_statements(cursor, *sent)
+            with Session(connection) as session:
+                return _by_queries(session, worker)
+
+        yield one
 
 
 def _by_functions(database: Database, worker: Any) -> bool:
@@ -138,7 +160,22 @@ def _by_functions(database: Database, worker: Any) -> bool:
     return True
 
 
-def _by_statements(session: Session, worker: Any) -> bool:
+def _by_statements(
+    cursor: psycopg.Cursor[Any], claim: tuple[str, dict[str, Any]], complete: tuple[str, dict[str, Any]]
+) -> bool:
+    """The same two statements, as `_by_queries` had them sent, given to the driver."""
+    token_hash = leases.token_hash(secrets.token_urlsafe(24))
+    picked = cursor.execute(claim[0], {**claim[1], "token_hash": token_hash}).fetchone()
+    if picked is None:
+        return False
+    named = {"job_id": picked.job_id, "fence": picked.fence, "token_hash": token_hash}
+    done = cursor.execute(complete[0], {**complete[1], **named}).fetchone()
+    assert done is not None
+    assert done.id == picked.job_id
+    return True
+
+
+def _by_queries(session: Session, worker: Any) -> bool:
     """Two statements, each its own transaction, as the room's functions send them where nothing is capped or paused."""
     token_hash = leases.token_hash(secrets.token_urlsafe(24))
     names = {"worker_id": worker.worker_id, "token_hash": token_hash}
