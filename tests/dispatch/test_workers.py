@@ -13,7 +13,8 @@ from sqlalchemy import text
 from memoryd.access.directory import find_tenant
 from memoryd.access.guards import Offices
 from memoryd.dispatch import recognising, tending, waking, workers
-from memoryd.dispatch.facts import WorkerIdentity
+from memoryd.dispatch.facts import WorkerIdentity, WorkerState
+from memoryd.dispatch.queries import fleet
 from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.ids import WorkerId
@@ -90,6 +91,14 @@ def test_a_worker_is_shown_with_all_that_it_stated(person: TestClient, join: Joi
     assert (shown["models"], shown["models_hashed"], shown["running"]) == (2, 1, 1)
     assert shown["jobs"] == [job["job_id"]]
     assert (shown["pools"], shown["shared"], shown["online"]) == (["default"], False, True)
+
+
+def test_a_worker_that_left_is_not_online(person: TestClient, join: Join, database: Database) -> None:
+    join()
+    with database.farm_work() as session:
+        assert fleet.update_worker_state(session, worker_id=UUID(only(person)), state=WorkerState.LEFT)
+    shown = person.get(f"/v1/workers/{only(person)}").json()
+    assert (shown["state"], shown["online"]) == ("left", False)
 
 
 def test_what_nobody_told_is_shown_as_unknown(person: TestClient, join: Join) -> None:

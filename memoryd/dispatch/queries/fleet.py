@@ -216,7 +216,7 @@ def list_workers(session: Session, *, tenant_id: UUID, worker_id: UUID | None = 
     return session.execute(
         text(f"""
         select w.id, w.label, w.host, w.gpu_uuid, w.state, w.protocol, w.seen_at,
-               coalesce(w.seen_at > clock_timestamp() - interval '{ONLINE_S} s', false) as online,
+               coalesce(w.seen_at > clock_timestamp() - interval '{ONLINE_S} s', false) and w.state <> 'left' as online,
                array(select p.name from worker_pool x join pool p on p.id = x.pool_id
                       where x.worker_id = w.id order by 1) as pools,
                (select count(*) from lease l where l.worker_id = w.id) as running,
