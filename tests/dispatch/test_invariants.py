@@ -212,12 +212,22 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
             who, job_id = data.draw(st.sampled_from(self.jobs))
             own = [other for owner, other in self.jobs if owner == who and other != job_id]
             before = data.draw(st.sampled_from([None, *own]))
-            tags = "select pool_id, class_id, vtag, tenant_id from ready order by 1, 2, 3, 4"
-            there = self.farm.execute(text(tags)).all()
+            there = self.places()
             with contextlib.suppress(Conflict), self.farm.begin_nested():
                 reordering.move(self.farm, job_id, before=before, tenant_id=tenants[who].id, person_id=None)
-            # Nobody else's place changed: the tags are the same, and of the same tenants.
-            assert self.farm.execute(text(tags)).all() == there
+            here = self.places()
+            # Nobody else's place changed; one's own were exchanged, where two had one by as little as keeps them apart.
+            others = {job: place for job, place in there.items() if place[0] != tenants[who].id}
+            assert {job: place for job, place in here.items() if place[0] != tenants[who].id} == others
+            assert here.keys() == there.keys()
+            for old, new in zip(sorted(there.values()), sorted(here.values()), strict=True):
+                assert old[:3] == new[:3]
+                assert old[3] <= new[3] <= old[3] + len(there)
+
+        def places(self) -> dict[Any, tuple[Any, ...]]:
+            """Where each waiting job lies: tenant, pool, class and tag."""
+            found = self.farm.execute(text("select job_id, tenant_id, pool_id, class_id, vtag from ready")).all()
+            return {row.job_id: (row.tenant_id, row.pool_id, row.class_id, row.vtag) for row in found}
 
         # --- what workers do
 
