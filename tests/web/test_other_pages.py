@@ -123,7 +123,7 @@ def test_a_taking_in_is_shown_to_its_end(studio: Studio, tab: Page, http: httpx.
     folder.mkdir()
     whole = (studio.folder / "txt2img_basic.png").read_bytes()
     for number in range(20):
-        (folder / f"more_{number}.png").write_bytes(whole + bytes([number]))
+        (folder / f"more_{number}.png").write_bytes(whole + b"taken" + bytes([number]))
     with studio.database.tenant_work(studio.tenant) as session:
         ensure_project(session, "taken")
     started = http.post("/v1/ingests", json={"paths": [str(folder)], "project": "taken"})

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from sqlalchemy import text
 
-from memoryd.access import sessions
+from memoryd.access import projects, sessions
 from memoryd.access.facts import Caller
 from memoryd.dispatch import pools
 from memoryd.dispatch.live_runs import live_runs_of
@@ -57,8 +57,10 @@ class Farm:
 
     def submit(self, name: str = "night run", **wish: Any) -> JobId:
         """Queue a job of the local person."""
-        values = {"prompt": GRAPH, "name": name, "project_id": self.studio.project_id, "pool": self.pool, **wish}
         with self.studio.database.tenant_work(self.studio.tenant) as session:
+            # What jobs make must not come among the pictures of project `default`.
+            made = projects.ensure_project(session, "made")
+            values = {"prompt": GRAPH, "name": name, "project_id": made, "pool": self.pool, **wish}
             asked, scope = Submission(**values), self.studio.tenant
             return submit(session, asked, scope=scope, caller=self.caller, store=self.studio.store).job_id
 
