@@ -162,7 +162,8 @@ def show_queue(work: Reader) -> shown.Queue:
     """How busy each pool is now, and who works."""
     take_farm(work.session)
     tenant_id = work.caller.tenant.id
-    depths = pools.list_depths(work.session, pools.list_pools(work.session, tenant_id=tenant_id))
+    usable = pools.list_pools(work.session, tenant_id=tenant_id)
+    depths = pools.list_depths(work.session, usable, tenant_id=tenant_id)
     present = workers.list_workers(work.session, tenant_id=tenant_id)
     return shown.Queue(
         pools=[shown.show_depth(depth) for depth in depths],

@@ -43,7 +43,7 @@ class Overview:
 def read(session: Session, *, tenant_id: TenantId) -> Overview:
     """Return the pools that a tenant may use and the workers that serve it. `session` has taken the farm."""
     usable = pools.list_pools(session, tenant_id=tenant_id)
-    depths = {depth.pool: depth for depth in pools.list_depths(session, usable)}
+    depths = {depth.pool: depth for depth in pools.list_depths(session, usable, tenant_id=tenant_id)}
     oldest = {row.pool: row.oldest_s for row in statements.list_oldest(session, pool_ids=[pool.id for pool in usable])}
     cards = {row.id: row for row in statements.list_cards(session, tenant_id=tenant_id)}
     running: dict[object, list[JobId]] = {}

@@ -192,9 +192,13 @@ def list_pools(session: Session, *, tenant_id: TenantId) -> list[PoolView]:
     return [_view(row) for row in statements.list_pools(session, tenant_id=tenant_id)]
 
 
-def list_depths(session: Session, pools: Sequence[PoolView]) -> list[PoolDepth]:
-    """Return how busy these pools are now, over all tenants, by name. Costs the same however long the queue is."""
-    rows = fleet.list_depths(session, pool_ids=[pool.id for pool in pools])
+def list_depths(session: Session, pools: Sequence[PoolView], *, tenant_id: TenantId) -> list[PoolDepth]:
+    """Return how busy these pools are now for a tenant, by name. Costs the same however long the queue is.
+
+    What waits and runs is counted over all tenants of a shared pool, since it is what a new job stands behind; workers
+    are those that serve the tenant, and what is delayed or held is its own.
+    """
+    rows = fleet.list_depths(session, pool_ids=[pool.id for pool in pools], tenant_id=tenant_id)
     return [
         PoolDepth(
             pool=row.pool,

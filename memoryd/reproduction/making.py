@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller, Sees
@@ -16,7 +17,7 @@ from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import MemorydError, NotFound
 from memoryd.foundation.ids import AssetId, JobId, ReproductionId, new_id
 from memoryd.reproduction import queries
-from memoryd.reproduction.facts import Cause, Plan, Reproduction, State, Verdict
+from memoryd.reproduction.facts import Cause, InputFile, Plan, Reproduction, State, Verdict
 from memoryd.reproduction.planning import extra_data_of, make_plan
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
@@ -66,7 +67,7 @@ def keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan
             continue
         try:
             with database.tenant_work(caller.tenant) as session:
-                asset = queries.find_assets_by_digest(session, [file.sha256])[file.sha256].id
+                asset = _asset_with(session, file)
                 stream = content.open_content(session, store, caller.tenant, AssetId(asset))
             with stream:
                 stored = store.put_stream(caller.tenant.slug, stream)
@@ -78,6 +79,17 @@ def keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan
         except MemorydError as error:
             causes.append(Cause(code="input-unreachable", detail=error.detail, next_step=error.hint or ""))
     return causes
+
+
+def _asset_with(session: Session, file: InputFile) -> UUID:
+    found = queries.find_assets_by_digest(session, [file.sha256])
+    if file.sha256 not in found:
+        raise NotFound(
+            f"{file.name!r} (SHA-256 {file.sha256.hex()}) is no longer in the store",
+            hint="take the file in with `memoryd ingest FILE`; its name does not matter, its content does",
+        )
+    asset: UUID = found[file.sha256].id
+    return asset
 
 
 def _record_and_submit(

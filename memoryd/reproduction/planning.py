@@ -57,7 +57,7 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
         # The stand-in writes its mark itself; handed to a ComfyUI, it would mark what a model made.
         if each["key"] != STAND_IN_MARK
     )
-    inputs, missing = _inputs(session, graph, queries.find_input_digests(session, run.generation_id))
+    inputs, missing = _inputs(session, graph, GenerationId(run.generation_id))
     known = queries.find_pinned_models(session, run.generation_id)
     return Plan(
         asset_id=original,
@@ -107,17 +107,20 @@ def _pins(raw: bytes, known: dict[tuple[str, str], bytes]) -> tuple[ModelPin, ..
 
 
 def _inputs(
-    session: Session, graph: Graph, recorded: dict[tuple[str, str], bytes]
+    session: Session, graph: Graph, generation_id: GenerationId
 ) -> tuple[tuple[InputFile, ...], tuple[Cause, ...]]:
     uses = find_inputs(graph, graph.nodes)
+    recorded = queries.find_input_digests(session, generation_id)
     digests = {use: use.sha256 or recorded.get((use.node, use.input)) for use in uses}
-    assets = queries.find_assets_by_digest(session, [digest for digest in digests.values() if digest])
+    found = queries.find_assets_by_digest(session, [digest for digest in digests.values() if digest])
+    # What was sent along with a job lies in the store, whether or not it ever was an asset.
+    sizes = queries.find_kept_inputs(session, generation_id) | {digest: row.size for digest, row in found.items()}
     files: dict[tuple[str, str, str], InputFile] = {}
     missing = []
     for use, digest in digests.items():
         if digest is None:
             missing.append(_unknown_input(use))
-        elif digest not in assets:
+        elif digest not in sizes:
             missing.append(
                 Cause(
                     code="input-missing",
@@ -128,7 +131,7 @@ def _inputs(
         else:
             subfolder, name, kind = input_place(use.name)
             files[subfolder, name, kind] = InputFile(
-                name=name, subfolder=subfolder, type=kind, sha256=digest, size=assets[digest].size
+                name=name, subfolder=subfolder, type=kind, sha256=digest, size=sizes[digest]
             )
     return tuple(files.values()), tuple(missing)
 

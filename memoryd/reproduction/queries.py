@@ -83,6 +83,17 @@ def find_assets_by_digest(session: Session, digests: Sequence[bytes]) -> dict[by
     return {bytes(row.sha256): row for row in rows}
 
 
+def find_kept_inputs(session: Session, generation_id: UUID) -> dict[bytes, int]:
+    """Return the files that were sent along with a run's job, and are kept in the store: SHA-256 -> size in bytes."""
+    rows = session.execute(
+        text("""select decode(i ->> 'sha256', 'hex') as sha256, cast(i ->> 'size' as bigint) as size
+                  from generation g join job_detail d on d.job_id = g.job_id
+                 cross join lateral jsonb_array_elements(d.inputs) i where g.id = :generation"""),
+        {"generation": generation_id},
+    )
+    return {bytes(row.sha256): row.size for row in rows}
+
+
 def find_job_result(session: Session, job_id: UUID) -> dict[str, Any] | None:
     """Return how a job ended, as recorded, or None where nothing was (a job that was given up or cancelled)."""
     found = session.execute(text("select result from job_detail where job_id = :job"), {"job": job_id}).scalar()

@@ -36,6 +36,7 @@ from memoryd.foundation.errors import Conflict, TooLarge
 from memoryd.foundation.ids import JobId, parse_id
 from memoryd.foundation.paging import decode_cursor, encode_cursor, page_size
 from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
+from memoryd.storage.blobs import register
 from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
 from memoryd.submission import wire as shown
 from memoryd.submission.facts import Submitted
@@ -83,6 +84,8 @@ def submit_job(
 def store_input(office: Office, caller: SubmitterCaller, file: UploadFile) -> shown.StoredInput:
     """Keep the bytes of a file that a job will read; name them in the job by their hash."""
     stored = blob_store(office.store).put_stream(caller.tenant.slug, file.file, limit=BLOB_LIMIT)
+    with office.database.tenant_work(caller.tenant) as session:
+        register(session, [stored])
     return shown.StoredInput(sha256=stored.sha256.hex(), size=stored.size)
 
 

@@ -97,7 +97,7 @@ def attempts_of(session: Session, caller: Caller, asset_id: AssetId) -> list[Att
         return [Attempt(made=each) for each in made]
     take_farm(session)
     usable = pools.list_pools(session, tenant_id=caller.tenant.id)
-    workers = {depth.pool: depth.workers for depth in pools.list_depths(session, usable)}
+    workers = {depth.pool: depth.workers for depth in pools.list_depths(session, usable, tenant_id=caller.tenant.id)}
     take_tenant(session, caller.tenant)
     return [_attempt(session, caller, each, workers) for each in made]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
 
 from memoryd.access.facts import Role
-from tests.reproduction.studio import Studio, studio
+from tests.reproduction.studio import PATIENCE_S, Studio, studio
 
 __all__ = ["studio"]
 
@@ -36,6 +37,26 @@ def test_a_picture_of_a_real_comfyui_is_made_again_to_the_byte(studio: Studio, t
     assert attempt["verdict"] == "identical file", attempt
     assert again["verdict"] == "identical file", "the second time it is computed again too, not taken from a cache"
     assert attempt["made_asset_id"] == attempt["asset_id"], "equal bytes are one asset, of one more run"
+
+
+def test_a_file_that_was_sent_along_with_a_job_is_there_when_it_is_made_again(studio: Studio, tmp_path: Path) -> None:
+    picture = (studio.files / "comfyui" / "images" / BARE).read_bytes()
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "sent.png"}},
+        "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "made"}},
+    }
+    with studio.farm(tmp_path) as verdict, studio.speaking() as client:
+        own = studio.key(Role.ADMIN)
+        sent = client.post("/v1/inputs", files={"file": ("sent.png", picture)}, headers=own).json()
+        asked = {"graph": graph, "inputs": [{"name": "sent.png", **sent}]}
+        job = client.post("/v1/jobs", json=asked, headers=own).json()
+        until = time.monotonic() + PATIENCE_S
+        while (now := client.get(f"/v1/jobs/{job['id']}", headers=own).json())["state"] != "succeeded":
+            assert time.monotonic() < until, now
+            time.sleep(0.05)
+        attempt = verdict(now["result"]["outputs"][0]["sha256"])
+    assert attempt["verdict"] == "identical file", attempt
 
 
 def test_what_is_missing_is_named_and_nothing_is_started(studio: Studio, tmp_path: Path) -> None:

@@ -366,7 +366,7 @@ def test_jobs_are_listed_page_by_page_and_by_state(person: TestClient) -> None:
     assert gone["id"] == ids[1]
 
 
-def test_the_queue_shows_what_waits_and_who_works(person: TestClient, join: Join) -> None:
+def test_the_queue_shows_what_waits_and_who_works(person: TestClient, other_person: TestClient, join: Join) -> None:
     ask(person)
     hand = join()
     ask(person)
@@ -375,6 +375,8 @@ def test_the_queue_shows_what_waits_and_who_works(person: TestClient, join: Join
     (pool,) = queue["pools"]
     assert (pool["pool"], pool["waiting"], pool["running"], pool["workers"]) == ("default", 1, 1, 1)
     assert queue["workers"][0]["running"] == 1
+    (shared,) = other_person.get("/v1/queue").json()["pools"]
+    assert (shared["waiting"], shared["workers"]) == (1, 0), "a worker that does not serve a tenant is none for it"
 
 
 def test_a_pool_of_one_tenant_is_not_anothers(person: TestClient, other_person: TestClient) -> None:

@@ -46,17 +46,21 @@ def insert_grant(session: Session, *, tenant_id: UUID, pool_id: UUID) -> None:
     )
 
 
-def list_depths(session: Session, *, pool_ids: Sequence[UUID]) -> Sequence[Found]:
-    """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running, delayed, held, workers."""
+def list_depths(session: Session, *, pool_ids: Sequence[UUID], tenant_id: UUID) -> Sequence[Found]:
+    """How busy pools are: pool, waiting (up to DEPTH_LIMIT per class), waiting_ms, running; and of the tenant: delayed,
+    held, workers that serve it.
+    """
     return session.execute(
         text(f"""
         select p.name as pool, w.waiting, w.waiting_ms,
                (select count(*) from lease l where l.pool_id = p.id) as running,
-               (select count(*) from delayed d join job j on j.id = d.job_id where j.pool_id = p.id) as delayed,
+               (select count(*) from delayed d join job j on j.id = d.job_id where j.pool_id = p.id
+                   and j.tenant_id = :tenant_id) as delayed,
                (select count(*) from (select from held h join job j on j.id = h.job_id where j.pool_id = p.id
-                                       limit {DEPTH_LIMIT}) x) as held,
+                                         and h.tenant_id = :tenant_id limit {DEPTH_LIMIT}) x) as held,
                (select count(*) from worker_pool x join worker k on k.id = x.worker_id where x.pool_id = p.id
-                   and k.state = 'active' and k.seen_at > clock_timestamp() - interval '{ONLINE_S} s') as workers
+                   and k.state = 'active' and k.seen_at > clock_timestamp() - interval '{ONLINE_S} s'
+                   and (cardinality(k.serves) = 0 or :tenant_id = any(k.serves))) as workers
           from pool p cross join lateral (
                select coalesce(sum(q.jobs), 0)::bigint as waiting, coalesce(sum(q.cost), 0)::bigint as waiting_ms
                  from job_class k left join mark m on m.pool_id = p.id and m.class_id = k.id
@@ -65,7 +69,7 @@ def list_depths(session: Session, *, pool_ids: Sequence[UUID]) -> Sequence[Found
                        where r.pool_id = p.id and r.class_id = k.id and r.vtag >= coalesce(m.low, -1)
                        order by r.vtag, r.job_id limit {DEPTH_LIMIT}) h) q) w
          where p.id = any(cast(:pool_ids as uuid[])) order by p.name"""),
-        {"pool_ids": list(pool_ids)},
+        {"pool_ids": list(pool_ids), "tenant_id": tenant_id},
     ).all()
 
 
