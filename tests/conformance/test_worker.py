@@ -111,7 +111,8 @@ def test_a_cold_run_tells_what_loading_took(
         server.wait_for(lambda: len(server.completed) == 3)
     cold, _, warm = server.completed
     assert (cold.outcome, cold.model_loaded, warm.model_loaded) == (Outcome.OK, True, False)
-    assert warm.loading_s <= cold.loading_s
+    # The stand-in loads in no time: there the two are as long as the clock is exact.
+    assert warm.loading_s <= cold.loading_s + 0.05
     assert cold.vram_peak_mb is None
 
 

@@ -122,7 +122,9 @@ def test_later_places_start_later_and_ninety_percent_is_never_before_fifty(
         assert found.starts_p50_s <= found.ends_p50_s <= found.ends_p90_s
     assert later.starts_p50_s is not None
     assert earlier.starts_p50_s is not None
-    assert later.starts_p50_s >= earlier.starts_p50_s - 0.11
+    # What the longest job before them is shared out over may differ by its own length.
+    longest = max(costs, default=0) / 1000 / workers
+    assert later.starts_p50_s >= earlier.starts_p50_s - 0.11 - longest
 
 
 def test_in_a_simulated_farm_the_chances_are_what_they_say() -> None:
