@@ -23,7 +23,7 @@ NAME = f"{BREAK_OUT.replace('/', '')}{ATTRIBUTE.replace('/', '')}{RTL}.png"
 INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", re.IGNORECASE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hostile(studio: Studio) -> str:
     """The address of the page of a picture that attacks with everything it says of itself."""
     graph = prompt(7, f"vixen {SCRIPT} {BREAK_OUT} {{{{ 7*7 }}}} {RTL} {LONG}", sampler_name=f"euler{BREAK_OUT}")

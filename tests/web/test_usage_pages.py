@@ -19,7 +19,7 @@ MODEL = "=cmd|' /C calc'!A0"
 """A model's name that a spreadsheet would run."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def spent(studio: Studio) -> Studio:
     """The studio after two runs of project `billed` and one of project `unseen`."""
     with studio.database.tenant_work(studio.tenant) as session:
