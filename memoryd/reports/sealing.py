@@ -110,6 +110,9 @@ def _verify(content: bytes, sealed: bytes, anchors: Anchors) -> SealVerdict:
         return SealVerdict(state=SealState.UNREADABLE, detail="the signature names no chain")
     chain = [x509.load_der_x509_certificate(base64.b64decode(str(each), validate=True)) for each in listed]
     signature = base64.b64decode(str(parsed["signature"]), validate=True)
+    if base64.b64encode(signature).decode("ascii") != parsed["signature"]:
+        # The last character before the padding has bits that decoding drops.
+        return _changed("the signature file was changed: its signature is not in its one spelling")
     if not _fits(chain[0], str(payload["algorithm"]), signature, canonical_bytes(payload)):
         return _changed("the signature does not fit: the signature file was changed")
     digest = hashlib.sha256(content).hexdigest()
