@@ -33,6 +33,21 @@ class State(enum.StrEnum):
     DECIDED = "decided"
 
 
+class Purpose(enum.StrEnum):
+    """What an attempt is made for."""
+
+    ASKED = "asked"
+    """Somebody, or a program of theirs, asked for it."""
+    REPEAT = "repeat"
+    """A second run of another attempt: does this graph repeat itself at all?"""
+    OTHER_WORKER = "other-worker"
+    """Another attempt's run on another matching worker."""
+    CANARY = "canary"
+    """To learn whether a worker still makes what it made."""
+    ENLARGEMENT = "enlargement"
+    """The picture that an enlargement starts from."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """A named difference between then and now, or a named thing that is missing.

@@ -17,7 +17,7 @@ from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import MemorydError, NotFound
 from memoryd.foundation.ids import AssetId, JobId, ReproductionId, new_id
 from memoryd.reproduction import queries
-from memoryd.reproduction.facts import Cause, InputFile, Plan, Reproduction, State, Verdict
+from memoryd.reproduction.facts import Cause, InputFile, Plan, Purpose, Reproduction, State, Verdict
 from memoryd.reproduction.planning import extra_data_of, make_plan
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
@@ -33,7 +33,18 @@ class ReproductionNotFound(NotFound):
     """There is no such attempt."""
 
 
-def make_again(database: Database, store: BlobStore, caller: Caller, asset_id: AssetId, *, pool: str) -> ReproductionId:
+def make_again(
+    database: Database,
+    store: BlobStore,
+    caller: Caller,
+    asset_id: AssetId,
+    *,
+    pool: str,
+    require_identical: bool = False,
+    purpose: Purpose = Purpose.ASKED,
+    parent: ReproductionId | None = None,
+    on_worker: UUID | None = None,
+) -> ReproductionId:
     """Begin an attempt and return its id; where something is missing it is decided at once as *not attempted*.
 
     Opens its own units of work: the inputs' bytes are copied into the store between them. Raises: AssetNotFound, and
