@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from typing import TYPE_CHECKING
 
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.ids import AssetId, GenerationId, JobId, ProjectId, ReproductionId
+from memoryd.foundation.ids import AssetId, GenerationId, JobId, ProjectId, ReproductionId, WorkerId
+
+if TYPE_CHECKING:
+    from memoryd.reproduction.environments.nearness import Nearness
 
 
 class Verdict(enum.StrEnum):
@@ -86,11 +90,54 @@ class ModelPin:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerMatch:
+    """One worker held against a plan.
+
+    `fits`: it can run the graph now (classes, model names, the pinned contents). `lacks` says what it has not, or has
+    with another content; `nearness` in which respects its environment is not that of then. `pools` are names.
+    """
+
+    worker_id: WorkerId
+    label: str
+    pools: tuple[str, ...]
+    online: bool
+    fits: bool
+    nearness: Nearness
+    lacks: tuple[Cause, ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        """The match as stored and shown."""
+        return {
+            "worker_id": str(self.worker_id),
+            "label": self.label,
+            "pools": list(self.pools),
+            "online": self.online,
+            "fits": self.fits,
+            "identical": self.nearness.identical,
+            "known": self.nearness.known,
+            "distance": self.nearness.distance,
+            "differences": [
+                {
+                    "name": each.name,
+                    "then": each.then,
+                    "now": each.now,
+                    "bearing": each.bearing.value,
+                    "weight": each.weight,
+                }
+                for each in self.nearness.differences
+            ],
+            "lacks": [cause.as_json() for cause in self.lacks],
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What making an asset again needs. With anything `missing` it cannot be attempted.
 
     `prompt` and `extras` are the documents verbatim; `node` and `batch_index` say which output the asset was, as far as
-    is known (`certain`: the node is); `environment` names what it was made on, where a job recorded that.
+    is known (`certain`: the node is), of a batch of `batch_size` (re-run whole: one picture of it alone is another
+    picture); `environment` names what it was made on, where a job recorded that. `notices` name in advance what may
+    make the result differ, or what nobody has now; `workers` those of the tenant's pools, nearest first.
     """
 
     asset_id: AssetId
@@ -103,8 +150,11 @@ class Plan:
     node: str | None = None
     batch_index: int | None = None
     certain: bool = False
+    batch_size: int | None = None
     environment: bytes | None = None
     missing: tuple[Cause, ...] = ()
+    notices: tuple[Cause, ...] = ()
+    workers: tuple[WorkerMatch, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The plan as stored and shown; documents by their size, contents by their hash."""
@@ -121,9 +171,12 @@ class Plan:
             ],
             "node": self.node,
             "batch_index": self.batch_index,
+            "batch_size": self.batch_size,
             "certain": self.certain,
             "environment": self.environment.hex() if self.environment else None,
             "missing": [cause.as_json() for cause in self.missing],
+            "notices": [cause.as_json() for cause in self.notices],
+            "workers": [worker.as_json() for worker in self.workers],
         }
 
 
