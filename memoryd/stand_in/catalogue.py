@@ -44,13 +44,6 @@ def required_inputs(described: Mapping[str, Json]) -> dict[str, list[Json]]:
     return {name: spec for name, spec in inputs.items() if isinstance(spec, list)}
 
 
-def output_types(class_type: str) -> list[str]:
-    """Return what a class gives, by slot."""
-    listed = _SPECIFICATIONS[class_type]["output"]
-    assert isinstance(listed, list)
-    return [str(kind) for kind in listed]
-
-
 def is_output(class_type: str) -> bool:
     """Tell whether the class saves or shows something."""
     return _SPECIFICATIONS[class_type]["output_node"] is True

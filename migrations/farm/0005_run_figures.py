@@ -36,9 +36,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX run_figure_ended_at_idx ON run_figure USING brin (ended_at)
-    """,
-    """
     CREATE INDEX run_figure_tenant_id_ended_at_idx ON run_figure (tenant_id, ended_at)
     """,
     """

@@ -231,18 +231,6 @@ def list_workers(session: Session, *, tenant_id: UUID, worker_id: UUID | None = 
     ).all()
 
 
-def count_other_workers(session: Session, *, pool_ids: Sequence[UUID], worker_id: UUID) -> int:
-    """Workers online in these pools, this one apart."""
-    return int(
-        session.execute(
-            text(f"""select count(distinct w.id) from worker_pool x join worker w on w.id = x.worker_id
-                      where x.pool_id = any(cast(:pool_ids as uuid[])) and w.id <> :worker_id and w.state = 'active'
-                        and w.seen_at > clock_timestamp() - interval '{ONLINE_S} s'"""),
-            {"pool_ids": list(pool_ids), "worker_id": worker_id},
-        ).scalar_one()
-    )
-
-
 def list_catalogues(session: Session, *, pool_id: UUID) -> Sequence[Found]:
     """The node catalogues of a pool's workers that may come back: sha256, classes."""
     return session.execute(

@@ -92,8 +92,10 @@ def list_runs(session: Session, *, within_s: float) -> Sequence[Found]:
         select p.name as pool, f.outcome, coalesce(f.kind, '') as kind, count(*) as runs,
                sum(extract(epoch from f.ended_at - f.leased_at)) as gpu_s, sum(f.waited_ms) / 1000.0 as waited_s,
                count(*) filter (where f.model_loaded) as loads, count(*) filter (where not f.model_loaded) as warm
-          from run_figure f join pool p on p.id = f.pool_id
-         where f.ended_at > clock_timestamp() - make_interval(secs => :within)
+          from tenant t cross join lateral (
+               -- now(), not clock_timestamp(): what may change within a statement is compared row by row, without an index.
+               select * from run_figure r where r.tenant_id = t.id and r.ended_at > now() - make_interval(secs => :within)) f
+          join pool p on p.id = f.pool_id
          group by 1, 2, 3 order by 1, 2, 3"""),
         {"within": within_s},
     ).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -72,16 +71,6 @@ def list_runs(session: Session, asks: Mapping[str, object], *, before: int | Non
           {_ABOUT} and (cast(:before as bigint) is null or f.fence < :before) order by f.fence desc limit :limit"""),
         {**asks, "before": before, "limit": limit},
     ).all()
-
-
-def delete_old_runs(session: Session, *, before: datetime.datetime, limit: int) -> int:
-    """Forget tries that ended before a time, `limit` at most; return how many."""
-    gone = session.execute(
-        text("""delete from run_figure where fence = any(array(
-                    select fence from run_figure where ended_at < :before limit :limit)) returning 1"""),
-        {"before": before, "limit": limit},
-    )
-    return len(gone.all())
 
 
 def update_measures(session: Session, *, job_id: UUID, fence: int, measures: Mapping[str, object]) -> None:

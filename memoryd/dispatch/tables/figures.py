@@ -12,10 +12,7 @@ class RunFigure(FarmTable):
     """One try of a job, once it has ended: what it cost. Written where its lease ends, never changed."""
 
     __tablename__ = "run_figure"
-    __table_args__ = (
-        Index(None, "tenant_id", "ended_at"),
-        Index("run_figure_ended_at_idx", "ended_at", postgresql_using="brin"),
-    )
+    __table_args__ = (Index(None, "tenant_id", "ended_at"),)
 
     fence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     """The lease's: no two tries have the same."""

@@ -81,13 +81,3 @@ def list_costs(session: Session, *, workflows: Sequence[bytes], pool: str) -> Ma
         {"workflows": list(workflows), "pool": pool},
     ).all()
     return {bytes(row.workflow): row for row in rows}
-
-
-def list_ids_of_group(session: Session, *, group_id: UUID, limit: int) -> Sequence[UUID]:
-    """The jobs of a group, first to last."""
-    return list(
-        session.execute(
-            text("select job_id from job_detail where group_id = :group_id order by item_no limit :limit"),
-            {"group_id": group_id, "limit": limit},
-        ).scalars()
-    )
