@@ -12,7 +12,14 @@ from memoryd_cli.output import as_json, say
 from memoryd_cli.search import Ref, asset_of, at
 
 LOOK_EVERY_S = 0.25
-EXIT_CODES = {"identical file": 0, "identical pixels": 0, "similar": 10, "different": 11, "not attempted": 12}
+EXIT_CODES = {
+    "identical file": 0,
+    "identical pixels": 0,
+    "within tolerance": 10,
+    "different": 11,
+    "not attempted": 12,
+    "similar": 13,
+}
 """So that a script can tell; 0 is said only of identical content."""
 
 
@@ -31,7 +38,8 @@ def reproduce(
 ) -> None:
     """Make an asset again: computed for real, compared byte by byte and pixel by pixel; the verdict is recorded.
 
-    Exit codes with --wait: 0 identical file or pixels, 10 similar, 11 different, 12 not attempted.
+    Exit codes with --wait: 0 identical file or pixels, 10 within tolerance, 11 different,
+    12 not attempted, 13 similar.
     """
     client = server()
     attempt = client.post(at(asset_of(asset), "reproductions"), json={"pool": pool})

@@ -21,12 +21,27 @@ class Verdict(enum.StrEnum):
     """Computed again, and every byte is equal."""
     IDENTICAL_PIXELS = "identical pixels"
     """Computed again, every pixel is equal, the file around them is not."""
+    WITHIN_TOLERANCE = "within tolerance"
+    """Computed again, and what differs is rounding (TOLERANCE_MAX_ABS, TOLERANCE_PSNR_DB, TOLERANCE_SSIM)."""
     SIMILAR = "similar"
-    """Computed again, within SIMILAR_PSNR_DB and SIMILAR_MAX_ABS of the original."""
+    """Computed again, and it shows the same, but more than rounding differs."""
     DIFFERENT = "different"
     """Computed again, and it is another picture."""
     NOT_ATTEMPTED = "not attempted"
     """Nothing was computed, so nothing can be said of it (INV-7)."""
+
+
+class Testing(enum.StrEnum):
+    """Whether second runs look for the reason of what differs; the verdict does not wait for them."""
+
+    OFF = "off"
+    """Not asked for, or nothing was left to explain."""
+    WANTED = "wanted"
+    """They start when the verdict falls short of *identical pixels*."""
+    RUNNING = "running"
+    """They wait or run; the causes are ranked again when they end."""
+    OVER = "over"
+    """The causes say what was tested."""
 
 
 class State(enum.StrEnum):

@@ -59,8 +59,10 @@ def test_equal_pixels_in_another_file_are_said_to_be_just_that() -> None:
 @pytest.mark.parametrize(
     ("measured", "verdict"),
     [
-        (Measured(max_abs=1 / 255, psnr=78.0), Verdict.SIMILAR),
-        (Measured(max_abs=90 / 255, psnr=52.0), Verdict.DIFFERENT),
+        (Measured(max_abs=1 / 255, psnr=78.0), Verdict.WITHIN_TOLERANCE),
+        (Measured(max_abs=2 / 255, psnr=45.0), Verdict.WITHIN_TOLERANCE),
+        (Measured(max_abs=2 / 255, psnr=44.9), Verdict.SIMILAR),
+        (Measured(max_abs=90 / 255, psnr=52.0), Verdict.SIMILAR),
         (Measured(max_abs=1 / 255, psnr=30.0), Verdict.DIFFERENT),
         (Measured(comparable=False), Verdict.DIFFERENT),
         (None, Verdict.DIFFERENT),
