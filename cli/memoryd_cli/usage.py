@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from memoryd.foundation.spreadsheet_file import write_csv
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PAGE = 500
-
-COLUMNS = (
-    *("runs", "jobs", "succeeded", "failed", "lost", "cancelled", "gpu_s", "executing_s", "loading_s", "loads"),
-    *("waited_s", "waited_p50_s", "waited_p95_s"),
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -61,10 +56,9 @@ def usage(
     if json:
         as_json(answer)
     elif as_csv:
-        _write(
-            [*keys, *COLUMNS],
-            [[*map(_name, row["key"]), *[row[name] for name in COLUMNS]] for row in answer["items"]],
-        )
+        sums = [name for name in answer["total"] if name != "key"]
+        rows = ([*map(_name, row["key"]), *[row[name] for name in sums]] for row in answer["items"])
+        write_csv(sys.stdout, [*keys, *sums], rows)
     else:
         _show(answer, keys)
 
@@ -102,7 +96,7 @@ def _show_runs(asked: dict[str, str | None], *, as_csv: bool, json: bool) -> Non
         as_json({"items": found})
     elif as_csv:
         columns = list(found[0]) if found else ["job_id"]
-        _write(columns, [[one[name] for name in columns] for one in found])
+        write_csv(sys.stdout, columns, ([one[name] for name in columns] for one in found))
     else:
         table(
             ("job", "project", "person", "pool", "model", "outcome", "waited", "GPU", "ended"),
@@ -117,21 +111,6 @@ def _show_runs(asked: dict[str, str | None], *, as_csv: bool, json: bool) -> Non
         )
         if cursor:
             say("there are more: --csv or --json prints all of them")
-
-
-def _write(columns: list[str], rows: list[list[Any]]) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(columns)
-    # A cell that begins like a formula must not be one in somebody's spreadsheet.
-    writer.writerows(
-        [
-            [
-                f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
-                for cell in row
-            ]
-            for row in rows
-        ]
-    )
 
 
 def _name(key: str | None) -> str:

@@ -22,32 +22,16 @@ from memoryd.disclosure.facts import Disclosed, Undecided
 from memoryd.disclosure.placing import CannotPlace, put_beside, put_over
 from memoryd.disclosure.signing import CannotSign, FileTooLarge, SignedCopyFails
 from memoryd.dispatch.facts import Chore
-from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import AssetId
 from memoryd.foundation.logging import log_for
-from memoryd.storage.blob_store import BlobStore
+from memoryd.ingest import enrichment
 from memoryd.storage.blobs import register
 
 _log = log_for(__name__)
 
 
-class Means(Protocol):
-    """What the handler works with. The application's handler context is one."""
-
-    @property
-    def database(self) -> Database:
-        """Connections."""
-        ...
-
-    @property
-    def store(self) -> BlobStore:
-        """Kept bytes."""
-        ...
-
-    @property
-    def tenant(self) -> TenantScope:
-        """Whose assets they are."""
-        ...
+class Means(enrichment.Means, Protocol):
+    """What the handler works with: what every follow-up has, and the keys. The application's handler context is one."""
 
     @property
     def keys(self) -> Path:

@@ -20,9 +20,8 @@ from memoryd.events import queries, webhooks
 from memoryd.events.facts import Happened
 from memoryd.events.receivers import Answer, Reach, send
 from memoryd.events.signatures import Headers, envelope, message_id, signed_headers
-from memoryd.foundation.canonical_json import read_json
+from memoryd.events.streams import happened
 from memoryd.foundation.database import Database, TenantScope
-from memoryd.foundation.ids import ProjectId
 from memoryd.foundation.logging import log_for
 
 AT_ONCE = 8
@@ -125,18 +124,10 @@ def _wait_after(tries: int, answer: Answer) -> float | None:
 
 
 def _due(row: queries.AnyRow) -> _Due:
-    body = read_json(row.body)
     return _Due(
         webhook=row.webhook_id,
         url=row.url,
         secret_sealed=bytes(row.secret_sealed),
         tries=row.tries,
-        event=Happened(
-            seq=row.seq,
-            at=row.at,
-            kind=row.kind,
-            subject=row.subject,
-            project_id=ProjectId(row.project_id) if row.project_id else None,
-            body=body if isinstance(body, dict) else {},
-        ),
+        event=happened(row),
     )

@@ -52,7 +52,7 @@ def read_events(database: Database, caller: Caller, after: int, limit: int = PAG
         begin = last if after > last else max(after, first - 1)
         projects = None if caller.sees is None else list(caller.sees)
         rows = queries.list_events(session, after=begin, up_to=last, projects=projects, limit=limit)
-    events = [_happened(row) for row in rows]
+    events = [happened(row) for row in rows]
     return EventPage(events=events, begin=begin, after=events[-1].seq if len(events) == limit else last, missed=missed)
 
 
@@ -100,7 +100,8 @@ def is_of_kind(event: Happened, kinds: frozenset[str]) -> bool:
     return not kinds or event.kind in kinds or event.kind.startswith(begins)
 
 
-def _happened(row: queries.AnyRow) -> Happened:
+def happened(row: queries.AnyRow) -> Happened:
+    """Return an event from its row: seq, at, kind, subject, project_id, and its body as JSON text."""
     body = read_json(row.body)
     return Happened(
         seq=row.seq,
