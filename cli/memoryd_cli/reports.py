@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
+from memoryd.disclosure.facts import SealState
 from memoryd.disclosure.pki import load_anchors
 from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.settings import Settings
-from memoryd.reports.facts import SealState
 from memoryd.reports.sealing import SUFFIX, verify_report
 from memoryd_cli.attribution import names_pictures
 from memoryd_cli.client import server

@@ -304,3 +304,27 @@ class FileVerdict:
     def good(self) -> bool:
         """Whether the file and everything it was made from verify (whoever signed)."""
         return self.state in (State.VALID, State.TRUSTED)
+
+
+class SealState(enum.StrEnum):
+    """What the signature of a report or receipt is worth."""
+
+    INTACT = "intact"
+    """Not one byte was changed, and the signer's chain ends in an anchor that is trusted here."""
+    INTACT_UNKNOWN_SIGNER = "intact-unknown-signer"
+    """Not one byte was changed; nobody trusted here vouches for the signer."""
+    CHANGED = "changed"
+    """The content or its signature was changed."""
+    UNREADABLE = "unreadable"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SealVerdict:
+    """The verdict on content and its detached signature."""
+
+    state: SealState
+    detail: str
+    signer: str | None = None
+    signed_at: str | None = None
+    trusted_by: str | None = None
+    sha256: str | None = None

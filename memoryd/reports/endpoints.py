@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from memoryd.access import audit
 from memoryd.access.guards import Office, ReporterCaller
 from memoryd.disclosure import pki
+from memoryd.disclosure.sealing import seal
 from memoryd.reports.gathering import make_report
 from memoryd.reports.rendering import render_html
-from memoryd.reports.sealing import seal
 from memoryd.reports.wire import MadeReport, ReportRequest
 
 router = APIRouter(tags=["reports"])

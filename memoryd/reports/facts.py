@@ -89,27 +89,3 @@ class Report:
     content: bytes
     assets: int
     """How many it tells of."""
-
-
-class SealState(enum.StrEnum):
-    """What a report's signature is worth."""
-
-    INTACT = "intact"
-    """Not one byte was changed, and the signer's chain ends in an anchor that is trusted here."""
-    INTACT_UNKNOWN_SIGNER = "intact-unknown-signer"
-    """Not one byte was changed; nobody trusted here vouches for the signer."""
-    CHANGED = "changed"
-    """The report or its signature was changed."""
-    UNREADABLE = "unreadable"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SealVerdict:
-    """The verdict on a report file and its signature."""
-
-    state: SealState
-    detail: str
-    signer: str | None = None
-    signed_at: str | None = None
-    trusted_by: str | None = None
-    sha256: str | None = None

@@ -16,12 +16,13 @@ from memoryd.access.roles import narrowed
 from memoryd.catalog.content import ContentMissing, find_copies, open_copy
 from memoryd.disclosure import disclosing, pki
 from memoryd.disclosure.facts import Undecided
+from memoryd.disclosure.sealing import seal
 from memoryd.disclosure.verifying import verify_stream
 from memoryd.foundation.ids import AssetId
 from memoryd.reports.facts import Report
 from memoryd.reports.gathering import make_report
 from memoryd.reports.rendering import render_html
-from memoryd.reports.sealing import SUFFIX, seal
+from memoryd.reports.sealing import SUFFIX
 from memoryd.storage.blob_store import blob_store
 from memoryd.web.asset_body import after_change, asset_page
 from memoryd.web.rendering import page

@@ -7,11 +7,11 @@ from memoryd.catalog.attesting import Declaration, attest, withdraw
 from memoryd.catalog.declaring import link
 from memoryd.catalog.looking_up import find_asset
 from memoryd.disclosure import endpoints as disclosure_endpoints
+from memoryd.disclosure.facts import SealState
 from memoryd.disclosure.pki import load_anchors
+from memoryd.disclosure.sealing import verify_seal
 from memoryd.foundation.database import Database
 from memoryd.reports import endpoints
-from memoryd.reports.facts import SealState
-from memoryd.reports.sealing import verify_seal
 from memoryd.reports.wire import LineageReport
 from tests.disclosure.studio import client, offices, take_in
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from memoryd.disclosure import pki
+from memoryd.disclosure.facts import SealState
 from memoryd.disclosure.verifying import verify_file
-from memoryd.reports.facts import SealState
 from memoryd.reports.sealing import verify_report
 from tests.web.conftest import WINDOWS_ALIAS, Studio, Watched
 
