@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memoryd.foundation.canonical_json import canonical_bytes
 from memoryd.foundation.counters import REQUEST_SECONDS
@@ -34,16 +34,11 @@ _REFUSAL = canonical_bytes(
 )
 _REFUSAL_LENGTH = str(len(_REFUSAL)).encode()
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Scope]]
-Send: TypeAlias = Callable[[Scope], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 class AnswerHeaders:
     """An ASGI application around another."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """`app` answers."""
         self._app = app
 
@@ -56,7 +51,7 @@ class AnswerHeaders:
 
         refused = False
 
-        async def told(message: Scope) -> None:
+        async def told(message: Message) -> None:
             nonlocal refused
             if message["type"] == "http.response.start":
                 given = message.setdefault("headers", [])

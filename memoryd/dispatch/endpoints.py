@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from memoryd.access import audit, people, projects
 from memoryd.access.guards import Administrator, Approver, Reader
-from memoryd.dispatch import caps, holds, pools, shown, weights, workers
+from memoryd.dispatch import caps, farm_changes, holds, pools, shown, weights, workers
 from memoryd.dispatch.fleet import endpoints as fleet
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import take_farm
@@ -53,17 +53,13 @@ def edit_pool(work: Administrator, name: str, asked: shown.EditedPool) -> shown.
 @router.post("/pools/{name}/pause")
 def pause_pool(work: Administrator, name: str) -> shown.Pool:
     """Let nothing be claimed from a pool from now on. What runs goes on, and jobs may still be sent."""
-    audit.note(work.session, work.caller, "pool.pause", f"pool:{name[:80]}", {})
-    take_farm(work.session)
-    return shown.show_pool(pools.pause(work.session, name, tenant_id=work.caller.tenant.id))
+    return shown.show_pool(farm_changes.pause_pool(work.session, work.caller, name))
 
 
 @router.post("/pools/{name}/resume")
 def resume_pool(work: Administrator, name: str) -> shown.Pool:
     """Let a pool be claimed from again."""
-    audit.note(work.session, work.caller, "pool.resume", f"pool:{name[:80]}", {})
-    take_farm(work.session)
-    return shown.show_pool(pools.resume(work.session, name, tenant_id=work.caller.tenant.id))
+    return shown.show_pool(farm_changes.resume_pool(work.session, work.caller, name))
 
 
 @router.post("/projects/{slug}/pause")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memoryd.web.rendering import API_PAGE_POLICY, CONTENT_SECURITY_POLICY
 
 STATIC_AGE_S = 31_536_000
 """Static files carry their version in the address, so that they may be kept for a year."""
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Scope]]
-Send: TypeAlias = Callable[[Scope], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CACHED = (b"cache-control", f"public, max-age={STATIC_AGE_S}, immutable".encode())
 
@@ -21,7 +16,7 @@ _CACHED = (b"cache-control", f"public, max-age={STATIC_AGE_S}, immutable".encode
 class PagePolicy:
     """An ASGI application around another."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """`app` answers."""
         self._app = app
 
@@ -32,7 +27,7 @@ class PagePolicy:
             return
         policy = API_PAGE_POLICY if scope["path"] == "/docs" else CONTENT_SECURITY_POLICY
 
-        async def told(message: Scope) -> None:
+        async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message.get("headers", [])
                 if scope["path"].startswith("/static/"):

@@ -8,11 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from memoryd.access import audit
 from memoryd.access.guards import Administrator, Reader
-from memoryd.dispatch import pools
+from memoryd.dispatch import farm_changes
 from memoryd.dispatch.states import ENDED, WAITING
-from memoryd.foundation.database import take_farm, take_tenant
 from memoryd.submission import viewing
 from memoryd.web.queue_rows import faces_of, job_rows, read_farm, read_groups
 from memoryd.web.queue_words import CAUSE_WORDS, EVENT_WORDS, HELD_WORDS, WORKER_WORDS, state_of, why_it_failed
@@ -61,20 +59,14 @@ def show_queue(request: Request, work: Reader, cursor: str | None = None) -> Res
 @router.post("/queue/pools/{name}/pause")
 def pause_pool(name: str, request: Request, work: Administrator) -> Response:
     """Let nothing be claimed from a pool from now on; what runs goes on."""
-    audit.note(work.session, work.caller, "pool.pause", f"pool:{name[:80]}", {})
-    take_farm(work.session)
-    pools.pause(work.session, name, tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.pause_pool(work.session, work.caller, name)
     return done(request, "/queue")
 
 
 @router.post("/queue/pools/{name}/resume")
 def resume_pool(name: str, request: Request, work: Administrator) -> Response:
     """Let a pool be claimed from again."""
-    audit.note(work.session, work.caller, "pool.resume", f"pool:{name[:80]}", {})
-    take_farm(work.session)
-    pools.resume(work.session, name, tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.resume_pool(work.session, work.caller, name)
     return done(request, "/queue")
 
 

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from memoryd.access import audit
 from memoryd.access.guards import Administrator, Reader
-from memoryd.dispatch import retiring, worker_details
+from memoryd.dispatch import farm_changes, worker_details
 from memoryd.foundation.database import take_farm, take_tenant
 from memoryd.foundation.ids import WorkerId
 from memoryd.submission import viewing
@@ -42,28 +41,19 @@ def show_worker(worker_id: UUID, request: Request, work: Reader) -> Response:
 @router.post("/queue/workers/{worker_id}/drain")
 def drain(worker_id: UUID, request: Request, work: Administrator) -> Response:
     """Let a worker finish what it has and take nothing new."""
-    audit.note(work.session, work.caller, "worker.drain", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    retiring.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.drain_worker(work.session, work.caller, WorkerId(worker_id))
     return done(request, f"/queue/workers/{worker_id}")
 
 
 @router.post("/queue/workers/{worker_id}/undrain")
 def undrain(worker_id: UUID, request: Request, work: Administrator) -> Response:
     """Let a drained worker take work again."""
-    audit.note(work.session, work.caller, "worker.undrain", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    retiring.undrain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.undrain_worker(work.session, work.caller, WorkerId(worker_id))
     return done(request, f"/queue/workers/{worker_id}")
 
 
 @router.post("/queue/workers/{worker_id}/remove")
 def remove(worker_id: UUID, work: Administrator, request: Request) -> Response:
     """Revoke a worker's key for good; what it runs waits again."""
-    audit.note(work.session, work.caller, "worker.remove", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    retiring.remove(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.remove_worker(work.session, work.caller, WorkerId(worker_id))
     return done(request, "/queue")

@@ -10,12 +10,21 @@ from fastapi.concurrency import run_in_threadpool
 from memoryd.access import audit
 from memoryd.access.guards import Administrator, Office, Reader
 from memoryd.comfyui.catalogue_document import PACKED_LIMIT
-from memoryd.dispatch import leases, model_hashes, node_specs, retiring, shown, wire, worker_details, workers
+from memoryd.dispatch import (
+    farm_changes,
+    leases,
+    model_hashes,
+    node_specs,
+    shown,
+    wire,
+    worker_details,
+    workers,
+)
 from memoryd.dispatch.facts import LeaseKey, SignOfLife, WorkerState
 from memoryd.dispatch.fleet import shown as fleet_shown
 from memoryd.dispatch.guards import SpokenProtocol, WorkerCaller
 from memoryd.dispatch.sockets import endpoints as sockets
-from memoryd.foundation.database import take_farm, take_tenant
+from memoryd.foundation.database import take_farm
 from memoryd.foundation.errors import TooLarge
 from memoryd.foundation.ids import JobId, WorkerId
 
@@ -75,31 +84,21 @@ def list_models(
 @router.post("/workers/{worker_id}/drain", status_code=204)
 def drain_worker(work: Administrator, worker_id: UUID) -> Response:
     """Let a worker finish what it has and take nothing new until its next start, or until it is undrained."""
-    audit.note(work.session, work.caller, "worker.drain", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    retiring.drain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.drain_worker(work.session, work.caller, WorkerId(worker_id))
     return Response(status_code=204)
 
 
 @router.post("/workers/{worker_id}/undrain", status_code=204)
 def undrain_worker(work: Administrator, worker_id: UUID) -> Response:
     """Let a drained worker take work again."""
-    audit.note(work.session, work.caller, "worker.undrain", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    retiring.undrain(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
+    farm_changes.undrain_worker(work.session, work.caller, WorkerId(worker_id))
     return Response(status_code=204)
 
 
 @router.delete("/workers/{worker_id}")
 def remove_worker(work: Administrator, worker_id: UUID) -> fleet_shown.Removed:
     """Revoke a worker's key for good; what it runs waits again, uncounted."""
-    audit.note(work.session, work.caller, "worker.remove", f"worker:{worker_id}", {})
-    take_farm(work.session)
-    given_back = retiring.remove(work.session, WorkerId(worker_id), tenant_id=work.caller.tenant.id)
-    take_tenant(work.session, work.caller.tenant)
-    return fleet_shown.Removed(given_back=given_back)
+    return fleet_shown.Removed(given_back=farm_changes.remove_worker(work.session, work.caller, WorkerId(worker_id)))
 
 
 # --- for workers
