@@ -28,6 +28,8 @@ ChoreId = NewType("ChoreId", UUID)
 WorkerId = NewType("WorkerId", UUID)
 PoolId = NewType("PoolId", UUID)
 ReproductionId = NewType("ReproductionId", UUID)
+DoubtId = NewType("DoubtId", UUID)
+CanaryRunId = NewType("CanaryRunId", UUID)
 DisclosureId = NewType("DisclosureId", UUID)
 QuarantineId = NewType("QuarantineId", UUID)
 
