@@ -1,4 +1,4 @@
-"""What this room stores: every attempt to make an asset again, with its plan, verdict and reasons."""
+"""What this room stores: every attempt to make an asset again, with its plan, verdict and reasons; every variation."""
 
 from __future__ import annotations
 
@@ -51,6 +51,28 @@ class Reproduction(TenantTable):
     decided_at: Mapped[datetime.datetime | None]
 
 
+class Variation(TenantTable):
+    """A wish for new pictures of an asset's recipe, and the job or group that makes them.
+
+    A group is found by its key, which is known before the group is there: what broke off between the two is found again.
+    """
+
+    __tablename__ = "variation"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("asset.id"))
+    generation_id: Mapped[UUID | None] = mapped_column(ForeignKey("generation.id"))
+    """The run that they come from."""
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
+    by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    job_id: Mapped[UUID | None]
+    group_key: Mapped[str | None]
+    changes: Mapped[list[dict[str, object]]] = mapped_column(server_default="[]")
+    """What differs from the asset's own run: names, places in the graph, values."""
+    items: Mapped[int]
+    at: Mapped[RecordedNow]
+
+
+Index("variation_of_asset_idx", Variation.asset_id, Variation.at.desc(), Variation.id.desc())
 Index("reproduction_job_id_key", Reproduction.job_id, unique=True, postgresql_where=Reproduction.job_id.is_not(None))
 Index("reproduction_newest_idx", Reproduction.at.desc(), Reproduction.id.desc())
 Index("reproduction_parent_idx", Reproduction.parent_id, postgresql_where=Reproduction.parent_id.is_not(None))
