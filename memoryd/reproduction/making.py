@@ -44,8 +44,11 @@ def make_again(
     purpose: Purpose = Purpose.ASKED,
     parent: ReproductionId | None = None,
     on_worker: UUID | None = None,
+    attempt: ReproductionId | None = None,
 ) -> ReproductionId:
     """Begin an attempt and return its id; where something is missing it is decided at once as *not attempted*.
+
+    `attempt` is its id where the caller chose one beforehand: asked for twice, the second time fails and adds no job.
 
     Opens its own units of work: the inputs' bytes are copied into the store between them. Raises: AssetNotFound, and
     what submission raises is told as a cause, not raised.
@@ -53,7 +56,7 @@ def make_again(
     with database.tenant_work(caller.tenant) as session:
         plan = make_plan(session, asset_id, caller.sees)
     missing = [*plan.missing, *(keep_inputs(database, store, caller, plan) if not plan.missing else ())]
-    attempt = ReproductionId(new_id())
+    attempt = attempt or ReproductionId(new_id())
     if missing:
         with database.tenant_work(caller.tenant) as session:
             _record_not_attempted(session, caller, attempt, asset_id, plan, missing)
