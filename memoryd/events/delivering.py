@@ -54,18 +54,14 @@ class _Due:
     event: Happened
 
 
-def fan_out_once(database: Database, tenant: TenantScope) -> int:
-    """Write down which event goes to which webhook, as far as events were relayed; return how many deliveries."""
-    with database.tenant_work(tenant) as session:
-        return sum(
-            queries.fan_out(session, webhook=webhook, limit=FAN_OUT_LIMIT)
-            for webhook in queries.lock_webhooks_behind(session)
-        )
-
-
 def deliver_once(database: Database, tenant: TenantScope, keys: Path, reach: Reach, *, sender: Sender = send) -> int:
-    """Take what is due, AT_ONCE at most, send it, and note what became of it; return how many were tried."""
+    """Take what is due, AT_ONCE at most, send it, and note what became of it; return how many were tried.
+
+    First it is written down which event goes to which webhook, as far as events were relayed.
+    """
     with database.tenant_work(tenant) as session:
+        for webhook in queries.lock_webhooks_behind(session):
+            queries.fan_out(session, webhook=webhook, limit=FAN_OUT_LIMIT)
         due = [_due(row) for row in queries.take_due(session, limit=AT_ONCE, taken_for_s=TAKEN_FOR_S)]
     if not due:
         return 0
@@ -91,15 +87,8 @@ def deliver_once(database: Database, tenant: TenantScope, keys: Path, reach: Rea
 
 
 def attend(database: Database, tenants: Sequence[TenantScope], keys: Path, reach: Reach) -> int:
-    """Fan out and deliver for every tenant that has a webhook; return how many were tried."""
-    tried = 0
-    for tenant in tenants:
-        with database.tenant_work(tenant) as session:
-            if not queries.count_webhooks(session):
-                continue
-        fan_out_once(database, tenant)
-        tried += deliver_once(database, tenant, keys, reach)
-    return tried
+    """Deliver for every tenant what is due; return how many were tried."""
+    return sum(deliver_once(database, tenant, keys, reach) for tenant in tenants)
 
 
 def signed(event: Happened, tenant: TenantScope, secret: str) -> tuple[Headers, bytes]:

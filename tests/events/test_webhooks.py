@@ -48,7 +48,6 @@ class Told:
             self.id, self.secret = webhooks.add_webhook(session, url, kinds, keys)
 
     def attend(self, sender: delivering.Sender = send) -> int:
-        delivering.fan_out_once(self.database, self.tenant)
         return delivering.deliver_once(self.database, self.tenant, self.keys, HERE, sender=sender)
 
     def log(self) -> list[webhooks.DeliveryView]:
