@@ -3,6 +3,7 @@
     python benchmarks/dispatch.py [--quick] [--only NAME ...] [--json FILE]
 
     submit        submitting over HTTP with 100,000 jobs waiting and 8 claimers at work; submit to claim on an idle worker
+    processor     processor time of a submission, a claim and a completion over HTTP
     throughput    claim + complete over 16 connections, beside procrastinate's worker (pip install '.[bench]')
     depth         claims at 1,000,000 waiting jobs, beside 10,000
     snapshot      claims under a snapshot that is held open while 200,000 jobs complete
@@ -26,12 +27,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from queue_measures import affinity, claiming, flood, overhead, submitting, throughput
+from queue_measures import affinity, claiming, flood, overhead, processor, submitting, throughput
 from queue_measures.figures import Figure, Machine, watched
 from queue_measures.places import Place
 
 MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "submit": submitting.submit,
+    "processor": processor.processor,
     "throughput": throughput.throughput,
     "depth": claiming.depth,
     "snapshot": claiming.snapshot,

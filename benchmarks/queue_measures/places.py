@@ -103,6 +103,10 @@ class Place:
         if process in self._processes:
             self._processes.remove(process)
 
+    def pids(self, command: str) -> list[int]:
+        """Return the processes of `memoryd COMMAND` that were started here."""
+        return [process.pid for process in self._processes if command in process.args]  # type: ignore[operator]
+
     def stop_processes(self) -> None:
         """End all of them, the last first."""
         for process in list(reversed(self._processes)):

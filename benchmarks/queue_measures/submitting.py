@@ -49,7 +49,7 @@ def submit(place: Place, *, quick: bool) -> list[Figure]:
     count, idle_count = (150, 60) if quick else (600, 300)
     with survey_of_an_engine(place) as survey:
         database = Database(place.cluster.server_url())
-        workers = [_registered(database, place, f"gpu-{n}", survey) for n in range(CLAIMERS)]
+        workers = [registered(database, place, f"gpu-{n}", survey) for n in range(CLAIMERS)]
         figures: list[Figure] = []
         with place.server() as address:
             figures += _idle(place, address, workers[0], idle_count)
@@ -81,7 +81,8 @@ def survey_of_an_engine(place: Place) -> Iterator[Survey]:
     yield survey
 
 
-def _registered(database: Database, place: Place, label: str, survey: Survey) -> tuple[str, str]:
+def registered(database: Database, place: Place, label: str, survey: Survey) -> tuple[str, str]:
+    """Make a worker that states what was found; return its key and its start."""
     stated: dict[str, Any] = {
         "environment": dict(survey.environment),
         "models": list(survey.models),
