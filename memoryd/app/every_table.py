@@ -23,6 +23,7 @@ ROOMS_WITH_TABLES = (
     "disclosure",
     "submission",
     "reproduction",
+    "reproduction.canaries",
 )
 
 
