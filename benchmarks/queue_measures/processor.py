@@ -14,7 +14,7 @@ from memoryd.foundation.database import Database
 
 from .figures import Figure
 from .places import Caller, Place
-from .submitting import CLAIMERS, WAITING, cancelled_report, prompt, registered, survey_of_an_engine
+from .submitting import WAITING, cancelled_report, prompt, registered, survey_of_an_engine
 from .waiting_jobs import fill
 
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
@@ -68,7 +68,7 @@ def processor(place: Place, *, quick: bool) -> list[Figure]:
     count = 200 if quick else 1_000
     with survey_of_an_engine(place) as survey:
         database = Database(place.cluster.server_url())
-        key, incarnation = [registered(database, place, f"gpu-{n}", survey) for n in range(CLAIMERS)][0]
+        key, incarnation = registered(database, place, "gpu-0", survey)
         database.close()
         fill(
             place.cluster.superuser_url("memoryd"), count=WAITING, pool_id=place.pool.id, schema=place.scope.schema,
