@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.workflows.facts import Graph, Link, Node, Value
 from memoryd.workflows.node_shapes import shape_of, words_of
+
+Place: TypeAlias = tuple[str, str]
+"""An input: its node's id, its name."""
 
 HOPS_LIMIT = 50
 """Links followed to one literal."""
@@ -55,17 +59,28 @@ def literal_behind(graph: Graph, value: Value | None, names: Sequence[str] = (),
     `names` are the inputs to look for in the nodes on the way, before the usual names of value nodes. A node that
     computes (two numbers in, one out) hands on nothing; of a switch the branch that its selector chooses is followed.
     """
+    return _behind(graph, value, names, depth)[1]
+
+
+def place_behind(graph: Graph, place: Place, names: Sequence[str] = ()) -> Place | None:
+    """Return where the literal stands that an input has, or None: not known. Otherwise as `literal_behind`."""
+    node, name = place
+    value = graph.nodes[node].inputs[name]
+    return _behind(graph, value, names, 0)[0] if isinstance(value, Link) else place
+
+
+def _behind(graph: Graph, value: Value | None, names: Sequence[str], depth: int) -> tuple[Place | None, Json]:
+    """Return a literal behind a value and where it stands; no place for one that is there itself, or is not known."""
+    place: Place | None = None
     for _ in range(HOPS_LIMIT if depth == 0 else SELECTOR_HOPS_LIMIT):
         if not isinstance(value, Link):
-            return value
+            return place, value
         node = graph.nodes.get(value.node)
-        if node is None:
-            return None
-        wanted = _way_on(graph, node, names, depth)
-        if wanted is None:
-            return None
-        value = node.inputs[wanted]
-    return None
+        wanted = _way_on(graph, node, names, depth) if node is not None else None
+        if node is None or wanted is None:
+            return None, None
+        place, value = (node.id, wanted), node.inputs[wanted]
+    return None, None
 
 
 def chosen_branch(graph: Graph, node: Node, *, depth: int = 0) -> str | None:

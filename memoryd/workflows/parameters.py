@@ -15,7 +15,7 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.findings import Finding
 from memoryd.plugin_api.facts import Confidence
 from memoryd.workflows.ancestry import ancestors, executed_outputs
-from memoryd.workflows.facts import Graph, InputUse, ModelUse, Parameters, PromptUse, SamplerUse, Source
+from memoryd.workflows.facts import Graph, InputUse, ModelUse, Node, Parameters, PromptUse, SamplerUse, Source
 from memoryd.workflows.joined_texts import Joining
 from memoryd.workflows.literals import integer_behind
 from memoryd.workflows.model_uses import find_inputs, find_models
@@ -171,23 +171,30 @@ def _prompts(graph: Graph, samplers: Sequence[str], joining: Joining) -> tuple[P
 def _size(graph: Graph, chain: Iterable[str]) -> tuple[int | None, int | None]:
     """Width and height that the nearest node asks for which makes or resizes the picture or its latent."""
     for id_ in chain:
-        node = graph.nodes[id_]
-        inputs = node.inputs
-        shape = shape_of(node.class_type, tuple(inputs))
-        if shape.is_saving:
-            continue  # what a saver is told to write down is no request
-        for name in shape.presets:
-            preset = inputs[name]
-            spelled = _SIZE.search(preset) if isinstance(preset, str) and len(preset) < 200 else None
-            if spelled is not None:
-                width, height = int(spelled[1]), int(spelled[2])
-                return (height, width) if _is_swapped(inputs.get("swap_dimensions")) else (width, height)
-        if "width" in inputs and "height" in inputs and shape.sampling is not Sampling.SETTINGS:
-            width_behind = integer_behind(graph, inputs["width"], ("width",))
-            height_behind = integer_behind(graph, inputs["height"], ("height",))
-            if 0 < (width_behind or 0) <= SIZE_LIMIT and 0 < (height_behind or 0) <= SIZE_LIMIT:
-                return width_behind, height_behind
+        found = size_at(graph, graph.nodes[id_])
+        if found is not None:
+            return found
     return None, None
+
+
+def size_at(graph: Graph, node: Node) -> tuple[int | None, int | None] | None:
+    """Return width and height that a node asks for, None where it asks for none (or is only told to write one down)."""
+    inputs = node.inputs
+    shape = shape_of(node.class_type, tuple(inputs))
+    if shape.is_saving:
+        return None
+    for name in shape.presets:
+        preset = inputs[name]
+        spelled = _SIZE.search(preset) if isinstance(preset, str) and len(preset) < 200 else None
+        if spelled is not None:
+            width, height = int(spelled[1]), int(spelled[2])
+            return (height, width) if _is_swapped(inputs.get("swap_dimensions")) else (width, height)
+    if "width" in inputs and "height" in inputs and shape.sampling is not Sampling.SETTINGS:
+        width_behind = integer_behind(graph, inputs["width"], ("width",))
+        height_behind = integer_behind(graph, inputs["height"], ("height",))
+        if 0 < (width_behind or 0) <= SIZE_LIMIT and 0 < (height_behind or 0) <= SIZE_LIMIT:
+            return width_behind, height_behind
+    return None
 
 
 def _is_swapped(value: object) -> bool:

@@ -10,7 +10,7 @@ from memoryd.comfyui.specs import NodeSpecs
 from memoryd.foundation.canonical_json import Json
 from memoryd.plugin_api.facts import Confidence
 from memoryd.workflows.facts import Graph, Link, Node, SamplerUse, Value
-from memoryd.workflows.literals import chosen_branch, integer_behind, literal_behind, number_behind
+from memoryd.workflows.literals import Place, chosen_branch, integer_behind, literal_behind, number_behind, place_behind
 from memoryd.workflows.node_shapes import Sampling, shape_of, words_of
 
 SEED_LIMIT = 2**64 - 1
@@ -117,6 +117,33 @@ def read_sampler(graph: Graph, id_: str, *, final: bool, specs: NodeSpecs | None
     )
 
 
+def setting_places(graph: Graph, id_: str, specs: NodeSpecs | None = None) -> dict[str, Place]:
+    """Return where the settings of a pass stand as literals, by the names that `SamplerUse` has for them.
+
+    What stands nowhere as a literal (computed, or said by a class's own name) is left out.
+    """
+    node = graph.nodes[id_]
+    places = _settings_of(graph, node)
+    noise = node.inputs.get("noise")
+    source = graph.nodes.get(noise.node) if isinstance(noise, Link) else None
+    seeded = places if source is None else _settings_of(graph, source)
+    asked: list[tuple[str, Sequence[Node], Sequence[str]]] = [
+        *(("seed", (one,), _seed_inputs(one.class_type, tuple(one.inputs))) for one in seeded),
+        ("steps", places, _STEPS),
+        ("cfg", places, _CFG),
+        ("sampler", places, _SAMPLER),
+        ("scheduler", places, _SCHEDULER),
+        ("denoise", places, _DENOISE),
+    ]
+    found: dict[str, Place] = {}
+    for setting, among, names in asked:
+        first = _first_place(among, names) if setting not in found else None
+        place = place_behind(graph, (first[0].id, first[1]), names) if first is not None else None
+        if place is not None:
+            found[setting] = place
+    return found
+
+
 STEPS_LIMIT = 100_000
 """Steps of one pass that are believed; editors let at most 10,000 be typed."""
 
@@ -178,13 +205,18 @@ def _settings_of(graph: Graph, node: Node) -> list[Node]:
 
 
 def _first(places: Sequence[Node], names: Sequence[str]) -> Value | None:
+    found = _first_place(places, names)
+    return None if found is None else found[0].inputs[found[1]]
+
+
+def _first_place(places: Sequence[Node], names: Sequence[str]) -> tuple[Node, str] | None:
     for node in places:
         inputs = node.inputs
         for name in names:
             value = inputs.get(name)
             # A link by one of the settings' own names leads to a node that is among the places itself.
             if value is not None and not (isinstance(value, Link) and name in _HANDED):
-                return value
+                return node, name
     return None
 
 
