@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller, Work
-from memoryd.dispatch import dead_letters, wire
+from memoryd.dispatch import wire
 from memoryd.dispatch.facts import DeadFilter, LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
 from memoryd.dispatch.live_runs import live_runs_of
@@ -31,10 +31,9 @@ from memoryd.dispatch.result_wire import RESULT_LIMIT, unpack_result
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.dispatch.waking import waker_of
 from memoryd.foundation.canonical_json import Json
-from memoryd.foundation.database import take_farm
 from memoryd.foundation.errors import Conflict, TooLarge
-from memoryd.foundation.ids import JobId, parse_id
-from memoryd.foundation.paging import decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import JobId
+from memoryd.foundation.paging import page_size
 from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
 from memoryd.storage.blobs import register
 from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
@@ -123,20 +122,9 @@ def list_dead(
     limit: int | None = None,
 ) -> shown.DeadJobs:
     """Jobs that were given up, newest first; those of projects one does not see are left out."""
-    size = page_size(limit)
-    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
     only = _dead_filter(work, shown.DeadChoice(pool=pool, since=since, model=model, project=project))
-    take_farm(work.session)
-    letters = dead_letters.list_dead(
-        work.session,
-        tenant_id=work.caller.tenant.id,
-        before=JobId(before) if before else None,
-        limit=size + 1,
-        only=only,
-    )
-    seen = viewing.only_seen(work.session, letters[:size], scope=work.caller.tenant, sees=work.caller.sees)
-    more = encode_cursor(str(letters[size - 1].job_id)) if len(letters) > size else None
-    return shown.DeadJobs(items=[shown.show_dead(letter) for letter in seen], next_cursor=more)
+    found = viewing.list_dead(work.session, work.caller, only, cursor=cursor, limit=page_size(limit))
+    return shown.DeadJobs(items=[shown.show_dead(letter) for letter in found.rows], next_cursor=found.next_cursor)
 
 
 @router.post("/jobs/dead/replay")

@@ -266,10 +266,23 @@ def _before(cursor: str | None) -> JobId | None:
     return JobId(found)
 
 
-def only_seen(session: Session, letters: Sequence[DeadLetter], *, scope: TenantScope, sees: Sees) -> list[DeadLetter]:
-    """Return those given-up jobs whose project the caller sees; takes the tenant."""
-    take_tenant(session, scope)
-    if sees is None:
-        return list(letters)
-    projects = queries.list_projects_of(session, job_ids=[letter.job_id for letter in letters])
-    return [letter for letter in letters if projects.get(letter.job_id) in sees]
+def list_dead(
+    session: Session, caller: Caller, only: DeadFilter, *, cursor: str | None, limit: int
+) -> Page[DeadLetter]:
+    """Return given-up jobs that fit, newest first, without those of projects the caller does not see.
+
+    `session` is a unit of work of the caller's tenant, and is one again afterwards. A page may be short, or empty, and go
+    on. Raises: BadCursor.
+    """
+    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
+    take_farm(session)
+    letters = dead_letters.list_dead(
+        session, tenant_id=caller.tenant.id, before=JobId(before) if before else None, limit=limit + 1, only=only
+    )
+    take_tenant(session, caller.tenant)
+    shown = letters[:limit]
+    more = encode_cursor(str(shown[-1].job_id)) if len(letters) > limit else None
+    if caller.sees is not None:
+        projects = queries.list_projects_of(session, job_ids=[letter.job_id for letter in shown])
+        shown = [letter for letter in shown if projects.get(letter.job_id) in caller.sees]
+    return Page(rows=shown, next_cursor=more)

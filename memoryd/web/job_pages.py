@@ -13,12 +13,10 @@ from fastapi import APIRouter, Form, Request, Response
 from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Office, Reader, Submitter, SubmitterCaller
-from memoryd.dispatch import dead_letters
 from memoryd.dispatch.facts import DeadFilter
-from memoryd.foundation.database import Session, take_farm
+from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable
-from memoryd.foundation.ids import JobId, parse_id
-from memoryd.foundation.paging import decode_cursor, encode_cursor
+from memoryd.foundation.ids import JobId
 from memoryd.submission import job_document, repeating, viewing
 from memoryd.web.queue_pages import WORDS, done
 from memoryd.web.queue_rows import faces_of, job_rows
@@ -126,30 +124,20 @@ def list_dead(
     """Jobs that were given up, and why."""
     choice = Choice(pool=pool.strip(), model=model.strip(), project=project.strip(), since=since.strip())
     only = _filter(work.session, work.caller, choice)
-    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
-    take_farm(work.session)
-    letters = dead_letters.list_dead(
-        work.session,
-        tenant_id=work.caller.tenant.id,
-        before=JobId(before) if before else None,
-        limit=SHOWN_LETTERS + 1,
-        only=only,
-    )
-    shown = viewing.only_seen(work.session, letters[:SHOWN_LETTERS], scope=work.caller.tenant, sees=work.caller.sees)
+    found = viewing.list_dead(work.session, work.caller, only, cursor=cursor, limit=SHOWN_LETTERS)
     views = viewing.list_these(
-        work.session, [letter.job_id for letter in shown], scope=work.caller.tenant, sees=work.caller.sees
+        work.session, [letter.job_id for letter in found.rows], scope=work.caller.tenant, sees=work.caller.sees
     )
-    more = len(letters) > SHOWN_LETTERS
     return page(
         request,
         "dead_list.html" if is_part(request) else "dead.html",
         caller=work.caller,
-        letters=shown,
+        letters=found.rows,
         views={view.job_id: view for view in views},
         choice=choice,
         narrowed=any(dataclasses.astuple(choice)),
         cursor=cursor,
-        next_cursor=encode_cursor(str(letters[SHOWN_LETTERS - 1].job_id)) if more else None,
+        next_cursor=found.next_cursor,
         **WORDS,
     )
 
