@@ -104,6 +104,10 @@ class ModelPin:
     sha256: bytes | None
 
 
+HINDRANCES = frozenset({"class-nobody-has", "model-drifted", "model-nobody-has", "no-worker", "no-worker-has-all"})
+"""Codes of notices that stand in the way until somebody mends a worker; every other one is said in advance only."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerMatch:
     """One worker held against a plan.
@@ -171,6 +175,11 @@ class Plan:
     notices: tuple[Cause, ...] = ()
     workers: tuple[WorkerMatch, ...] = ()
 
+    @property
+    def hindrances(self) -> tuple[Cause, ...]:
+        """What stands in the way now: what is missing here, and what no worker has."""
+        return (*self.missing, *(notice for notice in self.notices if notice.code in HINDRANCES))
+
     def as_json(self) -> dict[str, Json]:
         """The plan as stored and shown; documents by their size, contents by their hash."""
         return {
@@ -189,6 +198,7 @@ class Plan:
             "batch_size": self.batch_size,
             "certain": self.certain,
             "environment": self.environment.hex() if self.environment else None,
+            "possible": not self.hindrances,
             "missing": [cause.as_json() for cause in self.missing],
             "notices": [cause.as_json() for cause in self.notices],
             "workers": [worker.as_json() for worker in self.workers],

@@ -7,6 +7,7 @@ again, it would make ComfyUI answer from a cache. Source: reference runs, 13 of 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -18,13 +19,21 @@ from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.ids import AssetId, GenerationId, ProjectId
 from memoryd.reproduction import queries
 from memoryd.reproduction.facts import Cause, InputFile, ModelPin, Plan
+from memoryd.reproduction.forewarning import forewarn
+from memoryd.reproduction.matching import environment_of
 from memoryd.submission.graph_needs import read_needs
+from memoryd.workflows.ancestry import ancestors
 from memoryd.workflows.documents import load_document
 from memoryd.workflows.facts import Graph, InputUse
 from memoryd.workflows.graph_reading import parse_graph
+from memoryd.workflows.literals import integer_behind
 from memoryd.workflows.model_uses import find_inputs
 from memoryd.workflows.replay import without_is_changed
 
+BATCH_INPUTS = ("batch_size",)
+"""Inputs that say how many pictures are computed together. Source: ComfyUI, nodes.py, EmptyLatentImage and its kin."""
+REPEATING_CLASSES = frozenset({"RepeatLatentBatch", "RepeatImageBatch"})
+"""Classes that make a batch several times as large, by their `amount`. Source: ComfyUI, nodes.py, nodes_images.py."""
 INPUT_TYPES = ("input", "output", "temp")
 
 
@@ -58,6 +67,7 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
         if each["key"] != STAND_IN_MARK
     )
     inputs, missing = _inputs(session, graph, GenerationId(run.generation_id))
+    environment = bytes(run.environment) if run.environment else None
     known = queries.find_pinned_models(session, run.generation_id)
     return Plan(
         asset_id=original,
@@ -70,8 +80,10 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
         node=run.node,
         batch_index=run.batch_index,
         certain=run.certain,
-        environment=bytes(run.environment) if run.environment else None,
+        batch_size=_batch_size(session, GenerationId(run.generation_id), graph, run.node),
+        environment=environment,
         missing=(*missing, *_unreadable_extras(extras)),
+        notices=forewarn(graph, environment_of(session, environment)),
     )
 
 
@@ -80,6 +92,30 @@ def extra_data_of(plan: Plan) -> str:
     # Assembled as text: reading and writing again would respell numbers, and the spelling decides the file's bytes.
     members = ", ".join(f"{json.dumps(key)}: {raw.decode('utf-8', 'surrogatepass')}" for key, raw in plan.extras)
     return f'{{"extra_pnginfo": {{{members}}}}}' if plan.extras else "{}"
+
+
+def _batch_size(session: Session, generation_id: GenerationId, graph: Graph, node: str | None) -> int | None:
+    """Return of how many pictures the asset was one: as the run gave them, else as its graph asks for; None: not known."""
+    given = queries.count_outputs(session, generation_id, node) if node is not None else 0
+    if given > 1:
+        return given
+    # A folder may hold one picture of a batch of four: the graph then says more than what was found.
+    above = ancestors(graph, [node] if node is not None and node in graph.nodes else graph.nodes)
+    asked = [
+        size
+        for each in above
+        for name in BATCH_INPUTS
+        if (size := integer_behind(graph, graph.nodes[each].inputs.get(name))) is not None
+    ]
+    repeated = [
+        amount
+        for each in above
+        if graph.nodes[each].class_type in REPEATING_CLASSES
+        and (amount := integer_behind(graph, graph.nodes[each].inputs.get("amount"))) is not None
+    ]
+    if not asked and not repeated:
+        return given or None
+    return max(given, max(asked, default=1) * math.prod(repeated))
 
 
 def _project(found: UUID | None) -> ProjectId | None:
@@ -112,22 +148,17 @@ def _inputs(
     uses = find_inputs(graph, graph.nodes)
     recorded = queries.find_input_digests(session, generation_id)
     digests = {use: use.sha256 or recorded.get((use.node, use.input)) for use in uses}
-    found = queries.find_assets_by_digest(session, [digest for digest in digests.values() if digest])
+    named = [digest for digest in digests.values() if digest]
     # What was sent along with a job lies in the store, whether or not it ever was an asset.
-    sizes = queries.find_kept_inputs(session, generation_id) | {digest: row.size for digest, row in found.items()}
+    sizes = queries.find_kept_inputs(session, generation_id) | queries.find_kept_contents(session, named)
+    known = queries.find_assets_by_digest(session, [digest for digest in named if digest not in sizes])
     files: dict[tuple[str, str, str], InputFile] = {}
     missing = []
     for use, digest in digests.items():
         if digest is None:
             missing.append(_unknown_input(use))
         elif digest not in sizes:
-            missing.append(
-                Cause(
-                    code="input-missing",
-                    detail=f"{use.name!r} (SHA-256 {digest.hex()}) is not in the memory",
-                    next_step="take the file in with `memoryd ingest FILE`; its name does not matter, its content does",
-                )
-            )
+            missing.append(_missing_input(use, digest, was_here=digest in known))
         else:
             subfolder, name, kind = input_place(use.name)
             files[subfolder, name, kind] = InputFile(
@@ -148,6 +179,15 @@ def input_place(written: str) -> tuple[str, str, str]:
     path = PurePosixPath(written.replace("\\", "/"))
     folder = path.parent.as_posix()
     return "" if folder == "." else folder, path.name, kind
+
+
+def _missing_input(use: InputUse, digest: bytes, *, was_here: bool) -> Cause:
+    why = "was here, but no copy of it is left where it was seen" if was_here else "is not in the memory"
+    return Cause(
+        code="input-missing",
+        detail=f"{use.name!r} (SHA-256 {digest.hex()}) {why}",
+        next_step="take the file in with `memoryd ingest FILE`; its name does not matter, its content does",
+    )
 
 
 def _unknown_input(use: InputUse) -> Cause:

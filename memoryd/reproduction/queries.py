@@ -83,6 +83,34 @@ def find_assets_by_digest(session: Session, digests: Sequence[bytes]) -> dict[by
     return {bytes(row.sha256): row for row in rows}
 
 
+def find_kept_contents(session: Session, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Return those of these contents of which a copy is known to lie somewhere: SHA-256 -> size in bytes.
+
+    In the store, in a folder that was seen last, or in a trash.
+    """
+    rows = session.execute(
+        text("""
+        select sha256, size from blob where sha256 = any(:d) and state = 'present'
+        union
+        select a.sha256, a.size from asset a where a.sha256 = any(:d) and a.erased_at is null
+           and (exists (select from location l where l.asset_id = a.id and l.state = 'recorded')
+                or exists (select from trashed_file t where t.asset_id = a.id and t.ended_at is null))"""),
+        {"d": list(digests)},
+    )
+    return {bytes(row.sha256): row.size for row in rows}
+
+
+def count_outputs(session: Session, generation_id: UUID, node: str) -> int:
+    """Return how many pictures a run's node is known to have made."""
+    return int(
+        session.execute(
+            text("""select count(distinct batch_index) from generation_output
+                     where generation_id = :g and node = :node and batch_index is not null"""),
+            {"g": generation_id, "node": node},
+        ).scalar_one()
+    )
+
+
 def find_kept_inputs(session: Session, generation_id: UUID) -> dict[bytes, int]:
     """Return the files that were sent along with a run's job, and are kept in the store: SHA-256 -> size in bytes."""
     rows = session.execute(
@@ -161,3 +189,42 @@ def decide(session: Session, reproduction_id: UUID, values: Mapping[str, object]
 
 def _listed(sees: Sees) -> list[UUID] | None:
     return None if sees is None else list(sees)
+
+
+# --- workers that a plan is held against (the farm's tables)
+
+
+def list_fleet(session: Session, workers: Sequence[UUID]) -> dict[UUID, Found]:
+    """Return what these workers stated themselves to be, by id: environment_sha256, nodes_sha256."""
+    rows = session.execute(
+        text("select id, environment_sha256, nodes_sha256 from worker where id = any(:workers)"),
+        {"workers": list(workers)},
+    )
+    return {row.id: row for row in rows}
+
+
+def list_fleet_environments(session: Session, workers: Sequence[UUID]) -> dict[bytes, bytes]:
+    """Return the environments of workers: SHA-256 -> document (compressed), each once."""
+    rows = session.execute(
+        text("""select distinct on (environment_sha256) environment_sha256, environment from worker
+                 where id = any(:workers) and environment is not null order by environment_sha256"""),
+        {"workers": list(workers)},
+    )
+    return {bytes(row.environment_sha256): bytes(row.environment) for row in rows}
+
+
+def list_fleet_classes(session: Session, catalogues: Sequence[bytes]) -> dict[bytes, frozenset[str]]:
+    """Return the node classes of catalogues, by their SHA-256."""
+    rows = session.execute(text("select sha256, classes from worker_nodes where sha256 = any(:c)"), {"c": catalogues})
+    return {bytes(row.sha256): frozenset(row.classes) for row in rows}
+
+
+def list_fleet_models(
+    session: Session, workers: Sequence[UUID], paths: Sequence[str], contents: Sequence[bytes]
+) -> Sequence[Found]:
+    """Return the model files of workers that have one of these names or contents: worker_id, folder, path, sha256."""
+    return session.execute(
+        text("""select worker_id, folder, path, sha256 from worker_model
+                 where worker_id = any(:workers) and (path = any(:paths) or sha256 = any(:contents))"""),
+        {"workers": list(workers), "paths": list(paths), "contents": list(contents)},
+    ).all()

@@ -132,18 +132,25 @@ def check_models(needs: GraphNeeds, offered: Mapping[str, Collection[str]] | Non
         )
 
 
-def _is_missing(use: tuple[str, str], offered: Mapping[str, Collection[str]]) -> bool:
-    folder, name = use
-    folders = {folder, SAME_FOLDERS.get(folder, folder)} | {old for old, new in SAME_FOLDERS.items() if new == folder}
-    known = [offered[one] for one in folders if one in offered]
-    # Windows and Linux workers spell a path's separator differently; ComfyUI takes its own only, and says so.
-    return bool(known) and not any(
-        name == other or _slashed(name) == _slashed(other) for names in known for other in names
+def folders_of(folder: str) -> frozenset[str]:
+    """Return the names, old and new, of a models folder."""
+    return frozenset(
+        {folder, SAME_FOLDERS.get(folder, folder)} | {o for o, new in SAME_FOLDERS.items() if new == folder}
     )
 
 
-def _slashed(name: str) -> str:
+def slashed(name: str) -> str:
+    """Return a model's name as every system's workers are compared by it: with forward slashes."""
     return name.replace("\\", "/")
+
+
+def _is_missing(use: tuple[str, str], offered: Mapping[str, Collection[str]]) -> bool:
+    folder, name = use
+    known = [offered[one] for one in folders_of(folder) if one in offered]
+    # Windows and Linux workers spell a path's separator differently; ComfyUI takes its own only, and says so.
+    return bool(known) and not any(
+        name == other or slashed(name) == slashed(other) for names in known for other in names
+    )
 
 
 def _models(graph: Graph) -> tuple[tuple[str, str], ...]:
