@@ -144,6 +144,14 @@ class FollowUp:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The workers a job is meant for, the nearest first. `only`: rather given up than run by another."""
+
+    workers: tuple[UUID, ...]
+    only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A job's place: jobs ahead of it (counting stops at DEPTH_LIMIT), and seconds until it starts, if that can be told."""
 

@@ -7,9 +7,9 @@ import datetime
 from collections.abc import Sequence
 from uuid import UUID
 
-from memoryd.dispatch import endings, telling, waking
+from memoryd.dispatch import endings, routing, telling, waking
 from memoryd.dispatch.entering import let_in
-from memoryd.dispatch.facts import Cancellation, Enqueued, FollowUp, Place, Standing, Urgency
+from memoryd.dispatch.facts import Cancellation, Enqueued, FollowUp, Place, Route, Standing, Urgency
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.dispatch.queries import entering, fleet, upkeep
 from memoryd.dispatch.states import ENDED, WAITING, HeldBy, JobState
@@ -49,6 +49,10 @@ class GroupCancelled(Conflict):
     """This group was cancelled."""
 
 
+class NoSuchWorker(NotFound):
+    """There is no worker that may run this job."""
+
+
 class PredecessorEnded(Conflict):
     """The job that this one is to follow has ended without success."""
 
@@ -64,7 +68,7 @@ class JobAsked:
     `cost_ms` is an estimate, charged against its project's share and put right when the job has ended. `after_job_id`: not
     before that job of the same tenant has succeeded; if it ends otherwise, this one is cancelled. `starts_after`: not
     before then; its time to live counts from then. `bigger_pools`: where it goes, in order, when a card's memory does not
-    suffice.
+    suffice. `route`: the workers it is meant for; `pool_id` is where it goes when they are not there.
     """
 
     job_id: JobId
@@ -84,6 +88,7 @@ class JobAsked:
     after_job_id: JobId | None = None
     starts_after: datetime.datetime | None = None
     bigger_pools: tuple[PoolId, ...] = ()
+    route: Route | None = None
 
 
 def find_known(session: Session, *, tenant_id: TenantId, key: str, body_sha256: bytes) -> JobId | None:
@@ -112,6 +117,7 @@ def enqueue(session: Session, asked: JobAsked, *, placed: bool = True) -> Enqueu
     known = _known(session, asked, placed=placed)
     if known is not None:
         return known
+    asked = routed(session, asked)
     class_id = CLASS_IDS[asked.urgency]
     entering.lock_order_shared(session, asked.pool_id, class_id)
     row = entering.insert_job(
@@ -159,6 +165,7 @@ def enqueue_many(session: Session, asked: Sequence[JobAsked], *, placed: bool = 
     for row in entering.lock_groups(session, group_ids=sorted(groups)) if groups else ():
         if row.cancelled_at is not None:
             raise GroupCancelled(f"group {row.id}", hint="`memoryd groups retry` lets what is missing run after all")
+    new = [routed(session, one) for one in new]
     entering.insert_jobs(session, [_row(one) for one in new])
     inner = {one.after_job_id for one in new if one.after_job_id} & {one.job_id for one in new}
     if inner:
@@ -170,6 +177,21 @@ def enqueue_many(session: Session, asked: Sequence[JobAsked], *, placed: bool = 
         or _enqueued(session, one, state=let.states[one.job_id], vtag=let.vtags.get(one.job_id, 0), placed=placed)
         for one in asked
     ]
+
+
+def routed(session: Session, asked: JobAsked) -> JobAsked:
+    """Return a job as it enters: in the private pool of the first of its workers that is there, where it has a route."""
+    if asked.route is None:
+        return asked
+    pool_id = routing.begin(
+        session, asked.route, job_id=asked.job_id, tenant_id=asked.tenant_id, asked_pool_id=asked.pool_id
+    )
+    if asked.route.only and pool_id is None:
+        raise NoSuchWorker(
+            "none of the workers that alone may run this job serves this studio",
+            hint="`memoryd workers list` shows them",
+        )
+    return asked if pool_id is None else dataclasses.replace(asked, pool_id=pool_id)
 
 
 def _check(asked: JobAsked) -> None:

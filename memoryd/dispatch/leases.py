@@ -35,7 +35,17 @@ PHASE_LIMIT = 200
 CANDIDATE_LIMIT = 200
 """Jobs that were cancelled or are held back which one claim clears away before it answers that there is nothing."""
 NO_SETBACK = frozenset(
-    {"released", "worker-stopped", "worker-removed", "foreign-interrupt", "engine-busy", "restored", "out-of-memory"}
+    {
+        "released",
+        "worker-stopped",
+        "worker-removed",
+        "foreign-interrupt",
+        "engine-busy",
+        "restored",
+        "out-of-memory",
+        "model-drifted",
+        "environment-changed",
+    }
 )
 """Why a job came back, where that says nothing about the next one."""
 SETBACK_LIMIT_S = 60.0

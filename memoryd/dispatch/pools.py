@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from memoryd.dispatch import telling, waking
 from memoryd.dispatch.facts import PoolDepth, PoolView, Urgency
-from memoryd.dispatch.queries import fleet
+from memoryd.dispatch.queries import fleet, routing
 from memoryd.dispatch.queries import pooling as statements
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.database import Session
@@ -119,6 +119,7 @@ def pause(session: Session, name: str, *, tenant_id: TenantId) -> PoolView:
     """Let nothing be claimed from a pool from now on; what runs goes on. Raises: PoolNotFound, PoolShared."""
     pool = _own(session, name, tenant_id)
     statements.set_paused(session, pool_id=pool.id, paused=True)
+    routing.pause_private_pools(session, pool_id=pool.id)
     telling.tell_tenant(session, "pool.paused", pool.id, tenant_id=tenant_id, facts={"pool": pool.name})
     return find_pool(session, name, tenant_id=tenant_id)
 
@@ -127,6 +128,7 @@ def resume(session: Session, name: str, *, tenant_id: TenantId) -> PoolView:
     """Let a pool be claimed from again, also one that backs off. Raises: PoolNotFound, PoolShared."""
     pool = _own(session, name, tenant_id)
     statements.set_paused(session, pool_id=pool.id, paused=False)
+    routing.pause_private_pools(session, pool_id=pool.id)
     telling.tell_tenant(session, "pool.resumed", pool.id, tenant_id=tenant_id, facts={"pool": pool.name})
     waking.wake_after_commit(session)
     return find_pool(session, name, tenant_id=tenant_id)

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from memoryd.dispatch import endings, holds, leases, pools, telling, waking
+from memoryd.dispatch import endings, holds, leases, pools, routing, telling, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cause
@@ -63,6 +63,8 @@ def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
         reaped = reap(session, calm_since=calm_since)
     with database.farm_work() as session:
         promoted = promote(session)
+    with database.farm_work() as session:
+        rerouted = routing.step(session)
     moved = _move(database)
     with database.farm_work() as session:
         telling.tell_silences(session, calm_since=calm_since)
@@ -72,7 +74,7 @@ def tend_once(database: Database, *, holder: UUID = _holder) -> Tended:
         with database.farm_work() as session:
             upkeep.advance_mark(session, pool_id=order.pool_id, class_id=order.class_id)
     expired = _prune(database) if _is_due(database, "prune", PRUNE_EVERY_S) else 0
-    if reaped or promoted or moved:
+    if reaped or promoted or moved or rerouted:
         waking.waker_of(database).wake()
     if reaped:
         _log.warning("%d leases of silent workers ended", reaped)

@@ -106,7 +106,8 @@ _IDENTITY = """w.id as worker_id, w.label, w.state, w.incarnation, w.serves,
                array(select p.name from worker_pool x join pool p on p.id = x.pool_id
                       where x.worker_id = w.id order by p.name) as pools,
                array(select p.id from worker_pool x join pool p on p.id = x.pool_id
-                      where x.worker_id = w.id order by p.name) as pool_ids"""
+                      where x.worker_id = w.id order by p.name)
+               || array(select o.id from pool o where o.owner_worker = w.id) as pool_ids"""
 
 
 def find_worker_key(session: Session, *, prefix: str) -> Found | None:
@@ -267,7 +268,9 @@ def list_standings(session: Session, *, job_ids: Sequence[UUID]) -> Sequence[Fou
     """How jobs stand now, newest first."""
     return session.execute(
         text("""
-        select j.id as job_id, j.tenant_id, p.name as pool, k.name as urgency, j.state, j.attempt, j.max_attempts,
+        select j.id as job_id, j.tenant_id, k.name as urgency, j.state,
+               coalesce((select a.name from route o join pool a on a.id = o.asked_pool_id where o.job_id = j.id),
+                        p.name) as pool, j.attempt, j.max_attempts,
                j.cancel_requested, j.failures, j.created_at, j.ended_at, w.label as worker, l.leased_at, l.progress, l.phase,
                l.node, j.pool_id, j.class_id, j.vtag, j.group_id, j.after_job_id, j.starts_after, j.expires_at,
                h.reason as held_by

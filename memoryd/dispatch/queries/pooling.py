@@ -21,7 +21,8 @@ def list_pools(session: Session, *, tenant_id: UUID, name: str | None = None) ->
         select p.*, (select s.until from setback s where s.pool_id = p.id and s.worker_id = '{NOBODY}'
                         and s.until > clock_timestamp()) as backs_off_until
           from pool p
-         where (p.shared or exists (select from pool_grant g where g.pool_id = p.id and g.tenant_id = :tenant_id))
+         where p.owner_worker is null
+           and (p.shared or exists (select from pool_grant g where g.pool_id = p.id and g.tenant_id = :tenant_id))
            and (:name is null or p.name = :name) order by p.name""").bindparams(bindparam("name", type_=String())),
         {"tenant_id": tenant_id, "name": name},
     ).all()

@@ -41,7 +41,8 @@ def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Fo
         with heard as (
             update worker set seen_at = clock_timestamp()
              where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
-        select w.id as worker_id, w.label, w.state, w.incarnation, w.serves, served.pools, served.pool_ids,
+        select w.id as worker_id, w.label, w.state, w.incarnation, w.serves, served.pools,
+               served.pool_ids || array(select o.id from pool o where o.owner_worker = w.id) as pool_ids,
                exists (select from lease l
                         where l.worker_id = w.id and l.incarnation is distinct from :incarnation) as left_over
           from worker w cross join lateral (

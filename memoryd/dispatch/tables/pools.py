@@ -37,6 +37,8 @@ class Pool(FarmTable):
     name: Mapped[str] = mapped_column(unique=True)
     shared: Mapped[bool]
     """Open to every tenant; otherwise only to those in `pool_grant`."""
+    owner_worker: Mapped[UUID | None] = mapped_column(unique=True)
+    """The one worker that claims from it: a pool for jobs that are meant for that worker, which nobody else sees."""
     vram_mb: Mapped[int | None]
     """Memory of the smallest card among its workers."""
     region: Mapped[str | None]
