@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from memoryd.foundation.declarative import UUID, RecordedNow, TenantTable
+from memoryd.foundation.declarative import UUID, RecordedNow, Sha256, TenantTable
 
 
 class Attestation(TenantTable):
@@ -121,6 +121,20 @@ class Removal(TenantTable):
     by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     at: Mapped[RecordedNow]
     until: Mapped[datetime.datetime]
+
+
+class HoldRelease(TenantTable):
+    """That a person let go of a content that approved pictures need: its last copy may be removed.
+
+    It is about the approvals of before `at`; one that comes later holds the content again.
+    """
+
+    __tablename__ = "hold_release"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    sha256: Mapped[Sha256] = mapped_column(index=True)
+    reason: Mapped[str]
+    by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[RecordedNow]
 
 
 class TrashedFile(TenantTable):
