@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from memoryd.imaging.appearance import may_turn
 from memoryd.imaging.unpacked_png import chunks, unpacked
 
 try:
@@ -24,10 +25,6 @@ WORTH_PIXELS = (128 * 128, 16_000_000)
 """Pixels from which it makes a difference, and from which the second copy of the samples takes too much memory."""
 CONTENT_LIMIT = 512 * 1024**2
 """Bytes of a file that is held in memory for it."""
-
-_TURNING = (b"Raw profile type", b"XML:com.adobe.xmp")
-"""Texts that may turn the picture, as an `eXIf` chunk may. Behind the pixels, Pillow finds them when it decodes."""
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 
 def decode(file: BinaryIO, picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8]] | None:
@@ -56,7 +53,8 @@ def _turned_late(content: bytes) -> bool:
     pixels = False
     for kind, start, _ in chunks(content):
         pixels = pixels or kind == b"IDAT"
-        if pixels and (kind == b"eXIf" or (kind in _TEXTS and content.startswith(_TURNING, start))):
+        if pixels and may_turn(content, kind, start):
+            # Pillow finds it when it decodes.
             return True
     return False
 

@@ -17,7 +17,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.ids import AssetId, ReproductionId
-from memoryd.imaging.pixels import PixelDifference, compare_pixels
+from memoryd.imaging.differences import PixelDifference, compare_pixels
 from memoryd.reproduction import queries
 from memoryd.reproduction.conditions import copy_cause, environment_cause, weights_causes
 from memoryd.reproduction.facts import Cause, Judgement, Made, Plan, Reproduction, Verdict
