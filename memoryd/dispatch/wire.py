@@ -217,7 +217,8 @@ class Claimed(Shape):
     """A job under lease. `prompt` and `extra_data` are JSON texts, verbatim: their spelling decides the file's bytes.
 
     `recompute`: nothing may come from ComfyUI's cache, and the worker proves it. `lease_s`: seconds without a heartbeat
-    after which the lease is another's; `deadline_s`: seconds after which the run is given up.
+    after which the lease is another's; `deadline_s`: seconds after which the run is given up. `environments`: SHA-256 of
+    those that alone may run it, none for any.
     """
 
     job_id: UUID
@@ -230,6 +231,7 @@ class Claimed(Shape):
     recompute: bool
     inputs: list[InputFile]
     pins: list[Pin]
+    environments: list[Sha256Hex] = []
     lease_s: float
     deadline_s: float
 

@@ -146,6 +146,7 @@ def _claimed(grant: Grant, detail: queries.Found) -> Claimed:
             recompute=detail.recompute,
             inputs=[InputFile.model_validate(file) for file in detail.inputs],
             pins=[Pin.model_validate(pin) for pin in detail.pins],
+            environments=list(detail.environments or ()),
             lease_s=grant.lease_s,
             deadline_s=grant.deadline_s,
         )

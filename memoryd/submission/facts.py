@@ -8,7 +8,7 @@ import enum
 from collections.abc import Mapping
 
 from memoryd.dispatch.estimating import Estimate
-from memoryd.dispatch.facts import FollowUp, Standing, Urgency
+from memoryd.dispatch.facts import FollowUp, Route, Standing, Urgency
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.dispatch.wire import InputFile, JobKind, Pin
 from memoryd.foundation.canonical_json import Json
@@ -37,7 +37,8 @@ class Submission:
     `prompt` and `extra_data` are JSON texts that reach ComfyUI exactly as they are. `inputs` must lie in the store.
     `pins` None: those the graph names, without asking for particular bytes. `name` names the folder of its outputs.
     `project` is a slug, for those who do not know the id. `after`: not before that job has succeeded. `starts_after`: not
-    before that moment. `unchecked`: ComfyUI alone decides whether the graph is right.
+    before that moment. `unchecked`: ComfyUI alone decides whether the graph is right. `route`: the workers it is meant for;
+    `environments`: those (SHA-256, hex) that alone may run it, none for any.
     """
 
     prompt: str
@@ -57,6 +58,8 @@ class Submission:
     after: JobId | None = None
     starts_after: datetime.datetime | None = None
     unchecked: bool = False
+    route: Route | None = None
+    environments: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

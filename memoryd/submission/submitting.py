@@ -161,7 +161,7 @@ def _submitted(
     enqueued: Enqueued,
 ) -> Submitted:
     found = None
-    if database is not None and snapshot is not None:
+    if database is not None and snapshot is not None and asked.route is None:
         found = _estimate(estimates_of(database), snapshot, asked, ground, enqueued)
     idle = found is not None and found.starts_p50_s is None
     return Submitted(
@@ -209,6 +209,7 @@ def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground)
         "recompute": asked.recompute,
         "inputs": [file.model_dump(mode="json") for file in asked.inputs],
         "pins": [pin.model_dump(mode="json") for pin in pins],
+        "environments": list(asked.environments) or None,
         "via": ground.caller.via if ground.caller else "server",
         "workflow": ground.workflow,
     }
@@ -230,7 +231,9 @@ def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) ->
         person_id=ground.caller.person_id if ground.caller else None,
         after_job_id=asked.after,
         starts_after=asked.starts_after,
-        bigger_pools=ground.bigger_pools,
+        # A bigger card is another environment: none but these workers means none but these.
+        bigger_pools=() if asked.route is not None and asked.route.only else ground.bigger_pools,
+        route=asked.route,
     )
 
 
@@ -298,18 +301,27 @@ def _check_stored(file: InputFile, scope: TenantScope, store: ByteStore) -> None
         )
 
 
+_DIGESTED_APART = frozenset(
+    {"key", "follow_up", "inputs", "pins", "project_id", "after", "starts_after", "route", "environments"}
+)
+
+
 def body_digest(asked: Submission) -> bytes:
     """Return what must be equal where an idempotency key is sent again (32 bytes)."""
     described = {
         field.name: getattr(asked, field.name)
         for field in dataclasses.fields(asked)
-        if field.name not in {"key", "follow_up", "inputs", "pins", "project_id", "after", "starts_after"}
+        if field.name not in _DIGESTED_APART
     }
     described["project_id"] = str(asked.project_id) if asked.project_id else None
     described["after"] = str(asked.after) if asked.after else None
     described["starts_after"] = asked.starts_after.isoformat() if asked.starts_after else None
     described["inputs"] = [file.model_dump(mode="json") for file in asked.inputs]
     described["pins"] = None if asked.pins is None else [pin.model_dump(mode="json") for pin in asked.pins]
+    if asked.route is not None:
+        described["route"] = {"workers": [str(one) for one in asked.route.workers], "only": asked.route.only}
+    if asked.environments:
+        described["environments"] = list(asked.environments)
     return canonical_digest(described)
 
 

@@ -37,6 +37,8 @@ class JobDetail(TenantTable):
     """name, subfolder, type, sha256, size: the files the worker must put in place."""
     pins: Mapped[list[dict[str, object]]] = mapped_column(JSONB)
     """folder, name, sha256 or null: the weights it was accepted for."""
+    environments: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """SHA-256 (hex) of the environments that alone may run it; null: any."""
     via: Mapped[str]
     workflow: Mapped[Sha256 | None]
     """The identity of its workflow, where it could be told: what it costs is learned by it."""
