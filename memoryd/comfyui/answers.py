@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from memoryd.comfyui.facts import STAND_IN_MARK, OutputFile, RunFailure, RunRecord, RunState
@@ -32,10 +33,16 @@ _LOCATION_FLAGS = frozenset(
         "--dont-print-server",
         "--preview-method",
         "--preview-size",
+        "--cuda-device",
+        "--default-device",
+        "--oneapi-device-selector",
+        "--enable-compress-response-body",
+        "--comfy-api-base",
     }
 )
-"""Launch flags that say where ComfyUI lives, how it is reached, or what it shows under way. They cannot change a pixel of
-a result, and would make every machine an environment of its own. Source: ComfyUI 0.29 `main.py --help`."""
+"""Launch flags that say where ComfyUI lives, on which of equal cards, how it is reached, or what it shows. They cannot
+change a pixel of a result, and would make every machine an environment of its own.
+Source: ComfyUI 0.29 `main.py --help`."""
 
 
 def read_outputs(outputs: Json) -> Iterator[OutputFile]:
@@ -80,46 +87,74 @@ def read_history_entry(prompt_id: str, entry: Json) -> RunRecord:
 
 
 def environment_document(stats: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what decides over pixels, from /system_stats: versions, launch flags, devices. Stable from call to call.
+    """Return what decides over pixels, from /system_stats: versions, launch flags, devices. Stable from start to start.
 
-    Free memory, paths and ports are left out. `stand_in` is there, and names its version, only where it is no ComfyUI.
+    Memory, paths, ports and the order of flags are left out, and so is every member that it does not tell. `stand_in` is
+    there, and names its version, only where it is no ComfyUI.
     """
     system = _members(stats.get("system"))
     argv = system.get("argv")
+    flags: list[Json] | None = list(_flags(argv)) if isinstance(argv, list) else None
     document: dict[str, Json] = {
         "comfyui": system.get("comfyui_version"),
-        "python": system.get("python_version"),
+        "python": _text(system.get("python_version")).partition(" ")[0] or None,
         "torch": system.get("pytorch_version"),
         "os": system.get("os"),
-        "flags": list(_flags(argv if isinstance(argv, list) else [])),
+        "flags": flags,
+        "deterministic": "--deterministic" in flags if flags is not None else None,
         "packages": _packages(system.get("comfy_package_versions")),
         "devices": _devices(stats.get("devices")),
     }
     if STAND_IN_MARK in system:
         document["stand_in"] = system[STAND_IN_MARK]
-    return document
+    return {name: value for name, value in document.items() if value is not None}
 
 
 def _flags(argv: Sequence[Json]) -> Iterator[Json]:
-    skipping = False
+    """The flags by name, each followed by its values: in which order they were typed decides nothing."""
+    groups: list[list[str]] = []
     for word in [str(word) for word in argv[1:]]:
         if word.startswith("--"):
-            skipping = word.partition("=")[0] in _LOCATION_FLAGS
-        if not skipping:
-            yield word
+            name, equals, value = word.partition("=")
+            groups.append([name, value] if equals else [name])
+        elif groups:
+            groups[-1].append(word)
+    for group in sorted(groups, key=lambda group: group[0]):
+        if group[0] not in _LOCATION_FLAGS:
+            yield from group
 
 
-def _packages(listed: Json) -> dict[str, Json]:
+def _packages(listed: Json) -> dict[str, Json] | None:
+    """Source: PEP 503, for the spelling of names."""
     packages = [_members(package) for package in listed] if isinstance(listed, list) else []
-    return {_text(package.get("name")): package.get("installed") for package in packages}
+    installed = {
+        re.sub(r"[-_.]+", "-", _text(package.get("name"))).lower(): package.get("installed") for package in packages
+    }
+    return {name: version for name, version in installed.items() if isinstance(version, str)} or None
 
 
 def _devices(listed: Json) -> list[Json]:
     devices = [_members(device) for device in listed] if isinstance(listed, list) else []
     return [
-        {"name": device.get("name"), "type": device.get("type"), "memory": device.get("vram_total")}
+        {
+            name: value
+            for name, value in (("name", device_name(device)), ("type", device.get("type")))
+            if value is not None
+        }
         for device in devices
     ]
+
+
+def device_name(device: Mapping[str, Json]) -> str | None:
+    """Return what a device of /system_stats is called, without its place and its allocator.
+
+    Source: ComfyUI, model_management.get_torch_device_name: `cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync`.
+    """
+    told = device.get("name")
+    if not isinstance(told, str) or not told.strip():
+        return None
+    name = re.sub(r"^\w+:\d+ ", "", told)
+    return name.rpartition(" : ")[0].strip() or name.strip()
 
 
 def _state(status: Json, messages: Sequence[tuple[str, Mapping[str, Json]]]) -> RunState:

@@ -104,6 +104,17 @@ class ComfyClient:
             if isinstance(paths, list)
         }
 
+    def recent_log(self) -> str:
+        """Return the last lines that ComfyUI logged, "" where it does not tell. Raises: EngineDown.
+
+        Source: ComfyUI 0.29, `GET /internal/logs`: one JSON string, of the last 300 lines.
+        """
+        answer = self._http_get("/internal/logs")
+        if answer.status_code != httpx.codes.OK or "json" not in answer.headers.get("Content-Type", ""):
+            return ""
+        told = _json(answer)
+        return told if isinstance(told, str) else ""
+
     def installed_packs(self) -> Json:
         """Return what ComfyUI-Manager says of the installed node packs, None without it. Raises: EngineDown, EngineTrouble.
 

@@ -11,6 +11,8 @@ from memoryd.foundation.canonical_json import Json
 
 STAND_IN_MARK = "memoryd_stand_in"
 """The name under which our own stand-in engine says what it is: in /system_stats, and in the texts of what it painted."""
+STAND_IN_PRETENDS = "memoryd_stand_in_pretends"
+"""Members of an environment that a stand-in plays besides (threads, simd, torch), in /system_stats beside its mark."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from memoryd.comfyui.answers import device_name
 from memoryd.dispatch.wire import Gpu
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.logging import log_for
 
 QUERY = ("nvidia-smi", "--query-gpu=uuid,name,memory.total,driver_version", "--format=csv,noheader,nounits")
 """Source: `nvidia-smi --help-query-gpu`; memory in MiB."""
+
+CAPABILITY_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader")
 
 ANSWER_LIMIT_S = 10.0
 """A driver that hangs must not keep a worker from its work."""
@@ -40,7 +42,7 @@ def read_gpu(stats: Mapping[str, Json], *, here: bool, gpu_uuid: str | None = No
     kind = device.get("type")
     if kind in (None, "cpu"):
         return Gpu()
-    name, memory = _device_name(device.get("name")), device.get("vram_total")
+    name, memory = device_name(device), device.get("vram_total")
     told = Gpu(name=name, uuid=gpu_uuid, vram_mb=memory // 2**20 if isinstance(memory, int) and memory > 0 else None)
     cards = list_cards() if here and kind == "cuda" else []
     card = _the_card(cards, name, gpu_uuid)
@@ -53,16 +55,29 @@ def read_gpu(stats: Mapping[str, Json], *, here: bool, gpu_uuid: str | None = No
 
 def list_cards() -> list[Card]:
     """Return this machine's cards; none where nvidia-smi is missing or does not answer."""
+    return read_cards(_ask(QUERY))
+
+
+def list_capabilities() -> dict[str, str]:
+    """Return the compute capability of this machine's cards by their names; equal names have equal ones.
+
+    Asked apart from the rest, and of nvidia-smi instead of torch: old drivers do not know this question, and torch would
+    make a context on a card that computes for somebody.
+    """
+    rows = csv.reader(_ask(CAPABILITY_QUERY).splitlines(), skipinitialspace=True)
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) == 2 and row[1].strip()[:1].isdecimal()}
+
+
+def _ask(query: tuple[str, ...]) -> str:
     try:
-        answer = subprocess.run(
-            QUERY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_LIMIT_S, check=True
+        return subprocess.run(
+            query, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_LIMIT_S, check=True
         ).stdout
     except FileNotFoundError:
-        return []
+        return ""
     except (OSError, subprocess.SubprocessError) as error:
         _log.info("nvidia-smi does not tell: %s", error)
-        return []
-    return read_cards(answer)
+        return ""
 
 
 def read_cards(answer: str) -> list[Card]:
@@ -93,10 +108,3 @@ def _first_device(stats: Mapping[str, Json]) -> Mapping[str, Json]:
     devices = stats.get("devices")
     first = devices[0] if isinstance(devices, list) and devices else None
     return first if isinstance(first, dict) else {}
-
-
-def _device_name(told: Json) -> str | None:
-    """Source: ComfyUI, model_management.get_torch_device_name: `cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync`."""
-    if not isinstance(told, str) or not told.strip():
-        return None
-    return re.sub(r"^\w+:\d+ ", "", told).rpartition(" : ")[0].strip() or re.sub(r"^\w+:\d+ ", "", told).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from memoryd.dispatch.wire import NodePack
 from memoryd.foundation.canonical_json import Json
+from memoryd.worker.source_trees import SourceTree, SourceTrees
 
 PACKS_LIMIT = 2_000
 FILE_LIMIT = 4 * 1024 * 1024
@@ -21,20 +23,40 @@ _REMOTE = re.compile(r'\[\s*remote\s+"([^"]*)"\s*\]')
 _GITHUB = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
-def read_packs(directories: Sequence[Path]) -> list[NodePack]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PackSeen:
+    """A pack as it is stated and, where its files lie here, which they are."""
+
+    stated: NodePack
+    sources: SourceTree | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The pack as a member of an environment; what is not known is left out."""
+        tree, changed = (self.sources.digest, self.sources.changed) if self.sources is not None else (None, None)
+        told: dict[str, Json] = {
+            "name": self.stated.name,
+            "remote": self.stated.remote,
+            "commit": self.stated.commit,
+            "changed": changed,
+            "tree": tree,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+def see_packs(directories: Sequence[Path], trees: SourceTrees) -> list[PackSeen]:
     """Return the packs that lie in these custom_nodes folders, by name; one that is switched off is left out."""
-    packs: dict[str, NodePack] = {}
+    packs: dict[str, PackSeen] = {}
     for directory in directories:
         for path in _listed(directory):
             if len(packs) >= PACKS_LIMIT:
                 break
             pack = _pack(path)
             if pack is not None:
-                packs.setdefault(pack.name, pack)
+                packs.setdefault(pack.name, PackSeen(stated=pack, sources=trees.look(path, git_folder_of(path))))
     return [packs[name] for name in sorted(packs)]
 
 
-def packs_told(installed: Json) -> list[NodePack]:
+def packs_told(installed: Json) -> list[PackSeen]:
     """Return the packs that ComfyUI-Manager lists as installed and enabled.
 
     Source: ComfyUI-Manager, `GET /customnode/installed`: folder -> ver (a version, or a commit), cnr_id, aux_id, enabled.
@@ -54,7 +76,7 @@ def packs_told(installed: Json) -> list[NodePack]:
                 "commit": version if isinstance(version, str) and _COMMIT.fullmatch(version) else None,
             }
         )
-    return [pack for told in packs if (pack := _checked(told)) is not None]
+    return [PackSeen(stated=pack) for told in packs if (pack := _checked(told)) is not None]
 
 
 def _listed(directory: Path) -> Iterator[Path]:
@@ -72,10 +94,10 @@ def _pack(path: Path) -> NodePack | None:
         return _checked({"name": name}) if name.endswith(".py") else None
     if not path.is_dir():
         return None
-    folder = _git_folder(path)
+    folder = git_folder_of(path)
     if folder is None:
         return _checked({"name": name})
-    return _checked({"name": name, "remote": _remote(folder), "commit": _commit(folder)})
+    return _checked({"name": name, "remote": _remote(folder), "commit": commit_of(folder)})
 
 
 def _checked(told: Mapping[str, object]) -> NodePack | None:
@@ -85,7 +107,8 @@ def _checked(told: Mapping[str, object]) -> NodePack | None:
         return None
 
 
-def _git_folder(pack: Path) -> Path | None:
+def git_folder_of(pack: Path) -> Path | None:
+    """Return where git keeps what it knows of a checkout, None where the folder is none."""
     git = pack / ".git"
     if git.is_dir():
         return git
@@ -102,8 +125,10 @@ def _common(folder: Path) -> Path:
     return (folder / told.strip()).resolve() if told else folder
 
 
-def _commit(folder: Path) -> str | None:
-    """Source: gitrepository-layout(5): HEAD holds a commit or `ref: refs/…`, which is a file, or a line of packed-refs."""
+def commit_of(folder: Path) -> str | None:
+    """Return the commit that is checked out, of a git folder.
+
+    Source: gitrepository-layout(5): HEAD holds a commit or `ref: refs/…`, which is a file, or a line of packed-refs."""
     head = (_read(folder / "HEAD") or "").strip()
     if _COMMIT.fullmatch(head):
         return head

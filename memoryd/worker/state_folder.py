@@ -18,6 +18,7 @@ from memoryd.dispatch.wire import Claimed, CompleteRequest
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.logging import log_for
 from memoryd.worker.hash_memory import HashMemory
+from memoryd.worker.source_trees import SourceTrees
 
 _KEY_MODE = 0o600
 _FOLDER_MODE = 0o700
@@ -40,6 +41,8 @@ class StateFolder:
         self._finished = path / "finished"
         self.hashes = HashMemory(path / "model_hashes.jsonl")
         """What is known of this machine's model files."""
+        self.sources = SourceTrees()
+        """What is known of the sources of ComfyUI and its node packs."""
         for folder in (path, self._claims, self._finished):
             folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from memoryd.comfyui.answers import environment_document
 from memoryd.comfyui.catalogue_document import pack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import ModelListed
 from memoryd.dispatch.wire import Gpu, ModelFile, NodePack, Pin, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.logging import log_for
+from memoryd.worker.engine_environment import EngineLook
 from memoryd.worker.gpu_reading import read_gpu
 from memoryd.worker.hash_memory import HashMemory, stamp_of
 from memoryd.worker.model_hashing import LocalModel
-from memoryd.worker.node_packs import packs_told, read_packs
+from memoryd.worker.node_packs import PackSeen, packs_told, see_packs
 from memoryd.worker.state_folder import StateFolder
 
 _NOT_WEIGHTS = frozenset({"custom_nodes", "configs"})
@@ -44,6 +44,8 @@ class Survey:
     """The node specifications as they are sent (`comfyui.catalogue_document`)."""
     local: tuple[LocalModel, ...] = dataclasses.field(repr=False, compare=False)
     """The models whose files lie on this machine: those that can be hashed."""
+    packs: tuple[PackSeen, ...] = dataclasses.field(default=(), repr=False, compare=False)
+    """The node packs with their files, where they lie on this machine."""
 
 
 def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | None = None) -> Survey:
@@ -51,20 +53,22 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
 
     `gpu_uuid` names the card where several of this machine are alike. Raises: EngineDown, EngineTrouble.
     """
+    here = is_here(comfyui)
     stats = comfyui.system_stats()
-    specs = comfyui.specs()
-    directories = local_directories(comfyui)
-    gpu = read_gpu(stats, here=is_here(comfyui), gpu_uuid=gpu_uuid)
-    folders = [folder for folder in directories.get("custom_nodes", ()) if folder.is_dir()]
-    packs = read_packs(folders) if folders else packs_told(comfyui.installed_packs())
-    environment = environment_document(stats) | _more_of_the_environment(gpu, packs)
-    models, local = [], []
-    for folder in comfyui.model_folders():
-        for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
-            stated, found = _described(model, directories, state.hashes)
-            models.append(stated)
-            if found is not None:
-                local.append(found)
+    with EngineLook(comfyui, state, here=here) as look:
+        specs = comfyui.specs()
+        directories = local_directories(comfyui)
+        gpu = read_gpu(stats, here=here, gpu_uuid=gpu_uuid)
+        folders = [folder for folder in directories.get("custom_nodes", ()) if folder.is_dir()]
+        packs = see_packs(folders, state.sources) if folders else packs_told(comfyui.installed_packs())
+        models, local = [], []
+        for folder in comfyui.model_folders():
+            for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
+                stated, found = _described(model, directories, state.hashes)
+                models.append(stated)
+                if found is not None:
+                    local.append(found)
+        environment = look.document(stats, gpu, packs)
     return Survey(
         environment=environment,
         environment_sha256=canonical_digest(environment),
@@ -72,7 +76,8 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         nodes_sha256=specs.digest,
         classes=specs.classes,
         gpu=gpu,
-        node_packs=tuple(packs),
+        node_packs=tuple(pack.stated for pack in packs),
+        packs=tuple(packs),
         launch_flags=tuple(_flags(stats)),
         nodes=pack_catalogue(specs),
         local=tuple(local),
@@ -96,16 +101,6 @@ def registration(
         node_packs=list(survey.node_packs),
         launch_flags=list(survey.launch_flags),
     )
-
-
-def _more_of_the_environment(gpu: Gpu, packs: Sequence[NodePack]) -> dict[str, Json]:
-    """What decides over pixels beside what /system_stats tells; left out where it is not known, so that it names nothing."""
-    more: dict[str, Json] = {}
-    if gpu.driver is not None:
-        more["driver"] = gpu.driver
-    if packs:
-        more["node_packs"] = [{"name": pack.name, "remote": pack.remote, "commit": pack.commit} for pack in packs]
-    return more
 
 
 def _flags(stats: Mapping[str, Json]) -> list[str]:

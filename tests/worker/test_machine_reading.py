@@ -13,7 +13,8 @@ from memoryd.dispatch.wire import Gpu, NodePack
 from memoryd.worker import gpu_memory, gpu_reading
 from memoryd.worker.gpu_memory import read_used
 from memoryd.worker.gpu_reading import Card, read_cards, read_gpu
-from memoryd.worker.node_packs import packs_told, read_packs
+from memoryd.worker.node_packs import packs_told, see_packs
+from memoryd.worker.source_trees import SourceTrees
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 H200 = Card(uuid="GPU-1", name="NVIDIA H200", vram_mb=143_771, driver="570.1")
@@ -106,7 +107,7 @@ def test_packs_are_read_with_remotes_and_commits_wherever_git_keeps_them(tmp_pat
     (tmp_path / "single.py").touch()
     for name in ("off.disabled", "__pycache__", ".hidden", "example_node.py.example", "notes.txt"):
         (tmp_path / name).mkdir() if "." not in name[1:] else (tmp_path / name).touch()
-    assert read_packs([tmp_path, tmp_path / "missing"]) == [
+    assert [each.stated for each in see_packs([tmp_path, tmp_path / "missing"], SourceTrees())] == [
         NodePack(name="detached", remote="https://example.com/a", commit=COMMIT),
         NodePack(name="loose", remote="https://github.com/a/loose", commit=COMMIT),
         NodePack(name="packed", remote="git@github.com:a/b.git", commit=COMMIT),
@@ -131,7 +132,7 @@ def test_packs_are_read_with_remotes_and_commits_wherever_git_keeps_them(tmp_pat
 def test_a_git_folder_that_is_broken_or_lies_says_nothing(tmp_path: Path, head: str) -> None:
     git(tmp_path / "pack/.git", head, '[remote "origin"\nurl', refs__heads__bad="no commit")
     (tmp_path / "secret").write_text(COMMIT)
-    assert read_packs([tmp_path]) == [NodePack(name="pack")]
+    assert [each.stated for each in see_packs([tmp_path], SourceTrees())] == [NodePack(name="pack")]
 
 
 def test_reading_a_pack_runs_no_hook_and_no_code(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_reading_a_pack_runs_no_hook_and_no_code(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(pack)], check=True, capture_output=True)
     (pack / ".git/config").write_text(f"[core]\n\tfsmonitor = touch {mark}\n\thooksPath = {tmp_path}\n")
     (pack / "__init__.py").write_text(f"open({str(mark)!r}, 'w')")
-    assert [one.name for one in read_packs([tmp_path / "custom_nodes"])] == ["pack"]
+    assert [one.stated.name for one in see_packs([tmp_path / "custom_nodes"], SourceTrees())] == ["pack"]
     assert not mark.exists()
 
 
@@ -152,7 +153,7 @@ def test_what_the_manager_tells_is_taken_where_it_can_be_true() -> None:
         "odd": {"ver": 7, "aux_id": "../../x?y", "enabled": True},
         "nonsense": [],
     }
-    assert packs_told(json.loads(json.dumps(told))) == [
+    assert [each.stated for each in packs_told(json.loads(json.dumps(told)))] == [
         NodePack(name="impact", remote="https://github.com/ltdrdata/impact"),
         NodePack(name="nightly", remote="https://github.com/a/b", commit=COMMIT),
         NodePack(name="odd"),

@@ -107,11 +107,12 @@ MEMBERS: dict[str, tuple[Bearing, Weight]] = {
     "comfyui": (Bearing.PIXELS, Weight.COMFYUI),
     "comfyui_commit": (Bearing.PIXELS, Weight.COMFYUI),
     "comfyui_dirty": (Bearing.PIXELS, Weight.COMFYUI),
-    "comfyui_changes": (Bearing.PIXELS, Weight.COMFYUI),
+    "comfyui_tree": (Bearing.PIXELS, Weight.COMFYUI),
     "python": (Bearing.UNLIKELY, Weight.PACKAGE),
     "torch": (Bearing.PIXELS, Weight.TORCH),
     "cuda": (Bearing.PIXELS, Weight.CUDA),
     "cudnn": (Bearing.PIXELS, Weight.CUDNN),
+    "rocm": (Bearing.PIXELS, Weight.CUDA),
     "driver": (Bearing.PIXELS, Weight.DRIVER),
     "simd": (Bearing.PIXELS, Weight.SIMD),
     "threads": (Bearing.PIXELS, Weight.THREADS),
@@ -126,6 +127,12 @@ MEMBERS: dict[str, tuple[Bearing, Weight]] = {
     "image": (Bearing.UNLIKELY, Weight.TRIFLE),
 }
 """Members of an environment by name; a member that is not named here is a trifle."""
+
+HARMLESS = frozenset({"threads.inter_op"})
+"""Parts of a member that change no pixel: ComfyUI computes no two operators at once."""
+
+OF_COMFYUI = frozenset({"comfyui", "comfyui_commit", "comfyui_dirty"})
+"""Members that say nothing more where the files of ComfyUI are equal."""
 
 ON_PROCESSOR = frozenset({"simd", "threads", "cpu"})
 """Members that decide where a processor computes, and hardly matter where a GPU does."""

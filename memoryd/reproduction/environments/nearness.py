@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.reproduction.environments.bearings import (
+    HARMLESS,
     MEMBERS,
+    OF_COMFYUI,
     ON_PROCESSOR,
     SAYS_TWICE,
     UNKNOWN_SHARE,
@@ -89,13 +91,15 @@ def _differences(
     then: Mapping[str, Json], now: Mapping[str, Json], packs: Collection[str] | None
 ) -> Iterator[Difference]:
     on_gpu = _computes_on_gpu(then) and _computes_on_gpu(now)
+    same_comfyui = _is_known(then.get("comfyui_tree")) and then.get("comfyui_tree") == now.get("comfyui_tree")
     for key in sorted({*then, *now}):
         before, after = then.get(key), now.get(key)
         match key:
             case "devices":
                 yield from _devices(before, after)
             case "flags":
-                yield from _flags(before, after)
+                said_twice = "deterministic" in then and "deterministic" in now
+                yield from _flags(before, after, {"--deterministic"} if said_twice else set())
             case "node_packs":
                 yield from _packs(before, after, packs)
             case "packages":
@@ -108,6 +112,8 @@ def _differences(
                 bearing, weight = MEMBERS.get(key, (Bearing.UNLIKELY, Weight.TRIFLE))
                 if on_gpu and key in ON_PROCESSOR:
                     weight = Weight.CPU_OF_GPU_RUN
+                if same_comfyui and key in OF_COMFYUI:
+                    bearing, weight = Bearing.UNLIKELY, Weight.TRIFLE
                 yield from _values(key, before, after, bearing, weight)
 
 
@@ -115,7 +121,14 @@ def _values(name: str, before: Json, after: Json, bearing: Bearing, weight: int)
     if isinstance(before, dict) and isinstance(after, dict):
         # Within a variable's or a thread setting's group both sides were looked at: what is not there was not set.
         for key in sorted({*before, *after}):
-            yield from _told(f"{name}.{key}", before.get(key), after.get(key), bearing, weight)
+            harmless = f"{name}.{key}" in HARMLESS
+            yield from _told(
+                f"{name}.{key}",
+                before.get(key),
+                after.get(key),
+                Bearing.UNLIKELY if harmless else bearing,
+                Weight.TRIFLE if harmless else weight,
+            )
     elif _is_known(before) and _is_known(after):
         yield from _told(name, before, after, bearing, weight)
     else:
@@ -158,12 +171,12 @@ def _card(device: Mapping[str, Json]) -> Json:
     return match[1] if match else name
 
 
-def _flags(before: Json, after: Json) -> Iterator[Difference]:
+def _flags(before: Json, after: Json, told_elsewhere: Collection[str]) -> Iterator[Difference]:
     if not (isinstance(before, list) and isinstance(after, list)):
         yield from _values("flags", before, after, Bearing.PIXELS, Weight.OTHER_FLAG)
         return
     old, new = _by_flag(before), _by_flag(after)
-    for flag in sorted({*old, *new}):
+    for flag in sorted({*old, *new} - set(told_elsewhere)):
         yield from _told(f"flags.{flag}", old.get(flag), new.get(flag), *flag_weight(flag))
 
 
