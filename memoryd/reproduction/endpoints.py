@@ -21,7 +21,15 @@ def make_again(ref: str, asked: ReproductionRequest, caller: SubmitterCaller, of
     """Begin an attempt: computed for real, then compared. What is missing decides it at once as *not attempted*."""
     with office.database.tenant_work(caller.tenant) as session:
         asset_id = find_asset(session, ref, caller.sees)
-    attempt = making.make_again(office.database, blob_store(office.store), caller, asset_id, pool=asked.pool)
+    attempt = making.make_again(
+        office.database,
+        blob_store(office.store),
+        caller,
+        asset_id,
+        pool=asked.pool,
+        require_identical=asked.require is not None,
+        on_worker=asked.worker,
+    )
     with office.database.tenant_work(caller.tenant) as session:
         return ReproductionShape.of(making.show_reproduction(session, attempt, caller.sees))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from uuid import UUID
 
@@ -18,10 +19,13 @@ from memoryd.foundation.errors import MemorydError, NotFound
 from memoryd.foundation.ids import AssetId, JobId, ReproductionId, new_id
 from memoryd.reproduction import queries
 from memoryd.reproduction.facts import Cause, InputFile, Plan, Purpose, Reproduction, State, Verdict
+from memoryd.reproduction.matching import with_workers
 from memoryd.reproduction.planning import extra_data_of, make_plan
+from memoryd.reproduction.routing import Chosen, choose
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
 from memoryd.submission.facts import Submission
+from memoryd.submission.graph_needs import ModelUnknown
 from memoryd.submission.submitting import submit
 
 CHORE_KIND = "compare_reproduction"
@@ -31,6 +35,36 @@ LISTED_LIMIT = 20
 
 class ReproductionNotFound(NotFound):
     """There is no such attempt."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """An attempt as it is asked for, once it is known what it needs and where it goes."""
+
+    caller: Caller
+    attempt: ReproductionId
+    asset_id: AssetId
+    plan: Plan
+    chosen: Chosen
+    purpose: Purpose
+    parent: ReproductionId | None
+
+    def row(self, state: State) -> dict[str, object]:
+        """The attempt's row, without what is not known yet."""
+        return {
+            "id": self.attempt,
+            "asset_id": self.asset_id,
+            "project_id": self.plan.project_id,
+            "by_person": self.caller.person_id,
+            "state": state.value,
+            "purpose": self.purpose.value,
+            "parent_id": self.parent,
+            "plan": {
+                **self.plan.as_json(),
+                "of_asset": str(self.plan.asset_id),
+                "route": self.chosen.as_json(),
+            },
+        }
 
 
 def make_again(
@@ -48,29 +82,39 @@ def make_again(
 ) -> ReproductionId:
     """Begin an attempt and return its id; where something is missing it is decided at once as *not attempted*.
 
-    `attempt` is its id where the caller chose one beforehand: asked for twice, the second time fails and adds no job.
+    It goes to the worker whose environment is nearest; `on_worker` to that one alone. `require_identical` refuses rather
+    than try on another environment than that of then. `parent` is the attempt that this one helps to explain. `attempt`
+    is its id where the caller chose one beforehand: asked for twice, the second time fails and adds no job.
 
     Opens its own units of work: the inputs' bytes are copied into the store between them. Raises: AssetNotFound, and
     what submission raises is told as a cause, not raised.
     """
     with database.tenant_work(caller.tenant) as session:
-        plan = make_plan(session, asset_id, caller.sees)
-    missing = [*plan.missing, *(keep_inputs(database, store, caller, plan) if not plan.missing else ())]
-    attempt = attempt or ReproductionId(new_id())
+        plan = with_workers(session, make_plan(session, asset_id, caller.sees), caller.tenant)
+    chosen = choose(plan.workers, pool=pool, require_identical=require_identical, on_worker=on_worker)
+    asked = _Asked(
+        caller=caller,
+        attempt=attempt or ReproductionId(new_id()),
+        asset_id=asset_id,
+        plan=plan,
+        chosen=chosen,
+        purpose=purpose,
+        parent=parent,
+    )
+    missing = [*plan.missing] or [*keep_inputs(database, store, caller, plan), *chosen.causes]
     if missing:
         with database.tenant_work(caller.tenant) as session:
-            _record_not_attempted(session, caller, attempt, asset_id, plan, missing)
-        return attempt
+            _record_not_attempted(session, asked, missing)
+        return asked.attempt
     try:
-        with database.tenant_work(caller.tenant) as session:
-            _record_and_submit(session, store, caller, attempt, asset_id, plan, pool)
+        _begin(database, store, asked)
     except MemorydError as error:
         if error.status >= 500:
             raise
         cause = Cause(code=error.slug, detail=f"{error.title} {error.detail}", next_step=error.hint or "")
         with database.tenant_work(caller.tenant) as session:
-            _record_not_attempted(session, caller, attempt, asset_id, plan, [cause])
-    return attempt
+            _record_not_attempted(session, asked, [cause])
+    return asked.attempt
 
 
 def keep_inputs(database: Database, store: BlobStore, caller: Caller, plan: Plan) -> list[Cause]:
@@ -106,17 +150,31 @@ def _asset_with(session: Session, file: InputFile) -> UUID:
     return asset
 
 
+def _begin(database: Database, store: BlobStore, asked: _Asked) -> None:
+    """Record the attempt and queue its job. Raises: as submit."""
+    environments: tuple[str, ...] = ()
+    route = asked.chosen.route
+    if asked.chosen.identical_only and route is not None:
+        with database.farm_work() as session:
+            stated = queries.list_fleet(session, list(route.workers))
+        environments = tuple({bytes(row.environment_sha256).hex() for row in stated.values() if row.environment_sha256})
+    try:
+        with database.tenant_work(asked.caller.tenant) as session:
+            _record_and_submit(session, store, asked, environments)
+    except ModelUnknown:
+        # The pool knows the file by another name: its worker links it under the graph's.
+        if not asked.chosen.linked:
+            raise
+        with database.tenant_work(asked.caller.tenant) as session:
+            _record_and_submit(session, store, asked, environments, unchecked=True)
+
+
 def _record_and_submit(
-    session: Session,
-    store: BlobStore,
-    caller: Caller,
-    attempt: ReproductionId,
-    asset_id: AssetId,
-    plan: Plan,
-    pool: str,
+    session: Session, store: BlobStore, asked: _Asked, environments: tuple[str, ...], *, unchecked: bool = False
 ) -> None:
-    queries.insert_reproduction(session, _row(caller, attempt, asset_id, plan, State.RUNNING))
-    audit.note(session, caller, "asset.reproduce", f"asset:{asset_id}", {"reproduction": str(attempt)})
+    plan, caller = asked.plan, asked.caller
+    queries.insert_reproduction(session, asked.row(State.RUNNING))
+    audit.note(session, caller, "asset.reproduce", f"asset:{asked.asset_id}", {"reproduction": str(asked.attempt)})
     submitted = submit(
         session,
         Submission(
@@ -125,7 +183,7 @@ def _record_and_submit(
             project_id=plan.project_id,
             kind=JobKind.REPRODUCE,
             name="reproduction",
-            pool=pool,
+            pool=asked.chosen.pool,
             urgency=Urgency.STANDARD,
             recompute=True,
             inputs=tuple(
@@ -135,46 +193,31 @@ def _record_and_submit(
             pins=tuple(
                 Pin(folder=p.folder, name=p.name, sha256=p.sha256.hex() if p.sha256 else None) for p in plan.pins
             ),
-            follow_up=FollowUp(kind=CHORE_KIND, recipe=CHORE_RECIPE, subject=attempt),
+            follow_up=FollowUp(kind=CHORE_KIND, recipe=CHORE_RECIPE, subject=asked.attempt),
+            unchecked=unchecked,
+            route=asked.chosen.route,
+            environments=environments,
         ),
         scope=caller.tenant,
         caller=caller,
         store=store,
     )
-    queries.set_job(session, attempt, submitted.job_id)
+    queries.set_job(session, asked.attempt, submitted.job_id)
 
 
-def _record_not_attempted(
-    session: Session,
-    caller: Caller,
-    attempt: ReproductionId,
-    asset_id: AssetId,
-    plan: Plan,
-    causes: list[Cause],
-) -> None:
+def _record_not_attempted(session: Session, asked: _Asked, causes: list[Cause]) -> None:
     queries.insert_reproduction(
         session,
         {
-            **_row(caller, attempt, asset_id, plan, State.DECIDED),
+            **asked.row(State.DECIDED),
             "verdict": Verdict.NOT_ATTEMPTED.value,
             "causes": [cause.as_json() for cause in causes],
             "decided_at": datetime.datetime.now(datetime.UTC),
         },
     )
-    facts: dict[str, Json] = {"reproduction": str(attempt), "causes": [cause.code for cause in causes]}
-    audit.note(session, caller, "asset.reproduce", f"asset:{asset_id}", facts)
-    outbox.announce(session, "reproduction.decided", attempt, {"verdict": Verdict.NOT_ATTEMPTED.value})
-
-
-def _row(caller: Caller, attempt: ReproductionId, asset_id: AssetId, plan: Plan, state: State) -> dict[str, object]:
-    return {
-        "id": attempt,
-        "asset_id": asset_id,
-        "project_id": plan.project_id,
-        "by_person": caller.person_id,
-        "state": state.value,
-        "plan": {**plan.as_json(), "of_asset": str(plan.asset_id)},
-    }
+    facts: dict[str, Json] = {"reproduction": str(asked.attempt), "causes": [cause.code for cause in causes]}
+    audit.note(session, asked.caller, "asset.reproduce", f"asset:{asked.asset_id}", facts)
+    outbox.announce(session, "reproduction.decided", asked.attempt, {"verdict": Verdict.NOT_ATTEMPTED.value})
 
 
 def show_reproduction(session: Session, attempt: ReproductionId, sees: Sees) -> Reproduction:

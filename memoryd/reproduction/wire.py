@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -13,9 +13,14 @@ from memoryd.reproduction.facts import Reproduction
 
 
 class ReproductionRequest(BaseModel):
-    """Where to make it again."""
+    """Where to make it again.
+
+    `require`: refuse rather than try on a worker whose environment is not that of then. `worker`: this one and no other.
+    """
 
     pool: str = DEFAULT_POOL
+    require: Literal["identical-environment"] | None = None
+    worker: UUID | None = None
 
 
 class ReproductionShape(BaseModel):
