@@ -1,0 +1,47 @@
+"""How alike two pictures look when they are small: finer than a fingerprint, and blind to compression, size and light.
+
+Compares small pictures that were made within limits already (thumbnails), never a file that somebody sent.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+EDGE = 32
+"""Pixels of the square that is compared: coarse enough for JPEG of quality 20 at a quarter of the size."""
+
+SMALL_LIMIT = 2_048
+"""Pixels of the longer edge of a small picture; a larger one is none."""
+
+_FLAT = 1e-6
+
+
+def sight(small: bytes) -> NDArray[np.float64] | None:
+    """Return a small picture (WebP, as thumbnails are) as EDGE x EDGE x 3 samples; None where it is none."""
+    try:
+        with Image.open(io.BytesIO(small), formats=("WEBP",)) as picture:
+            if max(picture.size) > SMALL_LIMIT:
+                return None
+            seen = picture.convert("RGBA")
+    except (OSError, ValueError):
+        return None
+    white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
+    white.alpha_composite(seen)
+    return np.asarray(white.convert("RGB").resize((EDGE, EDGE), Image.Resampling.BOX), dtype=np.float64)
+
+
+def alike(one: NDArray[np.float64], other: NDArray[np.float64], *, mirrored: bool = False) -> float:
+    """Return how alike two sights are: 1.0 is the same but for brightness and contrast, 0.0 has nothing in common.
+
+    With `mirrored` the first is turned round before.
+    """
+    left, right = (seen - seen.mean(axis=(0, 1)) for seen in (one[:, ::-1] if mirrored else one, other))
+    spread = float(np.sqrt(np.square(left).sum() * np.square(right).sum()))
+    if spread < _FLAT:
+        # Of two flat pictures the shades alone can be compared.
+        return 1.0 if np.abs(one - other).max() < 1.0 else 0.0
+    return max(0.0, float((left * right).sum()) / spread)
