@@ -85,7 +85,7 @@ class Doubt:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OthersDoubt:
-    """That another tenant doubts a worker which serves this one too. What was compared is not told."""
+    """That another tenant, or a project that one does not see, doubts a worker. What was compared is not told."""
 
     worker_id: WorkerId
     label: str
@@ -235,8 +235,10 @@ def list_doubts(
     return [_doubt(row) for row in rows]
 
 
-def list_others(session: Session, *, tenant_id: TenantId) -> list[OthersDoubt]:
-    """Return the workers that serve a tenant and that another tenant doubts."""
+def list_others(
+    session: Session, *, tenant_id: TenantId, projects: frozenset[ProjectId] | None = None
+) -> list[OthersDoubt]:
+    """Return the workers that serve a tenant and that somebody else doubts: another tenant, or a project not among these."""
     return [
         OthersDoubt(
             worker_id=WorkerId(row.worker_id),
@@ -244,7 +246,12 @@ def list_others(session: Session, *, tenant_id: TenantId) -> list[OthersDoubt]:
             last_good_at=row.last_good_at,
             first_bad_at=row.first_bad_at,
         )
-        for row in statements.list_others(session, tenant_id=tenant_id, limit=LISTED_LIMIT)
+        for row in statements.list_others(
+            session,
+            tenant_id=tenant_id,
+            projects=None if projects is None else list(projects),
+            limit=LISTED_LIMIT,
+        )
     ]
 
 

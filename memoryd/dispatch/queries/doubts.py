@@ -97,18 +97,20 @@ def list_doubts(
     ).all()
 
 
-def list_others(session: Session, *, tenant_id: UUID, limit: int) -> Sequence[Found]:
-    """The workers that serve a tenant and that another tenant doubts: worker_id, label, last_good_at, first_bad_at.
+def list_others(session: Session, *, tenant_id: UUID, projects: Sequence[UUID] | None, limit: int) -> Sequence[Found]:
+    """The workers that serve a tenant and that somebody else doubts: worker_id, label, last_good_at, first_bad_at.
 
-    Nothing of whom, of which project, of what was compared, of who decided what.
+    Somebody else is another tenant, or a project not among these (None: every one is). Nothing of whom, of which project,
+    of what was compared, of who decided what.
     """
     return session.execute(
         text("""select d.worker_id, w.label, max(d.last_good_at) as last_good_at, min(d.first_bad_at) as first_bad_at
                   from worker_doubt d join worker w on w.id = d.worker_id
-                 where d.tenant_id <> :tenant_id and d.closed_at is null and w.state <> 'removed'
+                 where d.closed_at is null and w.state <> 'removed'
+                   and (d.tenant_id <> :tenant_id or not d.project_id = any(cast(:projects as uuid[])))
                    and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves))
                  group by d.worker_id, w.label order by w.label, d.worker_id limit :limit"""),
-        {"tenant_id": tenant_id, "limit": limit},
+        {"tenant_id": tenant_id, "projects": None if projects is None else list(projects), "limit": limit},
     ).all()
 
 
