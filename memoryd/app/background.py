@@ -22,12 +22,14 @@ from memoryd.foundation.ids import TenantId
 from memoryd.foundation.logging import log_for
 from memoryd.foundation.settings import Settings
 from memoryd.ingest.enriching.turns import Turns
+from memoryd.reproduction.canaries import tending as canaries
 from memoryd.storage.blob_store import BlobStore
 
 TEND_EVERY_S = 1.0
 TENANTS_EVERY_S = 5.0
 CHORE_IDLE_S = 0.3
 DELIVER_EVERY_S = 0.5
+CANARIES_EVERY_S = 3.0
 DOWN_WAIT_S = 1.0
 """After the database did not answer. `memoryd up` has it back within 5 s."""
 
@@ -57,6 +59,7 @@ class Background:
             (self._refresh_tenants, TENANTS_EVERY_S),
             (lambda: tending.tend_once(self.database), TEND_EVERY_S),
             (self._deliver, DELIVER_EVERY_S),
+            (self._keep_canaries, CANARIES_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
         threads.append(
@@ -103,6 +106,11 @@ class Background:
         tenants, keys, reach = list(self._tenants.values()), self.offices.keys, reach_of(self.offices.settings)
         while delivering.attend(self.database, tenants, keys, reach) and not self._stop.is_set():
             pass
+
+    def _keep_canaries(self) -> None:
+        store = self.offices.store
+        assert isinstance(store, BlobStore)
+        canaries.tend_once(self.database, store, list(self._tenants.values()))
 
     def _chores(self) -> None:
         while not self._stop.is_set():
