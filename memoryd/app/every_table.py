@@ -24,6 +24,7 @@ ROOMS_WITH_TABLES = (
     "submission",
     "reproduction",
     "reproduction.canaries",
+    "reproduction.environments",
 )
 
 

@@ -13,7 +13,7 @@ from memoryd.access.tokens import hash_secret, new_secret
 from memoryd.dispatch import telling, waking
 from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
 from memoryd.dispatch.pools import find_pool
-from memoryd.dispatch.queries import fleet, presence
+from memoryd.dispatch.queries import fleet, presence, stated_environments
 from memoryd.dispatch.wire import SUPPORTED, Gpu, ModelFile, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
@@ -230,6 +230,9 @@ def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) 
     )
     if not written:
         raise _removed()
+    stated_environments.note(
+        session, worker.worker_id, sha256=hash_secret(document.decode("ascii")), document=zlib.compress(document)
+    )
     fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
     telling.tell_workers(session, "worker.registered", [worker.worker_id])
     waking.change_after_commit(session, worker.worker_id)

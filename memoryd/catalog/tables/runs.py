@@ -64,6 +64,14 @@ class Generation(TenantTable):
     recorded_at: Mapped[RecordedNow]
 
 
+Index(
+    "generation_environment_idx",
+    Generation.environment,
+    Generation.id,
+    postgresql_where=Generation.environment.is_not(None),
+)
+
+
 class GenerationOutput(TenantTable):
     """Which output of which run an asset is: many to many."""
 

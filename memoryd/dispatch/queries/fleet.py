@@ -210,9 +210,11 @@ def update_worker_state(
 
 
 def find_environment(session: Session, *, sha256: bytes) -> bytes | None:
-    """An environment's document (compressed), by its hash, as some worker stated it."""
+    """An environment's document (compressed), by its hash, as some worker stated it, now or before."""
     return session.execute(
-        text("select environment from worker where environment_sha256 = :sha256 limit 1"), {"sha256": sha256}
+        text("""select coalesce((select document from worker_environment where sha256 = :sha256 limit 1),
+                                (select environment from worker where environment_sha256 = :sha256 limit 1))"""),
+        {"sha256": sha256},
     ).scalar()
 
 

@@ -46,6 +46,20 @@ class Worker(FarmTable):
     created_at: Mapped[RecordedNow]
 
 
+class WorkerEnvironment(FarmTable):
+    """An environment that a worker stated, and when: a result that comes late still finds the one it was made in."""
+
+    __tablename__ = "worker_environment"
+
+    worker_id: Mapped[UUID] = mapped_column(ForeignKey("worker.id"), primary_key=True)
+    sha256: Mapped[Sha256] = mapped_column(primary_key=True, index=True)
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    """Canonical JSON, compressed (zlib)."""
+    first_at: Mapped[RecordedNow]
+    last_at: Mapped[RecordedNow]
+    """When it was stated last; the one that was stated last of all is the worker's present one."""
+
+
 class WorkerPool(FarmTable):
     """That a worker serves a pool."""
 
