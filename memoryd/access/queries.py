@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Row, Table, create_engine, delete, func, select, text, update
+from sqlalchemy import Row, create_engine, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -29,6 +29,7 @@ from memoryd.access.tables import (
     WebSession,
 )
 from memoryd.foundation.database import EXTENSION_SCHEMA, SERVER_ROLE, Session, checked_name, down
+from memoryd.foundation.lean_statements import Lean
 
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 """A row whose columns are read by name."""
@@ -324,11 +325,13 @@ SEALER_LOCK = 0x6D656D61
 """First half of the advisory lock's number; the second is the tenant's. Any number that nobody else uses."""
 
 
-_INSERT_PENDING = insert(cast("Table", AuditPending.__table__))
+_INSERT_PENDING = Lean("""
+    insert into audit_pending (action, subject, via, key_id, person_id, facts, personal)
+    values (:action, :subject, :via, :key_id, :person_id, :facts, :personal)""")
 
 
 def insert_pending(session: Session, **columns: object) -> None:
-    session.execute(_INSERT_PENDING, columns)
+    _INSERT_PENDING.run(session, columns)
 
 
 def try_sealer_lock(session: Session, schema: str) -> bool:

@@ -144,10 +144,16 @@ def heartbeat(session: Session, worker: WorkerIdentity, signs: Sequence[SignOfLi
 
 def tenant_of(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> TenantId:
     """Return whose job a live lease is for. Raises: LeaseLost."""
-    row = leasing.find_lease(session, _named(lease, worker.worker_id))
-    if row is None:
+    found = find_tenant(session, worker, lease)
+    if found is None:
         raise lost(lease)
-    return TenantId(row.tenant_id)
+    return found
+
+
+def find_tenant(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> TenantId | None:
+    """Return whose job a live lease is for, or None where there is no such lease."""
+    row = leasing.find_lease(session, _named(lease, worker.worker_id))
+    return TenantId(row.tenant_id) if row is not None else None
 
 
 def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cancelled: bool = False) -> Completion:
@@ -158,7 +164,7 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
     state = JobState.CANCELLED if cancelled else JobState.SUCCEEDED
     done = ending.complete(session, {**_named(lease, worker.worker_id), "state": state.value})
     if done is None:
-        return _late(session, lease)
+        return late(session, lease)
     assert done.id is not None, "a leased job was not in state leased"
     if done.brings or done.followed or done.capped:
         brought = Endings()
@@ -168,7 +174,8 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
         if done.followed or done.capped:
             brought.charges.append(_charge(done))
         brought.settle(session)
-    waking.wake_after_commit(session)
+        # An end that brings nothing lets nobody do what they could not do before.
+        waking.wake_after_commit(session)
     return Completion.RECORDED
 
 
@@ -180,12 +187,6 @@ def _charge(done: ending.Found) -> Charge:
         project_id=done.project_id,
         over_ms=done.over_ms,
     )
-
-
-def standing_of_report(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> Completion:
-    """Say what a report would be answered now, changing nothing: worth asking before large files are moved."""
-    held = leasing.find_lease(session, _named(lease, worker.worker_id))
-    return Completion.RECORDED if held is not None else _late(session, lease)
 
 
 def fail(
@@ -239,7 +240,7 @@ def release(
 
 def _settled(session: Session, lease: LeaseKey, state: JobState | None, brought: Endings) -> Completion:
     if state is None:
-        return _late(session, lease)
+        return late(session, lease)
     brought.settle(session)
     waking.wake_after_commit(session)
     return Completion.RECORDED
@@ -321,7 +322,8 @@ def lost(lease: LeaseKey) -> LeaseLost:
     )
 
 
-def _late(session: Session, lease: LeaseKey) -> Completion:
+def late(session: Session, lease: LeaseKey) -> Completion:
+    """Say what a report is answered whose lease there is no more: DUPLICATE or STALE. Nothing is changed."""
     same = ending.find_result(session, job_id=lease.job_id, fence=lease.fence, token_hash=token_hash(lease.token))
     return Completion.DUPLICATE if same else Completion.STALE
 

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from memoryd.dispatch.queries.wake_lines import listen, notify
+from memoryd.dispatch.queries.wake_lines import listen, speak
 from memoryd.foundation.database import Database, Engine, Session, event
 from memoryd.foundation.errors import Unavailable
 from memoryd.foundation.ids import JobId, WorkerId
@@ -140,15 +140,19 @@ class Waker:
 
     def _speak(self, database: Database) -> None:
         while not self._stopping.is_set():
-            self._dirty.wait()
-            if self._stopping.is_set():
-                return
-            self._dirty.clear()
-            with self._lock:
-                words, self._words = sorted(self._words), set()
-            with contextlib.suppress(Unavailable):  # the safety poll makes good what is not heard
-                notify(database, [f"{self._mark} {word}" for word in words])
-            self._stopping.wait(NOTIFY_EVERY_S)
+            try:
+                speak(database, words=self._next_words, stopping=self._stopping.is_set)
+            except Unavailable:  # the safety poll makes good what is not heard
+                self._stopping.wait(RECONNECT_S)
+
+    def _next_words(self) -> list[str]:
+        """Wait until there is something to tell, and return it; nothing where it is to stop."""
+        self._stopping.wait(NOTIFY_EVERY_S)
+        self._dirty.wait()
+        self._dirty.clear()
+        with self._lock:
+            words, self._words = sorted(self._words), set()
+        return [] if self._stopping.is_set() else [f"{self._mark} {word}" for word in words]
 
     def _hear(self, database: Database) -> None:
         while not self._stopping.is_set():
@@ -192,4 +196,7 @@ def _tell_after_commit(session: Session, word: str) -> None:
 
 def _waker(engine: Engine) -> Waker:
     with _wakers_lock:
-        return _wakers.setdefault(engine, Waker())
+        found = _wakers.get(engine)
+        if found is None:
+            found = _wakers[engine] = Waker()
+        return found

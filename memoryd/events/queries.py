@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from memoryd.events.tables import Event, Outbox, Webhook
 from memoryd.foundation.database import Database, Session
+from memoryd.foundation.lean_statements import Lean
 
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 """A row whose columns are read by name."""
@@ -28,10 +29,16 @@ RELAY_LOCK = 0x6D656D65
 
 
 _INSERT_OUTBOX = insert(cast("Table", Outbox.__table__))
+_INSERT_ONE = Lean(
+    "insert into outbox (kind, subject, project_id, body) values (:kind, :subject, :project_id, cast(:body as text))"
+)
 
 
 def insert_outbox(session: Session, rows: Sequence[dict[str, object]]) -> None:
-    session.execute(_INSERT_OUTBOX, rows[0] if len(rows) == 1 else rows)
+    if len(rows) == 1 and "at" not in rows[0]:
+        _INSERT_ONE.run(session, rows[0])
+    else:
+        session.execute(_INSERT_OUTBOX, rows)
 
 
 def try_relay_lock(session: Session, schema: str) -> bool:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 
 import psycopg
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -111,7 +111,7 @@ class Database:
             with self._sessions() as session, session.begin():
                 _begin(session, taking)
                 yield session
-        except (OperationalError, PoolTimeoutError) as error:
+        except (OperationalError, PoolTimeoutError, psycopg.OperationalError) as error:
             raise down(error) from error
 
 
@@ -156,8 +156,7 @@ def down(error: Exception) -> DatabaseDown:
 def take_tenant(session: Session, tenant: TenantScope) -> None:
     """Let this transaction, from here on, act as the tenant's role in the tenant's schema."""
     # INV-5. `reset role` first is not needed: the login role, not the present role, must be a member.
-    session.flush()
-    session.execute(text(_taking(tenant.role, tenant.schema, by_key=False)))
+    raw_connection(session).execute(_taking(tenant.role, tenant.schema, by_key=False))
 
 
 def take_farm(session: Session) -> None:
@@ -166,8 +165,7 @@ def take_farm(session: Session) -> None:
     Its statements are lookups by key in tables that are nearly empty at one moment and have a million rows at the next:
     they are planned once per connection, and never to read a table from end to end where an index leads to the rows.
     """
-    session.flush()
-    session.execute(text(_taking(FARM_ROLE, FARM_SCHEMA, by_key=True)))
+    raw_connection(session).execute(_taking(FARM_ROLE, FARM_SCHEMA, by_key=True))
 
 
 @functools.lru_cache(1_000)

@@ -70,8 +70,7 @@ def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant) -> Clai
     except directory.TenantNotFound as error:
         raise JobUnreadable(f"job {grant.job_id} of a tenant that is not there", hint=error.hint) from error
     take_tenant(session, scope)
-    queries.insert_event(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
-    detail = queries.find_detail(session, job_id=grant.job_id)
+    detail = queries.note_claim(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
     if detail is None:
         raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
     _announce(session, "job.claimed", grant.job_id, detail.project_id, {"worker": worker.label, "try": grant.attempt})

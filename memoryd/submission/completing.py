@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.dispatch import leases, usage, workers
@@ -91,20 +92,29 @@ def complete(
     Raises: LeaseLost; OutputNotUploaded; DatabaseDown (send the report again).
     """
     lease = LeaseKey(job_id=JobId(report.job_id), fence=report.fence, token=report.token)
-    with database.farm_work() as session:
-        now = leases.standing_of_report(session, worker, lease)
-        run = _read(session, worker, report, lease, contents or {}) if now is Completion.RECORDED else None
-    if run is None:
-        return _refused_or_duplicate(now, lease)
     try:
         if report.outcome is Outcome.OK:
+            with database.farm_work() as session:
+                run = _read(session, worker, report, lease, contents or {})
+            scope = run.scope
             _record_outputs(database, store, home, run)
         else:
-            _record_end(database, run)
+            with database.farm_work() as session:
+                scope = _record_end(session, worker, report, lease)
     except _NotRecordedError as error:
         return _refused_or_duplicate(error.answer, lease)
-    store.clear_staging(run.scope.slug, lease.job_id)
+    store.clear_staging(scope.slug, lease.job_id)
     return Completion.RECORDED
+
+
+def _take_tenant_of(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:
+    """Let the transaction act as the tenant whose job a live lease is for. Raises: _NotRecordedError."""
+    tenant_id = leases.find_tenant(session, worker, lease)
+    if tenant_id is None:
+        raise _NotRecordedError(leases.late(session, lease))
+    scope = scope_of(session, tenant_id)
+    take_tenant(session, scope)
+    return scope
 
 
 def _read(
@@ -115,8 +125,7 @@ def _read(
     contents: Mapping[int, bytes],
 ) -> _Run:
     """Read what the job asked for, after the farm, in one transaction: each costs more than what is read in it."""
-    scope = scope_of(session, leases.tenant_of(session, worker, lease))
-    take_tenant(session, scope)
+    scope = _take_tenant_of(session, worker, lease)
     detail = queries.find_detail(session, job_id=lease.job_id)
     assert detail is not None
     project = (
@@ -124,11 +133,9 @@ def _read(
         if detail.project_id is not None
         else DEFAULT_PROJECT_SLUG
     )
-    environment, hashed = None, dict[tuple[str, str], bytes]()
-    if report.outcome is Outcome.OK:
-        take_farm(session)
-        environment = workers.find_environment(session, bytes.fromhex(report.environment_sha256))
-        hashed = workers.hashed_models(session, worker.worker_id, [str(pin["name"]) for pin in detail.pins])
+    take_farm(session)
+    environment = workers.find_environment(session, bytes.fromhex(report.environment_sha256))
+    hashed = workers.hashed_models(session, worker.worker_id, [str(pin["name"]) for pin in detail.pins])
     return _Run(
         worker=worker,
         report=report,
@@ -166,9 +173,9 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
         raise
 
 
-def _record_end(database: Database, run: _Run) -> None:
-    """Record a run that made nothing: cancelled, or failed."""
-    report, job_id = run.report, run.lease.job_id
+def _record_end(session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> TenantScope:
+    """Record a run that made nothing, cancelled or failed, for the tenant that is returned. `session` has the farm."""
+    scope = _take_tenant_of(session, worker, lease)
     error: dict[str, Json] = {"kind": "cancelled", "message": ""}
     if report.error is not None:
         error = {"kind": report.error.kind, "message": report.error.message}
@@ -176,21 +183,27 @@ def _record_end(database: Database, run: _Run) -> None:
     cancelled = report.outcome is Outcome.CANCELLED
     state = EventState.CANCELLED if cancelled else EventState.FAILED
     reason = None if cancelled else stored_reason(f"{error['kind']}: {error['message']}")
-    with database.tenant_work(run.scope) as session:
-        queries.insert_event(session, job_id=job_id, state=state, worker=run.worker.label, reason=reason)
-        if cancelled:
-            queries.update_result(session, job_id=job_id, result=_result(run, [], None))
-        _announce(session, run, f"job.{state.value}", {})
-        take_farm(session)
-        if cancelled:
-            answer = leases.complete(session, run.worker, run.lease, cancelled=True)
-        else:
-            kind = str(error["kind"])
-            cause = Cause.INFRA if kind in INFRA_ERRORS else Cause.JOB
-            answer = leases.fail(session, run.worker, run.lease, cause=cause, error=error, move=kind == OUT_OF_MEMORY)
-        if answer is not Completion.RECORDED:
-            raise _NotRecordedError(answer)
-        _note_measures(session, run)
+    owner = queries.note_end(
+        session,
+        job_id=lease.job_id,
+        state=state,
+        worker=worker.label,
+        reason=reason,
+        result=_result(report, worker, [], None) if cancelled else None,
+    )
+    assert owner is not None
+    _announce(session, lease.job_id, owner.project_id, f"job.{state.value}", {})
+    take_farm(session)
+    if cancelled:
+        answer = leases.complete(session, worker, lease, cancelled=True)
+    else:
+        kind = str(error["kind"])
+        cause = Cause.INFRA if kind in INFRA_ERRORS else Cause.JOB
+        answer = leases.fail(session, worker, lease, cause=cause, error=error, move=kind == OUT_OF_MEMORY)
+    if answer is not Completion.RECORDED:
+        raise _NotRecordedError(answer)
+    _note_measures(session, report, lease)
+    return scope
 
 
 def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
@@ -299,8 +312,13 @@ def _tell_success(
     session: Session, run: _Run, outputs: Sequence[JobOutput], previews: Sequence[JobOutput], recorded: Recorded
 ) -> None:
     job_id = run.lease.job_id
-    queries.update_result(session, job_id=job_id, result=_result(run, [*outputs, *previews], recorded))
-    queries.insert_event(session, job_id=job_id, state=EventState.SUCCEEDED, worker=run.worker.label)
+    queries.note_end(
+        session,
+        job_id=job_id,
+        state=EventState.SUCCEEDED,
+        worker=run.worker.label,
+        result=_result(run.report, run.worker, [*outputs, *previews], recorded),
+    )
     if not run.report.cached_nodes:
         # What came from a cache took no time, and says nothing of what the next run takes.
         run_costs.learn(
@@ -318,7 +336,7 @@ def _tell_success(
         "worker": str(run.worker.worker_id),
     }
     audit.note(session, None, "job.complete", f"job:{job_id}", facts)
-    _announce(session, run, "job.succeeded", {"outputs": len(outputs), "new": recorded.new})
+    _announce(session, job_id, run.detail.project_id, "job.succeeded", {"outputs": len(outputs), "new": recorded.new})
 
 
 def _end_lease(session: Session, run: _Run) -> None:
@@ -326,14 +344,13 @@ def _end_lease(session: Session, run: _Run) -> None:
     answer = leases.complete(session, run.worker, run.lease)
     if answer is not Completion.RECORDED:
         raise _NotRecordedError(answer)
-    _note_measures(session, run)
+    _note_measures(session, run.report, run.lease)
 
 
-def _note_measures(session: Session, run: _Run) -> None:
-    report = run.report
+def _note_measures(session: Session, report: CompleteRequest, lease: LeaseKey) -> None:
     usage.note_measures(
         session,
-        run.lease,
+        lease,
         loading_s=report.loading_s,
         executing_s=report.executing_s,
         model_loaded=report.model_loaded,
@@ -341,10 +358,11 @@ def _note_measures(session: Session, run: _Run) -> None:
     )
 
 
-def _result(run: _Run, outputs: Sequence[JobOutput], recorded: Recorded | None) -> dict[str, object]:
+def _result(
+    report: CompleteRequest, worker: WorkerIdentity, outputs: Sequence[JobOutput], recorded: Recorded | None
+) -> dict[str, object]:
     assets = recorded.assets if recorded is not None else ()
     ids = {asset.sha256: str(asset.asset_id) for asset in assets}
-    report = run.report
     return {
         "outcome": report.outcome.value,
         "prompt_id": str(report.prompt_id),
@@ -352,7 +370,7 @@ def _result(run: _Run, outputs: Sequence[JobOutput], recorded: Recorded | None) 
         "ended_at": _utc(report.ended_at),
         "cached_nodes": list(report.cached_nodes),
         "environment_sha256": report.environment_sha256,
-        "worker": run.worker.label,
+        "worker": worker.label,
         "outputs": [
             {
                 "node": output.node,
@@ -368,11 +386,11 @@ def _result(run: _Run, outputs: Sequence[JobOutput], recorded: Recorded | None) 
     }
 
 
-def _announce(session: Session, run: _Run, kind: str, facts: dict[str, Json]) -> None:
+def _announce(session: Session, job_id: JobId, project_id: UUID | None, kind: str, facts: dict[str, Json]) -> None:
     body = dict(facts)
-    if run.detail.project_id is not None:
-        body["project_id"] = str(run.detail.project_id)
-    outbox.announce(session, kind, run.lease.job_id, body)
+    if project_id is not None:
+        body["project_id"] = str(project_id)
+    outbox.announce(session, kind, job_id, body)
 
 
 def _refused_or_duplicate(answer: Completion, lease: LeaseKey) -> Completion:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Row, Text, Uuid, bindparam, insert, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Row, insert, select, text
 
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean, jsonb
 from memoryd.foundation.texts import storable
 from memoryd.submission.tables import JobDetail, JobEvent
 
@@ -27,29 +27,22 @@ def storable_json(value: object) -> object:
     return value
 
 
-_INSERT_DETAIL = text("""
+_INSERT_DETAIL = Lean("""
     with detail as (
         insert into job_detail (job_id, project_id, person_id, kind, name, pool, urgency, prompt, extra_data, recompute,
                                 inputs, pins, via, workflow)
         values (:job_id, :project_id, :person_id, :kind, :name, :pool, :urgency, :prompt, :extra_data, :recompute,
                 :inputs, :pins, :via, :workflow) returning job_id),
-    told as (insert into job_event (job_id, state) select job_id, :state from detail)
+    told as (insert into job_event (job_id, state) select job_id, cast(:state as text) from detail)
     insert into job_words (job_id, words)
-    select job_id, cast(:words as tsvector) from detail where :words <> ''""").bindparams(
-    bindparam("inputs", type_=JSONB),
-    bindparam("pins", type_=JSONB),
-    bindparam("workflow", type_=LargeBinary),
-    bindparam("project_id", type_=Uuid),
-    bindparam("person_id", type_=Uuid),
-    bindparam("words", type_=Text),
-    bindparam("state", type_=Text),
-)
+    select job_id, cast(cast(:words as text) as tsvector) from detail where cast(:words as text) <> ''""")
 
 
 def insert_detail(session: Session, values: Mapping[str, object], *, state: str, words: str) -> None:
     """Write what a job asks for, the first thing that happened to it, and its words (text of a tsvector, or empty)."""
     named = {name: storable_json(value) for name, value in values.items()}
-    session.execute(_INSERT_DETAIL, {**named, "state": state, "words": words})
+    listed = {name: jsonb(named[name]) for name in ("inputs", "pins")}
+    _INSERT_DETAIL.run(session, {**named, **listed, "state": state, "words": words})
 
 
 def insert_details(session: Session, rows: Sequence[Mapping[str, object]], *, state: str) -> None:
@@ -60,11 +53,44 @@ def insert_details(session: Session, rows: Sequence[Mapping[str, object]], *, st
     session.execute(insert(JobEvent), [{"job_id": values["job_id"], "state": state} for values in rows])
 
 
+_INSERT_EVENT = Lean("insert into job_event (job_id, state, worker, reason) values (:job_id, :state, :worker, :reason)")
+_EVENT = """
+        insert into job_event (job_id, state, worker, reason)
+        select job_id, cast(:state as text), cast(:worker as text), cast(:reason as text) from job_detail
+         where job_id = :job_id"""
+_CLAIMED = Lean(f"with told as ({_EVENT}) select * from job_detail where job_id = :job_id")
+_ENDED = Lean(f"""
+    with told as ({_EVENT}),
+    ended as (
+        update job_detail set result = cast(:result as jsonb) where job_id = :job_id and cast(:result as jsonb) is not null)
+    select project_id from job_detail where job_id = :job_id""")
+
+
 def insert_event(
     session: Session, *, job_id: UUID, state: str, worker: str | None = None, reason: str | None = None
 ) -> None:
     """Write that something happened to a job."""
-    session.execute(insert(JobEvent).values(job_id=job_id, state=state, worker=worker, reason=reason))
+    _INSERT_EVENT.run(session, {"job_id": job_id, "state": state, "worker": worker, "reason": reason})
+
+
+def note_claim(session: Session, *, job_id: UUID, state: str, worker: str) -> Any | None:
+    """Write that a worker has a job now; return what it asks for (all columns), or None."""
+    return _CLAIMED.first(session, {"job_id": job_id, "state": state, "worker": worker, "reason": None})
+
+
+def note_end(
+    session: Session,
+    *,
+    job_id: UUID,
+    state: str,
+    worker: str,
+    reason: str | None = None,
+    result: Mapping[str, object] | None = None,
+) -> Any | None:
+    """Write that a run of a job came to its end, and how the job ended where it did; return whose it is: project_id."""
+    told = None if result is None else jsonb(storable_json(dict(result)))
+    values = {"job_id": job_id, "state": state, "worker": worker, "reason": reason, "result": told}
+    return _ENDED.first(session, values)
 
 
 def insert_events(session: Session, *, job_ids: Sequence[UUID], state: str) -> None:
@@ -120,15 +146,12 @@ def list_events(session: Session, *, job_id: UUID, after: int = 0) -> Sequence[F
     return cast("Sequence[Found]", session.execute(wanted).all())
 
 
-def update_result(session: Session, *, job_id: UUID, result: Mapping[str, object]) -> None:
-    """Write how a job ended."""
-    session.execute(update(JobDetail).where(JobDetail.job_id == job_id).values(result=storable_json(dict(result))))
+_SLUG = Lean("select slug from project where id = :id")
 
 
 def find_project_slug(session: Session, *, project_id: UUID) -> str:
     """A project's slug."""
-    slug: str = session.execute(text("select slug from project where id = :id"), {"id": project_id}).scalar_one()
-    return slug
+    return str(_SLUG.one(session, {"id": project_id}).slug)
 
 
 def find_ground(

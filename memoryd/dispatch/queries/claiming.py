@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, String, TextClause, Uuid, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
-
 from memoryd.dispatch.queries.ready_rows import IN_ORDER, at_key, between_tags, by, from_tag
 from memoryd.dispatch.tables.pools import NOBODY
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean
 
-Found = Row[Any]
+Found = Any
 
 ONLINE_S = 60
 """A worker that was heard within this many seconds is online; it speaks at least every HEARTBEAT_S."""
@@ -92,8 +90,9 @@ _TAKE = """
     granted as (
         insert into lease (job_id, token_hash, worker_id, incarnation, tenant_id, project_id, person_id, pool_id, class_id,
                            vtag, waited_ms, expires_at, deadline_at)
-        select t.id, :token_hash, :worker_id, :incarnation, t.tenant_id, t.project_id, t.person_id, t.pool_id, t.class_id,
-               t.vtag, (extract(epoch from clock_timestamp() - t.enqueued_at) * 1000)::bigint,
+        select t.id, cast(:token_hash as bytea), cast(:worker_id as uuid), cast(:incarnation as uuid), t.tenant_id,
+               t.project_id, t.person_id, t.pool_id, t.class_id, t.vtag,
+               (extract(epoch from clock_timestamp() - t.enqueued_at) * 1000)::bigint,
                clock_timestamp() + make_interval(secs => k.visibility_s),
                clock_timestamp() + make_interval(secs => q.max_run_time_s)
           from taken t join job_class k on k.id = t.class_id join pool q on q.id = t.pool_id
@@ -104,7 +103,7 @@ _TAKE = """
       from pick p left join taken t on true left join granted g on true"""
 
 
-def _claim(*, some: bool, warm: bool) -> TextClause:
+def _claim(*, some: bool, warm: bool) -> Lean:
     """Return the statement for a worker that serves some tenants only, or all; and has models loaded, or none."""
     head = _HEAD_OF_SOME if some else _HEAD_OF_ALL
     # `is true`, so that no index is thought of for it: this is looked up by its model.
@@ -117,7 +116,7 @@ def _claim(*, some: bool, warm: bool) -> TextClause:
         order=by("tenant_id") if some else IN_ORDER,
         unless_warm="where not exists (select from warm)" if warm else "",
     )
-    return text(f"""
+    return Lean(f"""
     with places as materialized (
         select p.id, p.rank, p.vram_mb, p.warm_up_s from unnest(cast(:pool_ids as uuid[])) wanted(id)
           join pool p on p.id = wanted.id
@@ -137,12 +136,7 @@ def _claim(*, some: bool, warm: bool) -> TextClause:
     cold as materialized ({cold}),
     found as ({"select * from warm union all" if warm else ""} select * from cold),
     pick as materialized (select p.*, ({_BLOCKED}) as blocked from found p),
-    {_TAKE}""").bindparams(bindparam("pool_ids", type_=ARRAY(Uuid())), *_arrays(some=some, warm=warm))
-
-
-def _arrays(*, some: bool, warm: bool) -> list[Any]:
-    served = [bindparam("serves", type_=ARRAY(Uuid()))] if some else []
-    return [*served, *([bindparam("loaded", type_=ARRAY(String))] if warm else [])]
+    {_TAKE}""")
 
 
 _CLAIMS = {(some, warm): _claim(some=some, warm=warm) for some in (False, True) for warm in (False, True)}
@@ -162,10 +156,10 @@ def claim(
         values["serves"] = list(serves)
     if loaded:
         values["loaded"] = list(loaded)
-    return session.execute(_CLAIMS[bool(serves), bool(loaded)], values).first()
+    return _CLAIMS[bool(serves), bool(loaded)].first(session, values)
 
 
-_TAKE_PICKED = text(f"""
+_TAKE_PICKED = Lean(f"""
     with pick as materialized (
         select r.ctid as spot, r.pool_id, r.class_id, cast(:low as bigint) as low, r.vtag, r.job_id, r.tenant_id,
                r.project_id, r.person_id, r.enqueued_at, false as blocked
@@ -176,4 +170,4 @@ _TAKE_PICKED = text(f"""
 
 def take_picked(session: Session, asks: Mapping[str, object]) -> Found | None:
     """Lease a job that `claim` had locked as blocked, now that nothing holds it back; as claim."""
-    return session.execute(_TAKE_PICKED, dict(asks)).first()
+    return _TAKE_PICKED.first(session, asks)

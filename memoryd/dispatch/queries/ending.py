@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from memoryd.dispatch.tables.pools import NOBODY
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean
 
 Found = Row[Any]
 
@@ -30,20 +31,20 @@ _FIGURES = """
 
 _NAMED = "job_id = :job_id and fence = :fence and token_hash = :token_hash and worker_id = :worker_id"
 
-_COMPLETE = text(f"""
+_COMPLETE = Lean(f"""
     with ended as (delete from lease where {_NAMED} returning *),
     done as (
-        update job j set state = :state, ended_at = clock_timestamp() from ended e
+        update job j set state = cast(:state as text), ended_at = clock_timestamp() from ended e
          where j.id = e.job_id and j.state = 'leased'
         returning j.id, j.tenant_id, j.project_id, j.person_id, j.pool_id, j.class_id, j.model_set, j.followed,
                   j.follow_up is not null as brings, {_OVER} as over_ms, {_CAPPED} as capped),
     recorded as (
         insert into result (job_id, fence, token_hash, outcome, worker_id)
-        select e.job_id, e.fence, e.token_hash, :state, e.worker_id from ended e),
+        select e.job_id, e.fence, e.token_hash, cast(:state as text), e.worker_id from ended e),
     told as ({_FIGURES.format(outcome="cast(:state as text)", kind="null", done="done")}),
     calmed as (
         delete from setback s using ended e
-         where s.pool_id = e.pool_id and s.worker_id in (e.worker_id, '{NOBODY}') and :state = 'succeeded'),
+         where s.pool_id = e.pool_id and s.worker_id in (e.worker_id, '{NOBODY}') and cast(:state as text) = 'succeeded'),
     charged as (
         update flow f set last_finish = greatest(0, f.last_finish + (d.over_ms / f.weight)::bigint) from done d
          where f.pool_id = d.pool_id and f.class_id = d.class_id and f.tenant_id = d.tenant_id
@@ -51,14 +52,14 @@ _COMPLETE = text(f"""
     select d.* from ended e left join done d on true""")
 
 
-def complete(session: Session, values: Mapping[str, object]) -> Found | None:
+def complete(session: Session, values: Mapping[str, object]) -> Any | None:
     """End the lease that job, fence, token and worker name, and its job, with a result; None where there is no such lease.
 
     The job's flow is charged for what the run took instead of what it was estimated to take, unless `followed` or
     `capped`: then the caller does that together with what enters. Columns: id, its flow, over_ms, followed, brings (a
     chore), capped.
     """
-    return session.execute(_COMPLETE, dict(values)).first()
+    return _COMPLETE.first(session, values)
 
 
 _TRIED = f"""

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from memoryd.dispatch.tables.pools import NOBODY
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean, jsonb
 
 Found = Row[Any]
 
@@ -40,12 +41,12 @@ _WEIGHTS = f"""
                  and f.last_finish > present.now), 0) as others"""
 
 
+_LOCK_ORDER = Lean("select pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+
+
 def lock_order_shared(session: Session, pool_id: UUID, class_id: int) -> None:
     """Hold off the watermark of one pool and class until commit: it must not overtake a tag that is being inserted."""
-    session.execute(
-        text("select pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"),
-        {"name": order_name(pool_id, class_id)},
-    )
+    _LOCK_ORDER.run(session, {"name": order_name(pool_id, class_id)})
 
 
 def order_name(pool_id: UUID, class_id: int) -> str:
@@ -56,14 +57,15 @@ def order_name(pool_id: UUID, class_id: int) -> str:
 # --- idempotency keys
 
 
+_TAKE_KEY = Lean("""
+    insert into job_key (tenant_id, key, job_id, body_sha256) values (:tenant_id, :key, :job_id, :body_sha256)
+    on conflict do nothing returning job_id""")
+
+
 def insert_job_key(session: Session, *, tenant_id: UUID, key: str, job_id: UUID, body_sha256: bytes) -> bool:
     """Take an idempotency key; False where it is taken. Waits for a transaction that is taking the same key."""
-    inserted = session.execute(
-        text("""insert into job_key (tenant_id, key, job_id, body_sha256) values (:tenant_id, :key, :job_id, :body_sha256)
-                on conflict do nothing returning 1"""),
-        {"tenant_id": tenant_id, "key": key, "job_id": job_id, "body_sha256": body_sha256},
-    )
-    return inserted.first() is not None
+    values = {"tenant_id": tenant_id, "key": key, "job_id": job_id, "body_sha256": body_sha256}
+    return _TAKE_KEY.first(session, values) is not None
 
 
 def find_job_key(session: Session, *, tenant_id: UUID, key: str) -> Found | None:
@@ -76,7 +78,7 @@ def find_job_key(session: Session, *, tenant_id: UUID, key: str) -> Found | None
 
 # --- entering for the first time
 
-_INSERT_JOB = text(f"""
+_INSERT_JOB = Lean(f"""
     with paused as (
         select p.project_id from paused_project p where p.tenant_id = :tenant_id and p.project_id = :project_id for share),
     present as materialized (select {VIRTUAL_TIME} as now),
@@ -97,10 +99,12 @@ _INSERT_JOB = text(f"""
     written as (
         insert into job (id, tenant_id, project_id, person_id, pool_id, class_id, model_set, cost_ms, vtag, state,
                          max_attempts, follow_up, bigger_pools, expires_at)
-        select :job_id, :tenant_id, :project_id, :person_id, :pool_id, :class_id, :model_set, :cost_ms,
+        select :job_id, :tenant_id, cast(:project_id as uuid), cast(:person_id as uuid), :pool_id, :class_id,
+               cast(:model_set as text), cast(:cost_ms as bigint),
                coalesce(placed.last_finish - step + behind, 0),
                case when placed.last_finish is null then 'held' else 'ready' end,
-               :max_attempts, :follow_up, :bigger_pools, clock_timestamp() + make_interval(secs => :expires_in_s)
+               :max_attempts, cast(:follow_up as jsonb), cast(:bigger_pools as uuid[]),
+               clock_timestamp() + make_interval(secs => :expires_in_s)
           from place left join placed on true
         returning *),
     holding as (
@@ -110,20 +114,16 @@ _INSERT_JOB = text(f"""
         insert into ready (pool_id, class_id, vtag, job_id, model_set, tenant_id, project_id, person_id, cost_ms, expires_at)
         select pool_id, class_id, vtag, id, model_set, tenant_id, project_id, person_id, cost_ms, expires_at
           from written where state = 'ready')
-    select vtag, state from written""").bindparams(
-    bindparam("follow_up", type_=JSONB(none_as_null=True)),
-    bindparam("project_id", type_=Uuid()),
-    bindparam("person_id", type_=Uuid()),
-    bindparam("bigger_pools", type_=ARRAY(Uuid())),
-)
+    select vtag, state from written""")
 
 
-def insert_job(session: Session, values: Mapping[str, object]) -> Found:
+def insert_job(session: Session, values: Mapping[str, object]) -> Any:
     """Write a job and its place in the fair order, or among the held where its project is paused: vtag, state.
 
     Call lock_order_shared first. The recipe is fair_order.place_new's.
     """
-    return session.execute(_INSERT_JOB, dict(values)).one()
+    follow_up = values["follow_up"]
+    return _INSERT_JOB.one(session, {**values, "follow_up": None if follow_up is None else jsonb(follow_up)})
 
 
 _INSERT_JOBS = text("""

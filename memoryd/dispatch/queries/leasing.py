@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Double, Row, Text, bindparam, text
 
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean
 
 Found = Row[Any]
 _DOUBLE: Double[float] = Double()
@@ -41,10 +42,11 @@ def extend_lease(session: Session, values: Mapping[str, object]) -> Found | None
     ).first()
 
 
-def find_lease(session: Session, values: Mapping[str, object]) -> Found | None:
+_FIND_LEASE = Lean("""
+    select l.job_id, l.tenant_id from lease l
+     where l.job_id = :job_id and l.fence = :fence and l.token_hash = :token_hash and l.worker_id = :worker_id""")
+
+
+def find_lease(session: Session, values: Mapping[str, object]) -> Any | None:
     """The lease that job, fence, token and worker name: job_id, tenant_id."""
-    return session.execute(
-        text("""select l.job_id, l.tenant_id from lease l
-                 where l.job_id = :job_id and l.fence = :fence and l.token_hash = :token_hash and l.worker_id = :worker_id"""),
-        dict(values),
-    ).first()
+    return _FIND_LEASE.first(session, values)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from memoryd.foundation.database import Session
+from memoryd.foundation.lean_statements import Lean
 
 Found = Row[Any]
 
@@ -31,13 +32,7 @@ def touch(session: Session, *, worker_id: UUID, vram_used_mb: int | None) -> Fou
     ).first()
 
 
-def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Found | None:
-    """Note that a worker asks for work: label, state, incarnation, serves, pools, pool_ids; and left_over.
-
-    `left_over`: whether another start of it holds a lease still.
-    """
-    return session.execute(
-        text(f"""
+_TOUCH_CLAIMER = Lean(f"""
         with heard as (
             update worker set seen_at = clock_timestamp()
              where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
@@ -49,9 +44,15 @@ def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Fo
                select coalesce(array_agg(p.name order by p.name), '{{}}') as pools,
                       coalesce(array_agg(p.id order by p.name), '{{}}') as pool_ids
                  from worker_pool x join pool p on p.id = x.pool_id where x.worker_id = w.id) served
-         where w.id = :worker_id"""),
-        {"worker_id": worker_id, "incarnation": incarnation},
-    ).first()
+         where w.id = :worker_id""")
+
+
+def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Any | None:
+    """Note that a worker asks for work: label, state, incarnation, serves, pools, pool_ids; and left_over.
+
+    `left_over`: whether another start of it holds a lease still.
+    """
+    return _TOUCH_CLAIMER.first(session, {"worker_id": worker_id, "incarnation": incarnation})
 
 
 def find_wish_to_cancel(

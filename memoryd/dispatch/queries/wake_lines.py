@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import psycopg
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from memoryd.foundation.database import Database, down
@@ -15,18 +14,26 @@ LISTEN_STEP_S = 0.5
 """How long one wait lasts before it is asked whether to stop."""
 
 
-def notify(database: Database, words: Sequence[str]) -> None:
-    """Tell every process these words. Raises: DatabaseDown."""
+def speak(database: Database, *, words: Callable[[], Sequence[str]], stopping: Callable[[], bool]) -> None:
+    """Tell every process what `words` returns, which waits for some, until `stopping`. Holds one connection.
+
+    Raises: DatabaseDown.
+    """
     try:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # Losing a wake-up in a crash costs a poll: no reason to wait for the disk.
-            connection.execute(text("set synchronous_commit = off"))
-            connection.execute(
-                text("select pg_notify(:channel, word) from unnest(cast(:words as text[])) word"),
-                {"channel": CHANNEL, "words": list(words)},
-            )
-            connection.execute(text("reset synchronous_commit"))
-    except DBAPIError as error:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            try:
+                # Losing a wake-up in a crash costs a poll: no reason to wait for the disk.
+                driver.execute("set synchronous_commit = off")
+                while not stopping():
+                    told = list(words())
+                    if told:
+                        driver.execute("select pg_notify(%s, word) from unnest(%s::text[]) word", (CHANNEL, told))
+            finally:
+                # Never back into the pool: what it loses in a crash must be wake-ups only.
+                connection.invalidate()
+    except (DBAPIError, psycopg.Error) as error:
         raise down(error) from error
 
 
