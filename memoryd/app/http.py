@@ -22,6 +22,7 @@ API_ROOMS = (
     "model_registry",
     "disclosure",
     "reproduction",
+    "reproduction.variants",
     "submission",
     "submission.grouping",
     "submission.usage",

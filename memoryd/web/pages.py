@@ -18,6 +18,7 @@ from memoryd.web import (
     sign_in_pages,
     submit_pages,
     usage_pages,
+    variation_pages,
     verify_pages,
     worker_pages,
 )
@@ -29,6 +30,7 @@ PAGES = (
     asset_pages,
     deciding_pages,
     making_pages,
+    variation_pages,
     proof_pages,
     queue_pages,
     job_pages,

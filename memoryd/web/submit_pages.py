@@ -1,11 +1,10 @@
-"""Asking for jobs from a page: a graph with what it needs, and a picture's run once more with other seeds."""
+"""Asking for jobs from a page: a graph with what it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
@@ -18,17 +17,21 @@ from memoryd.dispatch.facts import Urgency
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.errors import MemorydError, NotAcceptable
-from memoryd.foundation.ids import AssetId, GroupId, JobId
-from memoryd.reproduction.varying import SEEDS_LIMIT, NoSeed, submit_seeds, vary
+from memoryd.foundation.ids import GroupId, JobId
+from memoryd.reproduction.variants.changing import NoSeed
 from memoryd.storage.blob_store import blob_store
 from memoryd.submission.facts import Submission
 from memoryd.submission.graph_needs import read_prompt
+from memoryd.submission.grouping.asking import submit_each
 from memoryd.submission.grouping.items import Axis
 from memoryd.submission.seed_inputs import find_seed_input, fresh_seeds
 from memoryd.submission.submitting import TEXT_LIMIT, TextTooLarge, submit
-from memoryd.web.rendering import is_part, page
+from memoryd.web.rendering import page
 
 router = APIRouter()
+
+SEEDS_LIMIT = 200
+"""Seeds that one wish from a page asks for; a table of more is a group of its own."""
 
 EMPTY: Mapping[str, Any] = MappingProxyType(
     {
@@ -90,23 +93,6 @@ def submit_graph(
     return RedirectResponse(made, status_code=303)
 
 
-@router.post("/assets/{asset}/variations")
-def run_again(
-    asset: UUID,
-    request: Request,
-    caller: SubmitterCaller,
-    office: Office,
-    count: Annotated[int, Form(ge=1, le=SEEDS_LIMIT)] = 1,
-) -> Response:
-    """Queue the picture's graph with other seeds."""
-    store = blob_store(office.store)
-    made = vary(office.database, store, caller, AssetId(asset), count=count, pool=DEFAULT_POOL)
-    where = _place(made, group=count > 1)
-    if is_part(request):
-        return Response(status_code=204, headers={"HX-Redirect": where})
-    return RedirectResponse(where, status_code=303)
-
-
 def _submit(office: Offices, caller: Caller, wish: Submission, seeds: int, seed_input: str) -> str:
     store = blob_store(office.store)
     if seeds == 0:
@@ -118,7 +104,8 @@ def _submit(office: Offices, caller: Caller, wish: Submission, seeds: int, seed_
     where = seed_input or find_seed_input(document)
     if where is None:
         raise NoSeed(f"{len(document)} nodes", hint="name the input that varies, such as 3.seed, or ask for no seeds")
-    made = submit_seeds(office.database, store, caller, wish, Axis(input=where, values=fresh_seeds(seeds)))
+    axis = Axis(input=where, values=fresh_seeds(seeds))
+    made = submit_each(office.database, wish, axis, scope=caller.tenant, caller=caller, store=store)
     return _place(made, group=seeds > 1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,7 +16,7 @@ from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.comfyui.validation import judge_node
 from memoryd.dispatch import groups, jobs
-from memoryd.dispatch.estimating import estimate, estimates_of
+from memoryd.dispatch.estimating import Estimate, estimate, estimates_of
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.events import outbox
 from memoryd.foundation.byte_store import ByteStore
@@ -30,8 +31,8 @@ from memoryd.submission.facts import EventState, Submission
 from memoryd.submission.graph_needs import GraphRead
 from memoryd.submission.grounds import Ground
 from memoryd.submission.grouping import queries as statements
-from memoryd.submission.grouping.facts import GroupAsked, GroupSubmitted
-from memoryd.submission.grouping.items import Items, make_items
+from memoryd.submission.grouping.facts import Foreseen, GroupAsked, GroupSubmitted
+from memoryd.submission.grouping.items import Axis, Items, make_items
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
 from memoryd.submission.usage.words import keep_words
@@ -71,6 +72,40 @@ def submit_group(
     for start in range(0, len(items.rows), CHUNK):
         added += _add(database, prepared, group_id, start)
     return _answer(database, prepared, group_id, known=known, added=added)
+
+
+def submit_each(
+    database: Database, template: Submission, axis: Axis, *, scope: TenantScope, caller: Caller | None, store: ByteStore
+) -> JobId | GroupId:
+    """Queue a graph once for each value of an axis: one as a job, more as a group; return which. Raises: as submit."""
+    if len(axis.values) > 1:
+        asked = GroupAsked(template=template, axes=(axis,))
+        return submit_group(database, asked, scope=scope, caller=caller, store=store).group_id
+    document = graph_needs.read_prompt(template.prompt).document
+    one = dataclasses.replace(template, prompt=json.dumps(make_items(document, axes=(axis,)).document(document, 0)))
+    with database.tenant_work(scope) as session:
+        return submitting.submit(session, one, scope=scope, caller=caller, store=store, database=database).job_id
+
+
+def foresee_group(
+    database: Database, asked: GroupAsked, *, scope: TenantScope, caller: Caller | None, store: ByteStore
+) -> Foreseen:
+    """Return what a group would come to, every item of it checked; nothing is written. Raises: as submit_group."""
+    read = submitting.read_asked(asked.template, scope, store)
+    items = make_items(read.document, axes=asked.axes, rows=asked.rows)
+    with database.tenant_work(scope) as session:
+        prepared = _prepare(session, asked, items, read, b"", scope=scope, caller=caller)
+    total = len(items.rows)
+    # The last of them has the others before it.
+    found = _last_of(database, prepared, [(math.inf, 0, prepared.ground.cost.cost_ms)] * (total - 1))
+    return Foreseen(
+        total=total,
+        cost_ms=prepared.ground.cost.cost_ms * total,
+        ends_p50_s=found.ends_p50_s,
+        ends_p90_s=found.ends_p90_s,
+        checked=prepared.checked.against,
+        notes=submitting.notes_on(prepared.checked, prepared.ground, state=None, idle=found.starts_p50_s is None),
+    )
 
 
 def _prepare(
@@ -233,17 +268,7 @@ def _costs(
 
 def _answer(database: Database, prepared: _Prepared, group_id: GroupId, *, known: bool, added: int) -> GroupSubmitted:
     ground, total = prepared.ground, len(prepared.items.rows)
-    kept = estimates_of(database)
-    # The last item goes behind all that waits now, itself included.
-    found = estimate(
-        kept.refresh(database, whole=True),
-        ground.pool.id,
-        CLASS_IDS[prepared.asked.template.urgency],
-        2**62,
-        ground.cost.cost_ms,
-        tenant_id=ground.scope.id,
-        spread=ground.cost.spread,
-    )
+    found = _last_of(database, prepared)
     return GroupSubmitted(
         group_id=group_id,
         known=known,
@@ -254,6 +279,21 @@ def _answer(database: Database, prepared: _Prepared, group_id: GroupId, *, known
         cost_ms=ground.cost.cost_ms * total,
         checked=prepared.checked.against,
         notes=submitting.notes_on(prepared.checked, ground, state=None, idle=found.starts_p50_s is None),
+    )
+
+
+def _last_of(database: Database, prepared: _Prepared, before: Sequence[tuple[float, int, int]] = ()) -> Estimate:
+    """Return when what goes behind all that waits now would run. `before`: (moment, tag, cost) of what comes besides."""
+    ground = prepared.ground
+    return estimate(
+        estimates_of(database).refresh(database, whole=True),
+        ground.pool.id,
+        CLASS_IDS[prepared.asked.template.urgency],
+        2**62,
+        ground.cost.cost_ms,
+        tenant_id=ground.scope.id,
+        spread=ground.cost.spread,
+        noted=before,
     )
 
 

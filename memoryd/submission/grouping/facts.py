@@ -40,6 +40,21 @@ class GroupSubmitted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a group would come to: how many items of which cost, and when the last of them would have ended.
+
+    Times in seconds from now, None where that cannot be told.
+    """
+
+    total: int
+    cost_ms: int
+    ends_p50_s: float | None
+    ends_p90_s: float | None
+    checked: str | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GroupShown:
     """A group as people see it: `there` are the items that were added so far, `inputs` what its items differ in."""
 

@@ -132,22 +132,37 @@ def _typed(
 
 
 def _value(template: Mapping[str, Any], address: Address, value: Json, number: int | None) -> Json:
-    present = template[address.node]["inputs"][address.input]
+    where = f"row {number + 1}, {address.text}" if number is not None else address.text
+    return typed_value(template[address.node]["inputs"][address.input], value, where=where)
+
+
+def typed_value(present: Json, value: Json, *, where: str) -> Json:
+    """Return a value with the type of the one that is `present` in its place. `where` names the place to people.
+
+    A whole number gives way to a fraction: an editor writes 8.0 as 8. Raises: BadItems.
+    """
     if isinstance(value, (list, dict)) or value is None:
-        raise BadItems(_named(address, value, number, "one value, no list and no object"), hint="give texts or numbers")
+        raise BadItems(_named(where, value, "one value, no list and no object"), hint="give texts or numbers")
     try:
         if isinstance(present, bool):
             return value if isinstance(value, bool) else _TRUTHS[str(value).strip().lower()]
         if isinstance(value, bool) or not isinstance(value, str):
             return str(value) if isinstance(present, str) and not isinstance(value, bool) else value
         if isinstance(present, int):
-            return int(value)
+            return _number(value)
         if isinstance(present, float):
             return _finite(float(value))
     except (ValueError, KeyError, OverflowError):
         kind = "true or false" if isinstance(present, bool) else "a number"
-        raise BadItems(_named(address, value, number, kind), hint="the template has one there") from None
+        raise BadItems(_named(where, value, kind), hint="the template has one there") from None
     return value
+
+
+def _number(spelled: str) -> int | float:
+    try:
+        return int(spelled)
+    except ValueError:
+        return _finite(float(spelled))
 
 
 def _finite(value: float) -> float:
@@ -156,6 +171,5 @@ def _finite(value: float) -> float:
     return value
 
 
-def _named(address: Address, value: Json, number: int | None, wanted: str) -> str:
-    where = f"row {number + 1}, " if number is not None else ""
-    return storable(f"{where}{address.text}: {str(value)[:80]!r} is not {wanted}")[0]
+def _named(where: str, value: Json, wanted: str) -> str:
+    return storable(f"{where}: {str(value)[:80]!r} is not {wanted}")[0]
