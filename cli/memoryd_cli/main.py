@@ -29,6 +29,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "annotations": ("tag", "rate", "note", "collect", "approve"),
         "attribution": ("attribute", "attest", "link", "unlink", "proposals"),
         "removal": ("reject", "hide", "trash", "bring-back"),
+        "holds": ("holds",),
         "importing": ("import",),
         "graphs": ("extract", "diff"),
         "models": ("models",),

@@ -21,6 +21,8 @@ Refs = Annotated[list[str], typer.Argument(help="Pictures: ids, 8 or more digits
 Project = Annotated[str | None, typer.Option("--project", "-p", help="For which project, where there are several.")]
 Reason = Annotated[str | None, typer.Option("--reason", "-m", help="Why.")]
 
+NAMED_LIMIT = 5
+"""Approved pictures that one line names."""
 _PART = 100
 """Pictures of one request."""
 
@@ -132,18 +134,36 @@ def trash_list(
 def trash_empty(
     older_than: Annotated[str, typer.Option("--older-than", help="Days, such as 30d.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    release_hold: Annotated[
+        str | None,
+        typer.Option("--release-hold", help="Why last copies of what approved pictures need may go too (audited)."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Delete for ever what has lain in the trash for longer; what is recorded of it stays."""
+    """Delete for ever what has lain in the trash for longer; what is recorded of it stays.
+
+    The last copy of what approved pictures need (themselves, sources, inputs) stays, unless --release-hold says why not.
+    """
     days = checked_days(older_than)
     if not yes:
         typer.confirm(f"Delete for ever what has been in the trash for more than {days} days?", abort=True, err=True)
-    done = server().post("/trash/empty", {"older_than_days": days})
+    done = server().post("/trash/empty", {"older_than_days": days, "release_hold": release_hold})
     if json:
         as_json(done)
         return
     say(f"{done['files']} files deleted, {done['size']} bytes; {done['erased']} pictures have no bytes any more.")
     _say_left(done["left"])
+    say_held(done["held"])
+
+
+def say_held(held: list[dict[str, Any]]) -> None:
+    """Print which contents stay, for which approved pictures, and how they would go."""
+    for one in held:
+        named = ", ".join(one["needed_by"][:NAMED_LIMIT])
+        others = f"{', and ' if named else ''}{one['others']} in projects that you do not see" if one["others"] else ""
+        say(f"Held: {one['sha256']}, the last copy of what approved pictures need: {named}{others}")
+    if held:
+        say('Next: `memoryd holds list` shows all; --release-hold "REASON" lets them go, and is audited')
 
 
 def trash_collect(

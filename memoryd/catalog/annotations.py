@@ -17,7 +17,7 @@ from memoryd.catalog.asset_view import Named
 from memoryd.catalog.looking_up import AssetNotFound, check_seen
 from memoryd.catalog.marks import refresh_marks
 from memoryd.catalog.queries import annotations as queries
-from memoryd.catalog.queries import showing
+from memoryd.catalog.queries import holding, showing
 from memoryd.events.outbox import announce
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
@@ -145,6 +145,8 @@ def approve(
     """Record that a project approved or rejected exactly this asset. The last decision counts. Raises as `tag`."""
     clean = None if comment is None or not comment.strip() else _checked_text(comment)
     root, owner = _place(session, caller, asset_id, project)
+    # Who removes bytes at this moment does so before: this approval holds what is left.
+    holding.lock_for_approving(session)
     queries.write_approval(session, owner, root, asset_id, state.value, clean, caller.person_id)
     _tell(session, caller, "approve", asset_id, root, owner, {"state": state.value})
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
+from memoryd.catalog.holding import begin_removing, holders_of
 from memoryd.catalog.queries import collecting as queries
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session
@@ -73,7 +74,8 @@ def _collect_some(
     # Locked first: whoever registers one of them waits for the end of this, and then stores it again.
     recorded, staying = queries.lock_collectable(session, digests, age)
     loose = [sha256 for sha256 in digests if sha256 not in staying]
-    needed = queries.list_referred_to(session, loose)
+    begin_removing(session)
+    needed = queries.list_referred_to(session, loose) | holders_of(session, loose).keys()
     gone = [sha256 for sha256 in loose if sha256 not in needed]
     if dry_run:
         return gone

@@ -15,6 +15,7 @@ from memoryd.catalog import annotations as attaching
 from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
 from memoryd.catalog.byte_ranges import Answer, ByteRange, asked_range
 from memoryd.catalog.curation import endpoints as curation
+from memoryd.catalog.holds import endpoints as holds
 from memoryd.catalog.looking_up import find_asset
 from memoryd.catalog.paste_text import paste_text
 from memoryd.catalog.wire import (
@@ -39,6 +40,7 @@ from memoryd.workflows.wire import GraphDifferenceShape, show_difference
 
 router = APIRouter(tags=["catalog"])
 router.include_router(curation.router)
+router.include_router(holds.router)
 
 SHOWN_AS_THEY_ARE = frozenset(
     {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm", "audio/flac"}

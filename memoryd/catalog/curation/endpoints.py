@@ -176,8 +176,9 @@ def empty_trash(asked: EmptyRequest, caller: AdministratorCaller, office: Office
         caller,
         older_than_days=asked.older_than_days,
         days=office.settings.removal_days,
+        release=asked.release_hold,
     )
-    return EmptiedShape.model_validate(done)
+    return EmptiedShape.of(done)
 
 
 @router.post("/blobs/collect")

@@ -10,6 +10,9 @@ from pydantic import Field
 
 from memoryd.catalog.annotations import NOTE_LIMIT, STARS_LIMIT
 from memoryd.catalog.attesting import PROMPT_LIMIT, Declaration
+from memoryd.catalog.emptying import Emptied
+from memoryd.catalog.holding import REASON_LIMIT
+from memoryd.catalog.holds.wire import HoldersShape
 from memoryd.catalog.importing import FILES_LIMIT, MatchedBy, PeerSource
 from memoryd.catalog.peers import NAME_LIMIT, NAMES_LIMIT, PATH_LIMIT, PeerFile
 from memoryd.catalog.proposals import ProposalState
@@ -188,15 +191,36 @@ class EmptyRequest(Shape):
     """Which files in the trash to delete for ever."""
 
     older_than_days: int = Field(ge=1, le=100_000)
+    release_hold: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=REASON_LIMIT,
+        description="Why last copies of what approved pictures need may go too; without it they stay.",
+    )
 
 
 class EmptiedShape(Shape):
-    """What emptying did. `erased`: pictures whose last bytes went; their record stays."""
+    """What emptying did. `erased`: pictures whose last bytes went; their record stays.
+
+    `held`: what stays because it is the last copy of what approved pictures need.
+    """
 
     files: int
     size: int
     erased: int
     left: list[LeftShape]
+    held: list[HoldersShape]
+
+    @classmethod
+    def of(cls, done: Emptied) -> EmptiedShape:
+        """The same as a shape."""
+        return cls(
+            files=done.files,
+            size=done.size,
+            erased=done.erased,
+            left=[LeftShape.model_validate(one) for one in done.left],
+            held=[HoldersShape.of(one) for one in done.held],
+        )
 
 
 class CollectRequest(Shape):

@@ -213,9 +213,16 @@ def has_trash(session: Session, root: UUID) -> bool:
 
 
 def lock_erasable(
-    session: Session, now: datetime.datetime, past: datetime.datetime, touched_before: datetime.datetime, limit: int
+    session: Session,
+    now: datetime.datetime,
+    past: datetime.datetime,
+    touched_before: datetime.datetime,
+    limit: int,
+    after: bytes = b"",
 ) -> list[AnyRow]:
     """Return (id, SHA-256) of assets that were put into the trash before `past` and that nothing holds any more, locked.
+
+    In the order of their SHA-256, those after `after`.
 
     What holds: a legal hold on asset or blob; a project that did not put the line into its trash; a file that was seen
     last; a file in a trash; a run that took it as its input, and what that made is still there; a blob just written.
@@ -246,6 +253,7 @@ def lock_erasable(
         .where(
             Asset.root_id.in_(select(Removal.root_id).where(*final)),
             Asset.erased_at.is_(None),
+            Asset.sha256 > after,
             ~Asset.held,
             or_(Blob.sha256.is_(None), and_(~Blob.held, Blob.touched_at < touched_before)),
             ~kept_by,

@@ -1,0 +1,1 @@
+"""What approved pictures hold, over HTTP: who needs a content, and the decision that lets it go."""
