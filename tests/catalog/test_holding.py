@@ -21,7 +21,8 @@ from sqlalchemy import text
 
 from memoryd.access.facts import Caller, Role, Scope
 from memoryd.access.projects import ensure_project
-from memoryd.catalog import annotations, collecting, emptying, holding, roots, trashing
+from memoryd.catalog import annotations as attaching
+from memoryd.catalog import collecting, emptying, holding, roots, trashing
 from memoryd.catalog.facts import LocationRecord
 from memoryd.catalog.looking_up import AssetNotFound
 from memoryd.catalog.recording import record_assets
@@ -100,11 +101,11 @@ class Studio:
 
     def approve(self, word: str) -> None:
         with self.database.tenant_work(self.tenant) as session:
-            annotations.approve(session, self.ada, self.assets[word])
+            attaching.approve(session, self.ada, self.assets[word])
 
     def withdraw(self, word: str) -> None:
         with self.database.tenant_work(self.tenant) as session:
-            annotations.withdraw_approval(session, self.ada, self.assets[word])
+            attaching.withdraw_approval(session, self.ada, self.assets[word])
 
     def let_go(self, word: str) -> None:
         with self.database.tenant_work(self.tenant) as session:
