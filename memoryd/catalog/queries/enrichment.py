@@ -1,4 +1,4 @@
-"""Statements for what is found out about an asset after it was recorded: thumbnails, digests, traits, environments."""
+"""Statements for what is found out about an asset after it was recorded: thumbnails, digests, traits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from memoryd.catalog.queries.listed import BYTES, ID, INT, TEXT, listed
 from memoryd.catalog.queries.showing import seen_asset
 from memoryd.catalog.tables.content import Asset, Extraction, Thumbnail
 from memoryd.catalog.tables.enriched import Enriched, MediaTrait
-from memoryd.catalog.tables.runs import Environment
 from memoryd.foundation.database import Session
 
 
@@ -84,16 +83,6 @@ def list_ids_with_pixels(session: Session, recipe: str, digest: bytes, sees: See
             .limit(limit)
         )
     )
-
-
-def insert_environment(session: Session, **values: object) -> None:
-    """Record an environment; a known one stays."""
-    session.execute(insert(Environment).values(**values).on_conflict_do_nothing())
-
-
-def find_environment(session: Session, digest: bytes) -> bytes | None:
-    """Return an environment's document (zlib), or None."""
-    return session.scalar(select(Environment.document).where(Environment.hash == digest))
 
 
 def update_pixel_digests(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
