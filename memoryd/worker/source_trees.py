@@ -14,16 +14,12 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from memoryd.comfyui.source_archive import FILE_LIMIT, FILES_LIMIT, WEIGHTS, Member, tree_line
 from memoryd.worker.git_index import Tracked, is_changed, read_index
 
-FILES_LIMIT = 20_000
-FILE_LIMIT = 32 * 2**20
-"""Bytes of one source file; the largest of ComfyUI's own are vocabularies of 7 MB."""
 TREE_LIMIT = 512 * 2**20
 """Bytes of all. Beyond a limit the tree has no hash: it is unknown, not guessed from a part."""
 
-WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".gguf", ".sft", ".engine", ".trt", ".npz", ".h5")
-"""Ends of the names of model files, which are pinned by their own hashes."""
 _LEFT_BEHIND = (".pyc", ".pyo", ".log", ".db", ".lock", ".tmp", ".part")
 _CODE = (".py", ".pyx", ".pyi", ".so", ".pyd", ".dll", ".js", ".mjs", ".cu", ".cpp", ".c", ".h", ".glsl")
 _TEXTS = (".json", ".yaml", ".yml", ".toml", ".txt", ".md", ".csv", ".css", ".html")
@@ -136,10 +132,10 @@ def hash_sources(files: Sequence[SourceFile]) -> str | None:
     return whole.hexdigest()
 
 
-def tree_line(path: str, content: bytes, *, link: bool) -> bytes:
-    """Return what one file adds to the hash of its tree."""
-    kind = b"link" if link else b"file"
-    return b"%s %s %s\n" % (kind, hashlib.sha256(content).hexdigest().encode(), os.fsencode(path))
+def members_of(tree: SourceTree) -> Iterator[Member]:
+    """Yield the files of a tree as an archive takes them."""
+    for file in tree.files:
+        yield Member(path=file.path, place=file.place, executable=file.executable, link=file.link)
 
 
 def _walk(root: Path, endings: tuple[str, ...], *, is_comfyui: bool) -> Iterator[str]:
