@@ -117,6 +117,7 @@ def _families(farm: FarmGauge) -> Iterator[GaugeMetricFamily]:
     yield from _of_orders(farm)
     yield from _of_pools(farm)
     yield from _of_workers(farm)
+    yield from _of_doubts(farm)
     yield from _of_runs(farm)
     yield from _of_upkeep(farm)
 
@@ -173,6 +174,24 @@ def _of_workers(farm: FarmGauge) -> Iterator[GaugeMetricFamily]:
     for (pool, state), count in sorted(present.items()):
         serving.add_metric([pool, state], count)
     yield from (up, silent, running, total, used, serving)
+
+
+def _of_doubts(farm: FarmGauge) -> Iterator[GaugeMetricFamily]:
+    names = ["worker", "label", "gpu"]
+    doubts = GaugeMetricFamily(
+        "memoryd_worker_doubts", "Projects whose canaries found that the worker drifted", labels=[*names, "decided"]
+    )
+    since = GaugeMetricFamily(
+        "memoryd_worker_drifted_seconds", "Since its first run that was not as before", labels=names
+    )
+    out = GaugeMetricFamily("memoryd_worker_kept_out", "1 where it gets no reproduction work", labels=names)
+    for one in farm.doubts:
+        who = [one.worker_id, one.label, one.gpu or ""]
+        doubts.add_metric([*who, "no"], one.undecided)
+        doubts.add_metric([*who, "yes"], one.doubts - one.undecided)
+        since.add_metric(who, one.bad_s)
+        out.add_metric(who, float(one.keeps_out))
+    yield from (doubts, since, out)
 
 
 def _of_runs(farm: FarmGauge) -> Iterator[GaugeMetricFamily]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from memoryd.dispatch import doubts
+from memoryd.dispatch.doubts import DoubtGauge
 from memoryd.dispatch.queries import gauges as statements
 from memoryd.foundation.database import Session
 
@@ -85,6 +87,7 @@ class FarmGauge:
     workers: Sequence[WorkerGauge]
     runs: Sequence[RunGauge]
     chores: Sequence[ChoreGauge]
+    doubts: Sequence[DoubtGauge]
     ready_live: int
     ready_dead: int
     snapshot_s: float | None
@@ -148,6 +151,7 @@ def read(session: Session) -> FarmGauge:
             ChoreGauge(kind=row.kind, waiting=row.waiting, given_up=row.given_up, oldest_s=float(row.oldest_s))
             for row in statements.count_chores(session)
         ],
+        doubts=doubts.read_gauges(session),
         ready_live=upkeep.ready_live,
         ready_dead=upkeep.ready_dead,
         snapshot_s=None if upkeep.snapshot_s is None else float(upkeep.snapshot_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import shutil
@@ -19,10 +20,13 @@ from memoryd.access.facts import Role
 from memoryd.access.guards import Offices
 from memoryd.app import metrics
 from memoryd.app.http import make_app
+from memoryd.dispatch import doubts
 from memoryd.dispatch.pools import ensure_defaults
 from memoryd.foundation.database import Database, Session, TenantScope
+from memoryd.foundation.ids import DoubtId, ProjectId, TenantId, WorkerId
 from memoryd.foundation.settings import Settings
 from memoryd.storage.blob_store import BlobStore
+from tests.dispatch.conftest import add_worker
 from tests.events.conftest import key_of
 
 with warnings.catch_warnings():
@@ -77,6 +81,7 @@ def _a_busy_farm(session: Session, tenant: TenantScope) -> None:
         {"id": worker},
     )
     session.execute(text("insert into worker_pool values (:id, :pool)"), {"id": worker, "pool": pool})
+    _a_doubt(session, tenant, WorkerId(worker))
     for state in ("ready", "dead"):
         job = uuid.uuid4()
         session.execute(
@@ -114,6 +119,22 @@ def _a_busy_farm(session: Session, tenant: TenantScope) -> None:
         )
 
 
+def _a_doubt(session: Session, tenant: TenantScope, worker: WorkerId) -> DoubtId:
+    now = datetime.datetime.now(datetime.UTC)
+    found = doubts.Found(
+        worker_id=worker,
+        tenant_id=TenantId(tenant.id),
+        project_id=ProjectId(uuid.uuid4()),
+        reason=doubts.Drift.PIXELS,
+        last_good_at=now,
+        bad_at=now,
+        change=[],
+        changed=True,
+        keeps_out=True,
+    )
+    return doubts.raise_doubt(session, found)[0]
+
+
 def test_only_the_operator_reads_them(
     far: TestClient, here: TestClient, offices: Offices, database: Database, tenant: TenantScope
 ) -> None:
@@ -147,6 +168,20 @@ def test_the_farm_is_told_as_it_is(here: TestClient, database: Database, tenant:
     assert told["memoryd_gpu_seconds_last_hour"][0][1] == pytest.approx(10, abs=0.5)
     assert told["memoryd_model_loads_last_hour"] == [({"pool": "default"}, 1.0)]
     assert told["memoryd_warm_runs_last_hour"] == [({"pool": "default"}, 1.0)]
+
+
+def test_a_worker_that_drifted_is_told_until_somebody_decides(
+    here: TestClient, database: Database, tenant: TenantScope
+) -> None:
+    with database.farm_work() as session:
+        ensure_defaults(session)
+        doubt = _a_doubt(session, tenant, add_worker(session, TenantId(tenant.id)).worker_id)
+    told = _told(here)
+    assert {labels["decided"]: value for labels, value in told["memoryd_worker_doubts"]} == {"no": 1.0, "yes": 0.0}
+    assert [value for _, value in told["memoryd_worker_kept_out"]] == [1.0]
+    with database.farm_work() as session:
+        doubts.decide(session, doubt, doubts.Decision.CLEAR, tenant_id=TenantId(tenant.id), by=None, note=None)
+        assert doubts.read_gauges(session) == []
 
 
 def test_requests_are_counted_by_pattern_and_not_by_what_callers_make_up(here: TestClient) -> None:
