@@ -38,6 +38,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "groups": ("groups",),
         "workers": ("workers",),
         "pools": ("pools", "caps"),
+        "canaries": ("canaries",),
         "worker": ("worker", "stand-in"),
         "reproduction": ("reproduce",),
         "disclosure": ("disclose", "verify", "pki"),

@@ -86,7 +86,7 @@ def show_worker(
 ) -> None:
     """Show a worker: GPU, ComfyUI, node packs, launch flags, and what it runs."""
     client = server()
-    shown = client.get(f"/workers/{_id_of(client, worker)}")
+    shown = client.get(f"/workers/{id_of(client, worker)}")
     files = list(_models(client, shown["id"])) if models else []
     if json:
         as_json({**shown, "model_files": files} if models else shown)
@@ -121,7 +121,7 @@ def show_worker(
 def drain_worker(worker: Which) -> None:
     """Let a worker finish what it has and take nothing new, until it is undrained or started again."""
     client = server()
-    client.post(f"/workers/{_id_of(client, worker)}/drain")
+    client.post(f"/workers/{id_of(client, worker)}/drain")
     say(f"worker {worker} finishes what it has and takes nothing new")
     say(f"Next: memoryd workers undrain {shlex.quote(worker)} lets it work again")
 
@@ -129,14 +129,14 @@ def drain_worker(worker: Which) -> None:
 def undrain_worker(worker: Which) -> None:
     """Let a drained worker take work again."""
     client = server()
-    client.post(f"/workers/{_id_of(client, worker)}/undrain")
+    client.post(f"/workers/{id_of(client, worker)}/undrain")
     say(f"worker {worker} takes work again")
 
 
 def remove_worker(worker: Which, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Revoke a worker's key for good. What it runs waits again; to come back it must join anew."""
     client = server()
-    worker_id = _id_of(client, worker)
+    worker_id = id_of(client, worker)
     if not yes:
         typer.confirm(f"Remove worker {worker}? What it runs begins again elsewhere", abort=True, err=True)
     removed = client.delete(f"/workers/{worker_id}")
@@ -159,7 +159,7 @@ def _models(client: Client, worker_id: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def _id_of(client: Client, named: str) -> str:
+def id_of(client: Client, named: str) -> str:
     """The id of the worker that this id or label names."""
     if parse_id(named) is not None:
         return named
