@@ -17,6 +17,7 @@ from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineSilent, 
 from memoryd.comfyui.event_stream import Events, WebSocketException, open_events
 from memoryd.comfyui.facts import Accepted, ModelListed, OutputFile, Queue, RunRecord, Uploaded
 from memoryd.comfyui.specs import NodeSpecs
+from memoryd.comfyui.submitted_graph import submittable
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.errors import NotAcceptable
 
@@ -89,6 +90,13 @@ class ComfyClient:
             return []
         return [ModelListed(folder=folder, name=str(name)) for name in self._list(_json(_checked(plain)))]
 
+    def model_names(self, folder: str) -> frozenset[str]:
+        """Return the names that a graph may use for the files of a models folder. Raises: EngineDown, EngineTrouble."""
+        answer = self._http_get(f"/models/{quote(folder, safe='')}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return frozenset()
+        return frozenset(str(name) for name in self._list(_json(_checked(answer))))
+
     def folder_paths(self) -> Mapping[str, tuple[Path, ...]]:
         """Return the directories behind each models folder, on ComfyUI's machine; {} where it does not tell.
 
@@ -136,10 +144,11 @@ class ComfyClient:
     ) -> Accepted:
         """Put a graph (API format) into the queue. Texts are JSON and sent verbatim: order and spelling are kept.
 
+        Only `is_changed` of its nodes never goes out: ComfyUI would trust it (comfyui.submitted_graph).
         `prompt_id` is a canonical lower-case UUID. Raises: PromptRefused, EngineDown, EngineTrouble (also where the
         graph is so malformed that ComfyUI answers 500).
         """
-        members = {"prompt": _spelled(prompt)}
+        members = {"prompt": submittable(_spelled(prompt))}
         if extra_data is not None:
             members["extra_data"] = _spelled(extra_data)
         for name, value in (("prompt_id", prompt_id), ("client_id", client_id)):

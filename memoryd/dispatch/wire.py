@@ -198,11 +198,16 @@ class InputFile(Shape):
 
 
 class Pin(Shape):
-    """Weights the job was accepted for: this name must be there and, where a hash is given, hold these bytes."""
+    """Weights the job was accepted for: this name must be there and, where a hash is given, hold these bytes.
+
+    `assumed`: the hash is what the pool's workers had when the job was sent, and nobody insists on it: other bytes are
+    told, not refused.
+    """
 
     folder: Name
     name: Name
     sha256: Sha256Hex | None = None
+    assumed: bool = False
 
 
 class ClaimRequest(Shape):
@@ -331,7 +336,8 @@ class CompleteRequest(Shape):
 
     `cached_nodes` are those that ComfyUI did not execute; after `recompute` an `ok` with any of them is no proof.
     `loading_s` and `executing_s` share out the time between start and end; `vram_peak_mb` is the most that was in use;
-    `model_loaded`: whether weights were loaded for it. Each is None where the worker cannot tell.
+    `model_loaded`: whether weights were loaded for it. Each is None where the worker cannot tell. `models`: the job's weights
+    with the contents that they had, where the worker knew them before it ran.
     """
 
     job_id: UUID
@@ -349,6 +355,7 @@ class CompleteRequest(Shape):
     executing_s: float | None = Field(default=None, ge=0)
     vram_peak_mb: int | None = Field(default=None, ge=0, lt=2**31)
     model_loaded: bool | None = None
+    models: list[Pin] = []
 
 
 class CompleteAnswer(Shape):

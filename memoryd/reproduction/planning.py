@@ -13,6 +13,7 @@ from uuid import UUID
 
 from memoryd.access.facts import Sees
 from memoryd.comfyui.facts import STAND_IN_MARK
+from memoryd.comfyui.submitted_graph import without_is_changed
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import MemorydError
@@ -24,16 +25,20 @@ from memoryd.reproduction.matching import environment_of
 from memoryd.submission.graph_needs import read_needs
 from memoryd.workflows.ancestry import ancestors
 from memoryd.workflows.documents import load_document
-from memoryd.workflows.facts import Graph, InputUse
+from memoryd.workflows.facts import Graph
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.literals import integer_behind
 from memoryd.workflows.model_uses import find_inputs
-from memoryd.workflows.replay import without_is_changed
 
 BATCH_INPUTS = ("batch_size",)
 """Inputs that say how many pictures are computed together. Source: ComfyUI, nodes.py, EmptyLatentImage and its kin."""
 REPEATING_CLASSES = frozenset({"RepeatLatentBatch", "RepeatImageBatch"})
 """Classes that make a batch several times as large, by their `amount`. Source: ComfyUI, nodes.py, nodes_images.py."""
+NO_GRAPH = Cause(
+    code="no-graph",
+    detail="no executed graph is known for this asset: neither its file nor a job tells how it was made",
+    next_step="if a copy with its metadata exists, take it in with `memoryd ingest FILE`",
+)
 INPUT_TYPES = ("input", "output", "temp")
 
 
@@ -48,11 +53,7 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
             session,
             asset_id,
             sees,
-            Cause(
-                code="no-graph",
-                detail="no executed graph is known for this asset: neither its file nor a job tells how it was made",
-                next_step="if a copy with its metadata exists, take it in with `memoryd ingest FILE`",
-            ),
+            NO_GRAPH,
         )
     original = AssetId(run.asset_id)
     raw = load_document(session, run.prompt_document)
@@ -156,9 +157,9 @@ def _inputs(
     missing = []
     for use, digest in digests.items():
         if digest is None:
-            missing.append(_unknown_input(use))
+            missing.append(unknown_input(use.class_type, use.name))
         elif digest not in sizes:
-            missing.append(_missing_input(use, digest, was_here=digest in known))
+            missing.append(missing_input(use.name, digest, was_here=digest in known))
         else:
             subfolder, name, kind = input_place(use.name)
             files[subfolder, name, kind] = InputFile(
@@ -181,19 +182,21 @@ def input_place(written: str) -> tuple[str, str, str]:
     return "" if folder == "." else folder, path.name, kind
 
 
-def _missing_input(use: InputUse, digest: bytes, *, was_here: bool) -> Cause:
+def missing_input(name: str, digest: bytes, *, was_here: bool) -> Cause:
+    """Return what to say of an input of which no copy is kept. `digest` is its SHA-256 (32 bytes)."""
     why = "was here, but no copy of it is left where it was seen" if was_here else "is not in the memory"
     return Cause(
         code="input-missing",
-        detail=f"{use.name!r} (SHA-256 {digest.hex()}) {why}",
+        detail=f"{name!r} (SHA-256 {digest.hex()}) {why}",
         next_step="take the file in with `memoryd ingest FILE`; its name does not matter, its content does",
     )
 
 
-def _unknown_input(use: InputUse) -> Cause:
+def unknown_input(class_type: str, name: str) -> Cause:
+    """Return what to say of an input of which nothing tells what it was."""
     return Cause(
         code="input-unknown",
-        detail=f"{use.class_type} read {use.name!r}, and nothing tells which content that was",
+        detail=f"{class_type} read {name!r}, and nothing tells which content that was",
         next_step="a file of that name may be another one by now: making it again could not be called exact",
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memoryd.foundation.canonical_json import Json
-from memoryd.stand_in.folders import MODELS, Folders
+from memoryd.stand_in.folders import Folders
 
 _MODEL_OPTIONS = {
     ("CheckpointLoaderSimple", "ckpt_name"): "checkpoints",
@@ -29,7 +29,7 @@ def specification(class_type: str, folders: Folders) -> dict[str, Json]:
     described = copy.deepcopy(_SPECIFICATIONS[class_type])
     for (owner, name), folder in _MODEL_OPTIONS.items():
         if owner == class_type:
-            required_inputs(described)[name][0] = list(MODELS[folder])
+            required_inputs(described)[name][0] = list(folders.model_names(folder))
     if class_type == "LoadImage":
         required_inputs(described)["image"][0] = list(folders.inputs())
     return described

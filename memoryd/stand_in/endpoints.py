@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from memoryd.stand_in.catalogue import CLASSES, specification
 from memoryd.stand_in.engine import Engine, Refused
 from memoryd.stand_in.faults import UnknownFault, be_deaf
-from memoryd.stand_in.folders import MODELS, OutsideFolder, inside
+from memoryd.stand_in.folders import MODELS, OutsideFolder, inside, size_of
 from memoryd.stand_in.job_list import cancel_job, list_jobs, show_job
 from memoryd.stand_in.machine import FEATURES, system_stats
 from memoryd.stand_in.uploads import keep_upload, one_channel, preview, read_original, with_mask
@@ -70,7 +70,18 @@ def make_app(engine: Engine, argv: list[str], *, jobs_api: bool = True) -> FastA
     if jobs_api:
         app.include_router(under_api, prefix="/api")
     app.include_router(_fault_routes(engine), prefix="/memoryd_stand_in")
+    _place_routes(app, engine)
     return app
+
+
+def _place_routes(app: FastAPI, engine: Engine) -> None:
+    models = engine.conditions.folders.models
+
+    @app.get("/internal/folder_paths")
+    def folder_paths() -> Response:
+        if models is None:
+            return Response(status_code=404)
+        return _Json({folder: [str((models / folder).absolute())] for folder in MODELS})
 
 
 def _fault_routes(engine: Engine) -> APIRouter:
@@ -228,7 +239,7 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
 
     @router.get("/models/{folder}")
     def models(folder: str) -> Response:
-        return _Json(list(MODELS[folder])) if folder in MODELS else Response(status_code=404)
+        return _Json(folders.model_names(folder)) if folder in MODELS else Response(status_code=404)
 
     @router.get("/experiment/models")
     def experiment_folders() -> list[dict[str, Any]]:
@@ -239,7 +250,10 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
         if folder not in MODELS:
             return Response(status_code=404)
         return _Json(
-            [{"name": name, "pathIndex": 0, "modified": 0, "created": 0, "size": 0} for name in MODELS[folder]]
+            [
+                {"name": name, "pathIndex": 0, "modified": 0, "created": 0, "size": size_of(folders, folder, name)}
+                for name in folders.model_names(folder)
+            ]
         )
 
     @router.get("/view_metadata/{folder}")
@@ -249,7 +263,7 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
 
     @router.get("/embeddings")
     def embeddings() -> list[str]:
-        return list(MODELS["embeddings"])
+        return folders.model_names("embeddings")
 
     @router.get("/extensions")
     def extensions() -> list[str]:

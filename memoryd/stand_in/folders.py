@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -30,6 +31,9 @@ MODELS: Mapping[str, tuple[str, ...]] = {
 }
 """What the stand-in offers where a ComfyUI offers weights: names that nobody takes for a trained model."""
 
+MODEL_ENDINGS = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".sft"})
+"""Source: ComfyUI 0.29, folder_paths.supported_pt_extensions."""
+
 SAVE_LEVEL = 4
 PREVIEW_LEVEL = 1
 """Deflate levels of saved and previewed pictures. Source: observed; the bytes depend on them."""
@@ -43,11 +47,32 @@ class OutsideFolder(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Where the stand-in reads and writes."""
+    """Where the stand-in reads and writes.
+
+    `models`: a folder with one folder for each of MODELS, whose files are offered, and whose contents decide what is
+    painted. None: the names of MODELS are offered, and no file lies behind them.
+    """
 
     output: Path
     input: Path
     temp: Path
+    models: Path | None = None
+
+    def model_names(self, folder: str) -> list[str]:
+        """Return what is offered in a models folder, sorted; links are followed, as ComfyUI does."""
+        if self.models is None:
+            return list(MODELS.get(folder, ()))
+        home = self.models / folder
+        found = [Path(at) / name for at, _, names in os.walk(home, followlinks=True) for name in names]
+        return sorted(
+            path.relative_to(home).as_posix() for path in found if path.suffix in MODEL_ENDINGS and path.is_file()
+        )
+
+    def weights(self, folder: str, name: str) -> Json:
+        """Return what stands for a model in what is painted with it: its name, or its content where it has one."""
+        if self.models is None:
+            return name
+        return hashlib.sha256((self.models / folder / name).read_bytes()).hexdigest()
 
     def of_type(self, kind: str) -> Path | None:
         """Return the folder of a type (`output`, `input`, `temp`), None for another word."""
@@ -66,6 +91,11 @@ class Folders:
     def inputs(self) -> list[str]:
         """Return the files that lie directly in the input folder, sorted."""
         return sorted(path.name for path in self.input.iterdir() if path.is_file())
+
+
+def size_of(folders: Folders, folder: str, name: str) -> int:
+    """Return the bytes of a model's file, 0 where no file lies behind the name."""
+    return (folders.models / folder / name).stat().st_size if folders.models is not None else 0
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -22,12 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("--output-directory", "--input-directory", "--temp-directory"):
         parser.add_argument(name, type=Path)
     asked, _ = parser.parse_known_args(given)
+    models = Path(sys.argv[0]).absolute().parent / "models"
     options = Options(
         host=asked.listen,
         port=asked.port,
         output=asked.output_directory,
         input=asked.input_directory,
         temp=asked.temp_directory / "temp" if asked.temp_directory is not None else None,
+        models=models if models.is_dir() else None,
         argv=("main.py", *given),
     )
     serve(options, announce=lambda url: print(f"To see the GUI go to: {url}", flush=True))

@@ -54,12 +54,12 @@ def _recipe(value: Made) -> Json:
 
 
 def _checkpoint(inputs: _Inputs, stage: Stage) -> NodeResult:
-    name = inputs["ckpt_name"]
+    name = stage.folders.weights("checkpoints", inputs["ckpt_name"])
     return NodeResult(values=(_made("model", name), _made("clip", name), _made("vae", name)))
 
 
 def _lora(inputs: _Inputs, stage: Stage) -> NodeResult:
-    name = inputs["lora_name"]
+    name = stage.folders.weights("loras", inputs["lora_name"])
     model = _made("lora", name, inputs["strength_model"], _recipe(inputs["model"]))
     if "clip" not in inputs:
         return NodeResult(values=(model,))
@@ -67,7 +67,7 @@ def _lora(inputs: _Inputs, stage: Stage) -> NodeResult:
 
 
 def _vae(inputs: _Inputs, stage: Stage) -> NodeResult:
-    return NodeResult(values=(_made("vae", inputs["vae_name"]),))
+    return NodeResult(values=(_made("vae", stage.folders.weights("vae", inputs["vae_name"])),))
 
 
 def _text(inputs: _Inputs, stage: Stage) -> NodeResult:

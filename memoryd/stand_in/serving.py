@@ -41,6 +41,8 @@ class Options:
     output: Path | None = None
     input: Path | None = None
     temp: Path | None = None
+    models: Path | None = None
+    """Weights to offer; without them only names are."""
     delay_s: float = 0.0
     noisy: bool = False
     jobs_api: bool = True
@@ -83,6 +85,7 @@ def _prepared(options: Options) -> Iterator[tuple[uvicorn.Server, socket.socket,
             output=options.output or home / "output",
             input=options.input or home / "input",
             temp=options.temp or home / "temp",
+            models=options.models,
         )
         for folder in (folders.output, folders.input, folders.temp):
             folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import socket
 import time
 from pathlib import Path
@@ -21,8 +22,10 @@ from memoryd.worker.gpu_memory import GpuMemory
 from memoryd.worker.job_run import OUT_OF_MEMORY, Dropped, Finished, GivenBack, JobRun, Workshop
 from memoryd.worker.leases import Heartbeat, Lease, Rhythm
 from memoryd.worker.model_hashing import ModelHashing
+from memoryd.worker.model_links import ModelLinks
 from memoryd.worker.own_engine import OwnEngine
 from memoryd.worker.patience import patiently
+from memoryd.worker.pins import DRIFTED, MISSING
 from memoryd.worker.run_follower import PROMPT_NAMESPACE
 from memoryd.worker.server_link import CallRefused, ServerDown, ServerLink
 from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
@@ -101,6 +104,7 @@ class Agent:
         self._warm_up_pause_s = WARM_UP_PAUSE_FIRST_S
         self._registered: RegisterAnswer | None = None
         self._loaded: list[str] = []
+        self._contents: dict[tuple[str, str], str] = {}
         self._heartbeat: Heartbeat | None = None
         self._memory: GpuMemory | None = None
         self._hashing: ModelHashing | None = None
@@ -203,7 +207,10 @@ class Agent:
         self._surveyed_generation = generation
         if again:
             self._loaded = []
-            self._engine.restore({f"{claimed.job_id}-{claimed.fence}" for claimed in self._state.claims()})
+            self._contents = {}
+            held = {f"{claimed.job_id}-{claimed.fence}" for claimed in self._state.claims()}
+            ModelLinks(self._state.links).restore(held)
+            self._engine.restore(held)
         return True
 
     def _look_around(self) -> Survey | None:
@@ -316,6 +323,7 @@ class Agent:
             state=self._state,
             stopping=self._stopping,
             environment_sha256=self._present_survey().environment_sha256.hex(),
+            contents=self._contents,
         )
         _log.info("job %s, attempt %d", claimed.job_id, claimed.attempt)
         run = JobRun(workshop, lease, hold_limit_s=self._options.hold_limit_s, known=known)
@@ -332,6 +340,9 @@ class Agent:
                         self._engine.recover("out of memory")
                 case GivenBack():
                     self._give_back(claimed, ending)
+                    if ending.kind in (DRIFTED, MISSING):
+                        # What the server believes of the models here is no longer so.
+                        self._surveyed_at = -math.inf
                 case Dropped():
                     _log.info("job %s is another's now: what there is of it is dropped", claimed.job_id)
             self._state.drop_claim(claimed.job_id, claimed.fence)

@@ -6,6 +6,7 @@ was cut off is skipped, never believed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -60,6 +61,21 @@ class HashMemory:
         with self._lock:
             self._read_on()
             return self._known.get(stamp)
+
+    def paths_of(self, sha256: str) -> list[Path]:
+        """Return the files that have this content now, those measured from this machine first."""
+        with self._lock:
+            self._read_on()
+            noted = sorted(
+                (not known.own, stamp.path) for stamp, known in self._known.items() if known.sha256 == sha256
+            )
+        found = []
+        for _, path in dict.fromkeys(noted):
+            with contextlib.suppress(OSError):
+                known = self.find(Path(path))
+                if known is not None and known.sha256 == sha256:
+                    found.append(Path(path))
+        return found
 
     def measure(self, path: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
         """Return the file's hash, reading it unless it was measured before. Raises: FileChanged, OSError."""

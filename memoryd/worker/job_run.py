@@ -12,23 +12,27 @@ from uuid import UUID
 
 from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineTrouble, PromptRefused
 from memoryd.comfyui.facts import OutputFile, RunRecord, RunState
-from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, RunError
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin, RunError
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.worker.engine import LOOK_TIMEOUT_S, Engine, EngineEnded, EngineHangs, EngineTaken
 from memoryd.worker.leases import Lease
+from memoryd.worker.model_links import ModelLinks, NotLinked
+from memoryd.worker.pins import MISSING, Pinned, look_at
 from memoryd.worker.run_follower import RunFollower, RunTakenOut, RunVanished, Stopped, StopReason, prompt_id_of
 from memoryd.worker.server_link import BytesDiffer, CallRefused, LeaseLost, ServerDown, ServerLink
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
-from memoryd.worker.survey import failing_pin
 
-RECOMPUTE_LIMIT = 5
+RECOMPUTE_TRIES = 5
 """How often a graph is run until nothing of it came from the cache: another client may warm it in between."""
 
 TRACEBACK_LINES_LIMIT = 40
 MESSAGE_LIMIT = 4_000
 """What is kept of ComfyUI's words about a failure: enough to mend it, not a whole tensor."""
+
+OTHER_ENVIRONMENT = "environment-changed"
+"""The word for a worker that is not what it was when the job was meant for it."""
 
 OUT_OF_MEMORY = "out-of-memory"
 """The error's kind by which the server moves the job to a bigger pool."""
@@ -45,6 +49,8 @@ class Workshop:
     state: StateFolder
     stopping: Stopping
     environment_sha256: str
+    contents: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """What lay under the models' names when ComfyUI was last asked to use them: (folder, name) -> SHA-256, where known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,7 @@ class JobRun:
         self._started = _now()
         self._attempt = 0
         self._follower: RunFollower | None = None
+        self._pinned = Pinned()
 
     @property
     def prompt_id(self) -> str:
@@ -115,6 +122,8 @@ class JobRun:
             return GivenBack(reason=error.detail, kind="engine-crash")
         except (RunVanished, EngineHangs, EngineTaken, RunTakenOut) as error:
             return GivenBack(reason=error.detail, kind=_KINDS[type(error)])
+        except NotLinked as error:
+            return GivenBack(reason=f"{error.detail}: {error.hint}", kind=MISSING)
         except (EngineDown, EngineTrouble, ServerDown) as error:
             return GivenBack(reason=f"{error.title} {error.detail}")
         except (BytesDiffer, CallRefused) as error:
@@ -135,22 +144,38 @@ class JobRun:
         # One that the worker was killed before submitting begins like any other.
         self._known = self._known and self._is_there()
         if not self._known:
+            if self._job.environments and self._shop.environment_sha256 not in self._job.environments:
+                return GivenBack(
+                    reason="this worker's environment is no longer the one that the job insists on",
+                    kind=OTHER_ENVIRONMENT,
+                )
             self._lease.tell("checking models")
-            failing = failing_pin(self._engine.comfyui, self._shop.state, self._job.pins)
-            if failing is not None:
-                return GivenBack(reason=failing, kind="pin-missing")
+            self._pinned = look_at(self._engine.comfyui, self._shop.state.hashes, self._job.pins)
+            if self._pinned.refusal is not None:
+                return GivenBack(reason=self._pinned.refusal.reason, kind=self._pinned.refusal.kind)
             self._lease.tell("waiting for others")
             # Somebody may have come between our asking for work and getting it.
             if not self._engine.wait_until_free(self._shop.stopping, self._hold_limit_s):
                 raise EngineTaken("others use this ComfyUI", hint="it is tried elsewhere, or here when they are done")
         self._lease.tell("fetching inputs")
-        with self._engine.inputs(self._job, self._shop.link, fresh=not self._known):
+        links = ModelLinks(self._shop.state.links)
+        with (
+            links.made(self._engine.comfyui, self._pinned.links, f"{self._job.job_id}-{self._job.fence}"),
+            self._engine.inputs(self._job, self._shop.link, fresh=not self._known),
+        ):
             return self._execute()
+
+    def _may_have_stale_weights(self) -> bool:
+        """Tell whether ComfyUI may still hold other weights under a name: it caches what it loads by name alone."""
+        contents, before = self._pinned.contents, self._shop.contents
+        stale = any(before.get(use, content) != content for use, content in contents.items())
+        before.update(contents)
+        return stale or bool(self._pinned.links)
 
     def _execute(self) -> Ending:
         follower = self._follower = RunFollower(self._engine, self._lease, self._shop.stopping)
-        free_first = self._job.recompute
-        for self._attempt in range(RECOMPUTE_LIMIT):
+        free_first = self._may_have_stale_weights() or self._job.recompute
+        for self._attempt in range(RECOMPUTE_TRIES):
             self._lease.tell("queued")
             record = follower.follow(self._attempt, free_first=free_first, known=self._known)
             if record.state is RunState.INTERRUPTED:
@@ -167,7 +192,7 @@ class JobRun:
                     return self._failed("output-missing", error.detail)
                 # A cached run names the file of an earlier one, which may be gone: this one must be made anew.
                 free_first = True
-        return self._failed("cache-not-bypassed", f"nodes came from the cache in each of {RECOMPUTE_LIMIT} runs")
+        return self._failed("cache-not-bypassed", f"nodes came from the cache in each of {RECOMPUTE_TRIES} runs")
 
     def _collect(self, record: RunRecord) -> Finished:
         folder = self._shop.state.open_result(self._job.job_id, self._job.fence)
@@ -274,6 +299,9 @@ class JobRun:
             executing_s=None if loading is None else max(0.0, (done - began).total_seconds() - loading),
             vram_peak_mb=self._follower.memory_peak_mb if self._follower else None,
             model_loaded=self._follower.clock.model_loaded if self._follower else None,
+            models=[
+                Pin(folder=folder, name=name, sha256=sha256) for (folder, name), sha256 in self._pinned.contents.items()
+            ],
         )
         self._shop.state.close_result(completion)
         return Finished(completion=completion)

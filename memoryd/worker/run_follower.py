@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import time
 from enum import StrEnum
-from typing import Any
 from uuid import UUID, uuid5
 
 from memoryd.comfyui.errors import EngineDown, EngineSilent, EngineTrouble
 from memoryd.comfyui.facts import RunRecord
 from memoryd.comfyui.frames import Frame, Message, Preview
+from memoryd.comfyui.submitted_graph import submittable
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.logging import log_for
@@ -79,20 +78,6 @@ class RunTakenOut(Unavailable):
 def prompt_id_of(job_id: UUID, fence: int, attempt: int) -> str:
     """Return the id under which ComfyUI runs a job's graph, canonical lower case."""
     return str(uuid5(PROMPT_NAMESPACE, f"{job_id}:{fence}:{attempt}"))
-
-
-def submittable(prompt: str) -> str:
-    """Return the graph's text without `is_changed`, otherwise verbatim.
-
-    ComfyUI trusts a submitted `is_changed` instead of reading the file, and would answer with old pixels.
-    """
-    if "is_changed" not in prompt:
-        return prompt
-    graph: Any = read_json(prompt)
-    for node in graph.values() if isinstance(graph, dict) else ():
-        if isinstance(node, dict):
-            node.pop("is_changed", None)
-    return json.dumps(graph)
 
 
 def with_previews(extra_data: str) -> str:

@@ -39,6 +39,8 @@ class StateFolder:
         self._key = path / f"{name}.key"
         self._claims = path / "claims"
         self._finished = path / "finished"
+        self.links = path / "model_links"
+        """Where it is noted which links to model files are there for a run."""
         self.hashes = HashMemory(path / "model_hashes.jsonl")
         """What is known of this machine's model files."""
         self.sources = SourceTrees()

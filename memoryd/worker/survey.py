@@ -1,4 +1,4 @@
-"""What this machine offers: environment, GPU, node packs, models, node classes; and whether pinned weights are here."""
+"""What this machine offers: environment, GPU, node packs, models, node classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID
 from memoryd.comfyui.catalogue_document import pack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import ModelListed
-from memoryd.dispatch.wire import Gpu, ModelFile, NodePack, Pin, RegisterRequest
+from memoryd.dispatch.wire import Gpu, ModelFile, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.logging import log_for
 from memoryd.worker.engine_environment import EngineLook
@@ -109,33 +109,6 @@ def _flags(stats: Mapping[str, Json]) -> list[str]:
     return [str(word) for word in argv[1:]] if isinstance(argv, list) else []
 
 
-def failing_pin(comfyui: ComfyClient, state: StateFolder, pins: list[Pin]) -> str | None:
-    """Return a sentence on the first pin that does not hold here, None where all hold.
-
-    Names are always checked; hashes where ComfyUI runs on this machine, each file once (by size and time of change).
-    Raises: EngineDown, EngineTrouble.
-    """
-    directories: Mapping[str, tuple[Path, ...]] | None = None
-    for pin in pins:
-        listed = {model.name: model for model in comfyui.models(pin.folder)}
-        # A ComfyUI on Windows lists names with its own separator.
-        model = listed.get(pin.name) or listed.get(pin.name.replace("/", "\\"))
-        if model is None:
-            return f"{pin.folder}/{pin.name} is not on this ComfyUI"
-        if pin.sha256 is None:
-            continue
-        if directories is None:
-            directories = local_directories(comfyui)
-        found = _find(model, directories)
-        if found is None:
-            _log.warning("%s/%s: the file is not on this machine, its hash is not checked", pin.folder, pin.name)
-            continue
-        present = _present_hash(found[1], state.hashes, pin.sha256)
-        if present != pin.sha256:
-            return f"{pin.folder}/{pin.name} holds other weights here: {present[:16]}… instead of {pin.sha256[:16]}…"
-    return None
-
-
 def local_directories(comfyui: ComfyClient) -> Mapping[str, tuple[Path, ...]]:
     """Return the directories of each models folder where ComfyUI runs on this machine, else nothing."""
     return comfyui.folder_paths() if is_here(comfyui) else {}
@@ -150,8 +123,8 @@ def is_here(comfyui: ComfyClient) -> bool:
         return host == "localhost"
 
 
-def _find(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> tuple[Path, Path] | None:
-    """The directory and the path of a listed model on this machine."""
+def find_here(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> tuple[Path, Path] | None:
+    """Return the directory and the path of a listed model on this machine, None where it lies elsewhere."""
     # The first match wins, as in ComfyUI; a size that differs means that its file system is not ours (a container).
     for directory in directories.get(model.folder, ()):
         path = directory / model.name
@@ -164,7 +137,7 @@ def _described(
     model: ModelListed, directories: Mapping[str, tuple[Path, ...]], hashes: HashMemory
 ) -> tuple[ModelFile, LocalModel | None]:
     name = model.name.replace("\\", "/")
-    found = _find(model, directories)
+    found = find_here(model, directories)
     if found is None:
         return ModelFile(folder=model.folder, path=name, size=model.size), None
     directory, path = found
@@ -177,11 +150,3 @@ def _described(
         sha256=known.sha256 if known is not None else None,
     )
     return stated, LocalModel(stated=stated, directory=directory, path=path)
-
-
-def _present_hash(path: Path, hashes: HashMemory, wanted: str) -> str:
-    known = hashes.find(path)
-    if known is not None and (known.own or known.sha256 == wanted):
-        return known.sha256
-    # A job is not refused on a colleague's word: what differs is measured here.
-    return hashes.measure_now(path)

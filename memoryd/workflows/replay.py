@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from memoryd.comfyui.submitted_graph import without_is_changed
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.errors import NotAcceptable
 
@@ -25,18 +26,6 @@ class Replay:
     prompt: dict[str, Json]
     extra_pnginfo: dict[str, Json]
     left_out: tuple[str, ...] = ()
-
-
-def without_is_changed(prompt: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a prompt (API format) whose nodes carry no `is_changed`; the order of everything else is kept.
-
-    ComfyUI writes it into the node while it executes, and trusts what is submitted with it: an overwritten input file
-    would go unnoticed, and the old picture come out of the cache. Source: ComfyUI 0.29, tried.
-    """
-    return {
-        id_: {name: member for name, member in node.items() if name != "is_changed"} if isinstance(node, dict) else node
-        for id_, node in prompt.items()
-    }
 
 
 def replay(documents: Sequence[tuple[str, bytes]]) -> Replay:

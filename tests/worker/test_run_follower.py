@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from memoryd.worker.run_follower import submittable, with_previews
+from memoryd.comfyui.submitted_graph import submittable
+from memoryd.worker.run_follower import with_previews
 
 
 @pytest.mark.parametrize(
