@@ -110,6 +110,20 @@ class Cage:
                 keep_out=keep_out,
             )
 
+    def drop(self) -> None:
+        """Let project `default` keep no canaries any more."""
+        with self.work() as session:
+            policies.drop_policy(session, self.caller(session), "default")
+
+    def later(self, seconds: float) -> None:
+        """Let runs have been due, and begun, this much earlier."""
+        with self.work() as session:
+            session.execute(
+                text("""update canary_run set at = at - make_interval(secs => :s),
+                               begun_at = begun_at - make_interval(secs => :s)"""),
+                {"s": seconds},
+            )
+
     def tend(self, **options: Any) -> Tended:
         """One round, in which workers are looked at."""
         return tending.tend_once(
