@@ -43,7 +43,7 @@ def decide(database: Database, store: BlobStore, tenant: TenantScope, attempt: R
         last = queries.find_last_event(session, row.job_id)
         original = AssetId(UUID(str(reproduction.plan["of_asset"])))
         sha256 = queries.find_digest(session, original)
-    judgement = _without_result(result, last.state if last else "", (last.reason if last else None) or "")
+    judgement = without_result(result, last.state if last else "", (last.reason if last else None) or "")
     if judgement is None:
         assert result is not None
         pictures = _Pictures(database, store, tenant)
@@ -61,7 +61,7 @@ def decide(database: Database, store: BlobStore, tenant: TenantScope, attempt: R
         return judgement.verdict if _write(session, reproduction, judgement) else None
 
 
-def _without_result(result: Mapping[str, Any] | None, state: str, reason: str) -> Judgement | None:
+def without_result(result: Mapping[str, Any] | None, state: str, reason: str) -> Judgement | None:
     """Return the judgement on an attempt whose job made nothing, or None where it succeeded."""
     if result is not None and result.get("outcome") == Outcome.OK:
         return None
