@@ -41,6 +41,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "canaries": ("canaries",),
         "worker": ("worker", "stand-in"),
         "reproduction": ("reproduce",),
+        "identifying": ("identify",),
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),
         "usage": ("usage",),

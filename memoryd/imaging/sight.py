@@ -6,10 +6,14 @@ Compares small pictures that were made within limits already (thumbnails), never
 from __future__ import annotations
 
 import io
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+Sight: TypeAlias = "NDArray[np.float64]"
+"""A picture as it is compared: EDGE x EDGE x 3 samples of 0 to 255."""
 
 EDGE = 32
 """Pixels of the square that is compared: coarse enough for JPEG of quality 20 at a quarter of the size."""
@@ -20,8 +24,8 @@ SMALL_LIMIT = 2_048
 _FLAT = 1e-6
 
 
-def sight(small: bytes) -> NDArray[np.float64] | None:
-    """Return a small picture (WebP, as thumbnails are) as EDGE x EDGE x 3 samples; None where it is none."""
+def sight(small: bytes) -> Sight | None:
+    """Return a small picture (WebP, as thumbnails are) fit to be compared; None where it is none."""
     try:
         with Image.open(io.BytesIO(small), formats=("WEBP",)) as picture:
             if max(picture.size) > SMALL_LIMIT:
@@ -34,7 +38,7 @@ def sight(small: bytes) -> NDArray[np.float64] | None:
     return np.asarray(white.convert("RGB").resize((EDGE, EDGE), Image.Resampling.BOX), dtype=np.float64)
 
 
-def alike(one: NDArray[np.float64], other: NDArray[np.float64], *, mirrored: bool = False) -> float:
+def alike(one: Sight, other: Sight, *, mirrored: bool = False) -> float:
     """Return how alike two sights are: 1.0 is the same but for brightness and contrast, 0.0 has nothing in common.
 
     With `mirrored` the first is turned round before.

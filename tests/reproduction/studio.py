@@ -56,6 +56,10 @@ class Studio:
         """Record pictures of a real ComfyUI by their fixture names."""
         for name in names:
             shutil.copyfile(self.files / "comfyui" / "images" / name, self.folder / name)
+        self.record(*names, project=project)
+
+    def record(self, *names: str, project: str = "default") -> None:
+        """Record files of the folder."""
         with self.offices.database.tenant_work(self.tenant) as session:
             owner = projects.ensure_project(session, project)
         wish = Wish(paths=tuple(self.folder / name for name in names), project_id=owner)
