@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from memoryd.comfyui.recorded_variables import RECORDED_VARIABLES
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.logging import log_for
 from memoryd.worker.engine_sight import EngineSight
@@ -24,25 +25,6 @@ KEPT_LIMIT = 20
 ANSWER_LIMIT = 1_000_000
 """Bytes of an answer; 500 packages take 20,000."""
 
-VARIABLES = (
-    *("OMP_NUM_THREADS", "OMP_DYNAMIC", "OMP_SCHEDULE", "OMP_PROC_BIND", "OMP_PLACES", "OMP_THREAD_LIMIT"),
-    *("OMP_WAIT_POLICY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_SETTINGS", "GOMP_CPU_AFFINITY"),
-    *("MKL_NUM_THREADS", "MKL_DYNAMIC", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE"),
-    *("MKL_THREADING_LAYER", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS"),
-    *("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE"),
-    *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "PYTHONHASHSEED"),
-    *("CUBLAS_WORKSPACE_CONFIG", "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING", "NVIDIA_TF32_OVERRIDE"),
-    *("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_CUDNN_V8_API_DISABLED", "TORCH_CUDNN_SDPA_ENABLED"),
-    *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_BLAS_PREFER_HIPBLASLT", "TORCH_ROCM_AOTRITON_ENABLE_EXPERIMENTAL"),
-    *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING"),
-    *("PYTORCH_ENABLE_MPS_FALLBACK", "PYTORCH_MPS_HIGH_WATERMARK_RATIO", "PYTORCH_MPS_FAST_MATH"),
-    *("PYTORCH_TUNABLEOP_ENABLED", "PYTORCH_TUNABLEOP_TUNING", "TORCHINDUCTOR_FREEZING", "TORCH_COMPILE_DISABLE"),
-    *("HSA_OVERRIDE_GFX_VERSION", "MIOPEN_FIND_MODE", "MIOPEN_DEBUG_CONV_GEMM", "HIPBLASLT_TENSILE_LIBPATH"),
-    *("XFORMERS_FORCE_DISABLE_TRITON", "XFORMERS_DISABLED", "FLASH_ATTENTION_DETERMINISTIC"),
-    *("COMFYUI_DISABLE_ASYNC_OFFLOAD",),
-)
-"""The only variables of ComfyUI's process that are recorded: those that decide over threads, kernels and precision.
-None of them holds a secret. Source: documentation of PyTorch, oneMKL, oneDNN, OpenMP and NumPy."""
 VALUE_LIMIT = 200
 """Characters of a variable's value that are recorded."""
 
@@ -57,7 +39,7 @@ _lately: dict[str, dict[str, Json]] = {}
 
 def recorded_variables(variables: Mapping[str, str]) -> dict[str, Json]:
     """Return those of a process's variables that are recorded."""
-    return {name: variables[name][:VALUE_LIMIT] for name in VARIABLES if name in variables}
+    return {name: variables[name][:VALUE_LIMIT] for name in RECORDED_VARIABLES if name in variables}
 
 
 class EngineProbe:
@@ -147,7 +129,7 @@ def _name_of(sight: EngineSight) -> str:
     chosen = {
         name: value
         for name, value in sight.variables.items()
-        if name in VARIABLES or name in _LEADS or name.startswith("PYTHON")
+        if name in RECORDED_VARIABLES or name in _LEADS or name.startswith("PYTHON")
     }
     stamps = _stamps([str(sight.python), str(sight.python.resolve()), str(_SCRIPT)])
     words = [str(sight.python), stamps, chosen, list(sight.processors), processor_model()]

@@ -45,3 +45,15 @@ def find_document(session: Session, *, tenant_id: UUID, sha256: bytes) -> bytes 
                  where e.sha256 = :sha256 and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves)) limit 1"""),
         {"tenant_id": tenant_id, "sha256": sha256},
     ).scalar()
+
+
+def find_tenant_of_result(
+    session: Session, *, worker_id: UUID, job_id: UUID, fence: int, token_hash: bytes
+) -> UUID | None:
+    """Whose job ended with this worker's lease."""
+    return session.execute(
+        text("""select j.tenant_id from result r join job j on j.id = r.job_id
+                 where r.job_id = :job_id and r.worker_id = :worker_id and r.fence = :fence
+                   and r.token_hash = :token_hash"""),
+        {"worker_id": worker_id, "job_id": job_id, "fence": fence, "token_hash": token_hash},
+    ).scalar()

@@ -12,7 +12,7 @@ from memoryd.catalog import environments as recorded
 from memoryd.catalog.environments import EnvironmentNotFound, RunCount, RunWithEnvironment
 from memoryd.dispatch import stated_environments
 from memoryd.dispatch.stated_environments import Stated
-from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
@@ -118,6 +118,17 @@ def compare(
     """Return two environments and every difference between them. Raises: EnvironmentNotFound; EnvironmentAmbiguous."""
     before, after = find_environment(session, caller, then), find_environment(session, caller, now)
     return before, after, nearness(before.document, after.document)
+
+
+def unregistered(document: Mapping[str, Json]) -> KnownEnvironment:
+    """Return a document that nobody registered, as an environment. Raises: NotCanonical."""
+    return KnownEnvironment(
+        sha256=canonical_digest(document),
+        document=document,
+        at=datetime.datetime.now(datetime.UTC),
+        runs=RunCount(),
+        stated=(),
+    )
 
 
 def _stated(
