@@ -95,9 +95,9 @@ class Studio:
                 [one] = record_assets(session, [told])
                 self.assets[word] = one.asset_id
                 session.execute(text("update blob set touched_at = touched_at - interval '40 days'"))
-        for path in self.store.home.rglob("*"):
-            if path.is_file():
-                os.utime(path, (time.time() - 40 * 86_400,) * 2)
+        for kept in self.store.home.rglob("*"):
+            if kept.is_file():
+                os.utime(kept, (time.time() - 40 * 86_400,) * 2)
 
     def approve(self, word: str) -> None:
         with self.database.tenant_work(self.tenant) as session:
