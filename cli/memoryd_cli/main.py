@@ -40,6 +40,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pools": ("pools", "caps"),
         "canaries": ("canaries",),
         "worker": ("worker", "stand-in"),
+        "environments": ("environment",),
         "reproduction": ("reproduce",),
         "identifying": ("identify",),
         "disclosure": ("disclose", "verify", "pki"),
