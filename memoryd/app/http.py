@@ -26,6 +26,7 @@ API_ROOMS = (
     "reproduction.canaries",
     "reproduction.from_file",
     "reproduction.plans",
+    "reproduction.enlargements",
     "reproduction.variants",
     "submission",
     "submission.grouping",
