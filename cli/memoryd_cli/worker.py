@@ -44,6 +44,12 @@ def worker(
     state: Annotated[Path | None, typer.Option(help="Folder for key and unfinished work.")] = None,
     label: Annotated[str | None, typer.Option(help="Name that people see; by default the machine's.")] = None,
     gpu_uuid: Annotated[str | None, typer.Option(help="The GPU's UUID, as nvidia-smi shows it.")] = None,
+    keep_node_packs: Annotated[
+        bool,
+        typer.Option(
+            "--keep-node-packs", help="Let the server keep the sources of node packs, so that a run can be built again."
+        ),
+    ] = False,
     drain_limit: Annotated[float, typer.Option(help="Seconds that a running job may go on after SIGTERM.")] = 25.0,
 ) -> None:
     """Run jobs of a server on a ComfyUI until SIGTERM or Ctrl-C; the running job is finished first."""
@@ -73,6 +79,7 @@ def worker(
         gpu_uuid=gpu_uuid,
         certificates=Path(certificates) if certificates else None,
         launch=launch,
+        keep_node_packs=keep_node_packs,
     )
     Agent(options, stopping).run()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid5
 
 from memoryd.comfyui.errors import EngineDown, EngineTrouble
-from memoryd.dispatch.wire import Claimed, ClaimRequest, JoinRequest, RegisterAnswer, ReleaseRequest
+from memoryd.dispatch.wire import Claimed, ClaimRequest, CompleteRequest, JoinRequest, RegisterAnswer, ReleaseRequest
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.logging import log_for
@@ -24,6 +24,7 @@ from memoryd.worker.leases import Heartbeat, Lease, Rhythm
 from memoryd.worker.model_hashing import ModelHashing
 from memoryd.worker.model_links import ModelLinks
 from memoryd.worker.own_engine import OwnEngine
+from memoryd.worker.pack_sources import PackSources
 from memoryd.worker.patience import patiently
 from memoryd.worker.pins import DRIFTED, MISSING
 from memoryd.worker.run_follower import PROMPT_NAMESPACE
@@ -62,7 +63,7 @@ class Options:
     """How a worker runs. `token` is needed once; `label` and `host` are what people see.
 
     `launch`: how the worker starts a ComfyUI of its own; without it, the one at `comfyui` is used.
-    `certificates` are trusted besides the public ones.
+    `certificates` are trusted besides the public ones. `keep_node_packs`: the sources of node packs may be sent.
     """
 
     server: str
@@ -76,6 +77,7 @@ class Options:
     claim_wait_s: float = CLAIM_WAIT_S
     hold_limit_s: float = HOLD_LIMIT_S
     launch: Launch | None = None
+    keep_node_packs: bool = False
 
     @property
     def shown_label(self) -> str:
@@ -89,6 +91,7 @@ class Agent:
     _engine: Engine
     _delivery: Delivery
     _claims: Claims
+    _sources: PackSources | None
 
     def __init__(self, options: Options, stopping: Stopping) -> None:
         """Nothing is connected yet."""
@@ -124,13 +127,18 @@ class Agent:
 
     def _work_with_engine(self) -> None:
         self._engine = self._open_engine()
-        self._delivery = Delivery(self._link, self._state, self._stopping)
+        self._sources = PackSources(self._link) if self._options.keep_node_packs else None
+        self._delivery = Delivery(self._link, self._state, self._stopping, self._offer_sources)
         self._claims = Claims(self._link, self._stopping, self._leave)
         self._delivery.start()
+        if self._sources is not None:
+            self._sources.start()
         try:
             self._work()
         finally:
             self._delivery.finish()
+            if self._sources is not None:
+                self._sources.finish()
             if self._heartbeat is not None:
                 self._heartbeat.stop()
             if self._memory is not None:
@@ -248,6 +256,10 @@ class Agent:
             if registered.nodes_wanted:
                 self._tell_nodes(survey)
         return registered
+
+    def _offer_sources(self, completion: CompleteRequest) -> None:
+        if self._sources is not None and self._survey is not None:
+            self._sources.offer(completion, self._survey)
 
     def _tell_nodes(self, survey: Survey) -> None:
         try:

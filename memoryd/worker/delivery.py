@@ -27,8 +27,15 @@ Done: TypeAlias = "Callable[[], None]"
 class Delivery:
     """Delivers results in the order in which they are handed over. Thread-safe; finish it."""
 
-    def __init__(self, link: ServerLink, state: StateFolder, stopping: Stopping) -> None:
-        """The thread starts with `start`."""
+    def __init__(
+        self,
+        link: ServerLink,
+        state: StateFolder,
+        stopping: Stopping,
+        taken: Callable[[CompleteRequest], None] | None = None,
+    ) -> None:
+        """The thread starts with `start`. `taken` is called for each result that the server took."""
+        self._taken = taken
         self._link = link
         self._state = state
         self._stopping = stopping
@@ -87,6 +94,8 @@ class Delivery:
                 _log.warning("the result of job %s is kept until the next start", completion.job_id)
                 return
             _log.info("job %s: %s, %s", completion.job_id, completion.outcome, answer)
+            if self._taken is not None:
+                self._taken(completion)
         self._state.drop_result(completion.job_id, completion.fence)
 
     def _send(self, completion: CompleteRequest) -> str:

@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from uuid import UUID
 
 import httpx
@@ -40,6 +40,8 @@ from memoryd.dispatch.wire import (
     ReleaseRequest,
     SharedAnswer,
     SharedRequest,
+    SourcesRequest,
+    SourcesWanted,
 )
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
 from memoryd.foundation.tls import trust
@@ -129,6 +131,33 @@ class ServerLink:
     def share_hashes(self, request: SharedRequest) -> SharedAnswer:
         """Ask what others measured of a shared folder, and tell what was. Raises: KeyRefused, CallRefused, ServerDown."""
         return self._call("/work/models/shared", request, SharedAnswer)
+
+    def ask_for_sources(self, request: SourcesRequest) -> SourcesWanted:
+        """Return which sources of node packs a finished job's tenant lacks. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/pack-sources", request, SourcesWanted)
+
+    def send_sources(self, request: SourcesRequest, tree: str, archive: BinaryIO) -> None:
+        """Send the sources of a node pack. Raises: KeyRefused, CallRefused, ServerDown."""
+        named: dict[str, str | int] = {
+            "job_id": str(request.job_id),
+            "fence": request.fence,
+            "token": request.token,
+            "environment": request.environment_sha256,
+        }
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(os.fstat(archive.fileno()).st_size),
+        }
+        try:
+            answer = self._http.put(
+                f"/work/pack-sources/{tree}",
+                params=named,
+                headers=headers,
+                content=iter(lambda: archive.read(_CHUNK), b""),
+            )
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+        _checked(answer)
 
     def open_socket(self, incarnation: UUID) -> ClientConnection:
         """Return this start's WebSocket, open: to be used as a context manager, which closes it.

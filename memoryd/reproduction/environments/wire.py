@@ -6,11 +6,10 @@ import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from memoryd.catalog.environments import RUNS_COUNTED, RunWithEnvironment
 from memoryd.dispatch.stated_environments import Stated
-from memoryd.dispatch.wire import Fence, Sha256Hex
 from memoryd.reproduction.environments.finding import KnownEnvironment
 from memoryd.reproduction.environments.members import device_names, unknown_members, word_of
 from memoryd.reproduction.environments.nearness import Nearness
@@ -168,20 +167,3 @@ class CompareRequest(BaseModel):
     """A document that nobody registered, to be compared with an environment."""
 
     document: dict[str, Any]
-
-
-class SourcesRequest(BaseModel):
-    """`POST /work/pack-sources`: a finished job's lease and environment; asks which sources its tenant lacks."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    job_id: UUID
-    fence: Fence
-    token: str
-    environment_sha256: Sha256Hex
-
-
-class SourcesWanted(BaseModel):
-    """Trees (lower hex), to be sent by `PUT /work/pack-sources/{tree}`."""
-
-    trees: list[str]
