@@ -20,6 +20,7 @@ from memoryd_cli.identifying import (
     say_identified,
 )
 from memoryd_cli.output import as_json, explain, say
+from memoryd_cli.plans import say_outlook, say_plan
 from memoryd_cli.search import asset_of, at
 
 LOOK_EVERY_S = 0.25
@@ -45,12 +46,12 @@ def register(app: typer.Typer) -> None:
 
 def reproduce(
     asset: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="ASSET|FILE",
             help="An asset's id, 8 or more digits of its SHA-256, or a path; or any file, such as a client's copy.",
         ),
-    ],
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the verdict; the exit code tells it (see docs).")
     ] = False,
@@ -66,6 +67,15 @@ def reproduce(
     take_in: Annotated[
         bool, typer.Option("--take-in", help="Record a file that is unknown, and make it again from its own graph.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it needs, who could do it, and what is missing.")
+    ] = False,
+    project: Annotated[str | None, typer.Option("--project", "-p", help="With --plan: of a whole project.")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="With --plan: of all that a search finds.")] = None,
+    approved: Annotated[bool, typer.Option("--approved", help="With --project or --search: only approved.")] = False,
+    show: Annotated[str, typer.Option(help="With those: hindered, noticed (also warnings), or all.")] = "hindered",
+    limit: Annotated[int, typer.Option(help="With those: pictures of one page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="With those: continue where a page ended.")] = None,
     json_wanted: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Give out an original, or make it again: computed for real, compared byte by byte and pixel by pixel, and recorded.
@@ -74,8 +84,16 @@ def reproduce(
     second. Where several originals are plausible, none is taken.
 
     Exit codes with --wait: 0 identical file or pixels, 10 within tolerance, 11 different,
-    12 not attempted, 13 similar. 14: a person has to choose; nothing was done.
+    12 not attempted, 13 similar. 14: a person has to choose; nothing was done. With --plan: 12 where something is missing.
     """
+    if plan and asset is not None:
+        say_plan(asset, json=json_wanted)
+        return
+    if plan:
+        say_outlook(project, search, approved=approved, show=show, limit=limit, cursor=cursor, json=json_wanted)
+        return
+    if asset is None:
+        raise typer.BadParameter("name an asset or a file; --plan also takes --project or --search")
     client = server()
     found = one = None
     if Path(asset).is_file() and (found := _looked_up(client, Path(asset), choose)) is not None:

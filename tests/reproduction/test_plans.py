@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -87,7 +87,7 @@ def join(
     *,
     classes: Sequence[str] = TXT2IMG,
     tenants: Sequence[TenantScope] = (),
-    **models: str | None,
+    models: Mapping[str, str | None] | None = None,
 ) -> None:
     """Let a worker join that states these classes, and these checkpoints: name -> SHA-256 in hex."""
     stated = {
@@ -96,7 +96,8 @@ def join(
         "host": "here",
         "environment": {"torch": label},
         "models": [
-            {"folder": "checkpoints", "path": f"{name}.safetensors", "sha256": sha} for name, sha in models.items()
+            {"folder": "checkpoints", "path": f"{name}.safetensors", "sha256": sha}
+            for name, sha in (models or {}).items()
         ],
         "nodes_sha256": hashlib.sha256(label.encode()).hexdigest(),
         "classes": list(classes),
@@ -119,13 +120,13 @@ def test_workers_are_told_with_what_each_lacks_those_that_fit_first(studio: Stud
     studio.take_in(BASIC)
     pin(studio, WEIGHTS)
     name = CHECKPOINT.removesuffix(".safetensors")
-    join(studio, "drifted", **{name: OTHER.hex()})
+    join(studio, "drifted", models={name: OTHER.hex()})
     join(studio, "empty")
-    join(studio, "no-pack", classes=TXT2IMG[:3], **{name: WEIGHTS.hex()})
-    join(studio, "renamed", sd15=WEIGHTS.hex())
-    join(studio, "unhashed", **{name: None})
-    join(studio, "whole", **{name: WEIGHTS.hex()})
-    join(studio, "foreign", tenants=[studio.other_tenant], **{name: WEIGHTS.hex()})
+    join(studio, "no-pack", classes=TXT2IMG[:3], models={name: WEIGHTS.hex()})
+    join(studio, "renamed", models={"sd15": WEIGHTS.hex()})
+    join(studio, "unhashed", models={name: None})
+    join(studio, "whole", models={name: WEIGHTS.hex()})
+    join(studio, "foreign", tenants=[studio.other_tenant], models={name: WEIGHTS.hex()})
     plan = plan_of(studio, BASIC)
     assert plan["possible"] is True
     found = {
@@ -151,11 +152,11 @@ def test_workers_are_told_with_what_each_lacks_those_that_fit_first(studio: Stud
     ],
 )
 def test_what_no_worker_has_is_named_with_what_to_do(
-    studio: Studio, models: dict[str, str], classes: list[str], code: str
+    studio: Studio, models: dict[str, str | None], classes: list[str], code: str
 ) -> None:
     studio.take_in(BASIC)
     pin(studio, WEIGHTS)
-    join(studio, "only", classes=classes, **models)
+    join(studio, "only", classes=classes, models=models)
     plan = plan_of(studio, BASIC)
     assert [cause["code"] for cause in plan["hindrances"]] == [code]
     assert plan["hindrances"][0]["next_step"]
@@ -165,14 +166,14 @@ def test_what_no_worker_has_is_named_with_what_to_do(
 def test_what_each_is_somewhere_but_nowhere_together_is_told(studio: Studio) -> None:
     studio.take_in(BASIC)
     pin(studio, WEIGHTS)
-    join(studio, "models", classes=["SaveImage"], **{"tiny-sd15-random": WEIGHTS.hex()})
+    join(studio, "models", classes=["SaveImage"], models={"tiny-sd15-random": WEIGHTS.hex()})
     join(studio, "classes", classes=TXT2IMG)
     assert codes(plan_of(studio, BASIC)["hindrances"]) == {"no-worker-has-all"}
 
 
 def test_a_model_with_an_unknown_hash_is_no_hindrance_and_is_told(studio: Studio) -> None:
     studio.take_in(BASIC)
-    join(studio, "only", **{"tiny-sd15-random": WEIGHTS.hex()})
+    join(studio, "only", models={"tiny-sd15-random": WEIGHTS.hex()})
     plan = plan_of(studio, BASIC)
     assert plan["possible"] is True
     assert codes(plan["notices"]) == {"model-hash-unknown"}
@@ -198,7 +199,7 @@ OUTLOOK = [
 def test_an_outlook_says_of_each_picture_what_its_plan_says(studio: Studio, source: dict[str, str]) -> None:
     studio.take_in(*OUTLOOK)
     pin(studio, WEIGHTS)
-    join(studio, "only", classes=[*TXT2IMG, "LoraLoader"], **{"tiny-sd15-random": WEIGHTS.hex()})
+    join(studio, "only", classes=[*TXT2IMG, "LoraLoader"], models={"tiny-sd15-random": WEIGHTS.hex()})
     with studio.speaking() as client:
         headers = studio.key(Role.PRODUCER)
         outlook = client.get("/v1/plans", params={**source, "show": "all"}, headers=headers).json()
