@@ -9,6 +9,7 @@ from memoryd.web import (
     asset_pages,
     deciding_pages,
     group_pages,
+    identify_pages,
     intake_pages,
     job_pages,
     making_pages,
@@ -39,6 +40,7 @@ PAGES = (
     submit_pages,
     usage_pages,
     verify_pages,
+    identify_pages,
     intake_pages,
     sign_in_pages,
 )

@@ -36,6 +36,7 @@ PAGES = (
     "/queue/workers/{worker}",
     "/usage",
     "/verify",
+    "/identify",
     "/intake",
     "/decisions",
     "/removed",
@@ -263,9 +264,32 @@ def test_a_form_of_another_origin_is_refused(
     assert embedded.status_code == 403
 
 
-def test_a_file_to_verify_from_another_origin_is_refused(http: httpx.Client) -> None:
-    answer = http.post("/verify", files={"file": ("a.txt", b"x")}, headers={"Origin": "null"})
+@pytest.mark.parametrize("path", ["/verify", "/identify"])
+def test_a_file_to_look_at_from_another_origin_is_refused(path: str, http: httpx.Client) -> None:
+    answer = http.post(path, files={"file": ("a.txt", b"x")}, headers={"Origin": "null"})
     assert answer.status_code == 403
+
+
+def test_a_file_tells_nothing_of_pictures_that_one_may_not_see(
+    stranger: httpx.Client,
+    secrets: dict[str, str],
+    studio: Studio,
+    key_of: Known,
+    tenant: TenantScope,
+    other_tenant: TenantScope,
+) -> None:
+    sent = {"file": ("x.png", (studio.folder.parent / "secret" / "hidden-picture.png").read_bytes())}
+    assert stranger.post("/identify", files=sent).status_code == 401
+    elsewhere = (key_of(other_tenant, Role.ADMIN, None), key_of(tenant, Role.PRODUCER, "elsewhere"))
+    for headers in elsewhere:
+        answer = stranger.post("/identify", files=sent, headers=headers)
+        assert answer.status_code == 200
+        assert "hidden-" not in answer.text
+        assert secrets["asset"] not in answer.text
+    own = stranger.post("/identify", files=sent, headers=key_of(tenant, Role.VIEWER, "secret"))
+    assert secrets["asset"] in own.text
+    assert "the original itself" in own.text
+    assert 'action="/assets' not in own.text, "a viewer is not offered to make it again"
 
 
 def test_a_name_that_leads_here_is_no_local_person(http: httpx.Client) -> None:
