@@ -34,7 +34,7 @@ Handler = Callable[[HandlerContext, Chore], None]
 
 def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
     for subject in chore.subjects:
-        deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject))
+        deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject), context.keys)
 
 
 def _link_variation(context: HandlerContext, chore: Chore) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from memoryd.imaging.unpacked_png import chunks
+from memoryd.plugin_api.png import SIGNATURE
 
 BOXES_LOOKED_AT = 1 << 16
 """Bytes at the start of an AVIF in which its properties stand; the pixels come behind them."""
@@ -98,6 +99,30 @@ def may_turn(content: bytes, kind: bytes, start: int) -> bool:
 def apart(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of what two pictures do not have alike."""
     return tuple(name for name in sorted({*one, *other}) if one.get(name) != other.get(name))
+
+
+def parts_apart(one: bytes, other: bytes) -> tuple[str, ...]:
+    """Return what is not equal of two PNG files: `packing` of the pixels, `text prompt`, chunks by their name.
+
+    Nothing for files of other formats.
+    """
+    if not (one.startswith(SIGNATURE) and other.startswith(SIGNATURE)):
+        return ()
+    left, right = _parts(one), _parts(other)
+    return tuple(name for name in sorted({*left, *right}) if left.get(name) != right.get(name))
+
+
+def _parts(content: bytes) -> dict[str, bytes]:
+    parts: dict[str, bytes] = {}
+    for kind, start, end in chunks(content):
+        name = kind.decode("ascii", "replace")
+        if kind in _TEXTS:
+            name = "text " + content[start:end].partition(b"\0")[0].decode("latin-1")[:79]
+        elif kind in (b"IDAT", b"fdAT", b"IHDR", b"PLTE", b"tRNS"):
+            # Another palette or another packing of equal pixels.
+            name = "packing"
+        parts[name] = hashlib.sha256(parts.get(name, b"") + content[start:end]).digest()
+    return parts
 
 
 def _pixel_ratio(info: Mapping[Any, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from memoryd.foundation.canonical_json import Json
@@ -29,6 +30,22 @@ class Verdict(enum.StrEnum):
     """Computed again, and it is another picture."""
     NOT_ATTEMPTED = "not attempted"
     """Nothing was computed, so nothing can be said of it (INV-7)."""
+
+
+SHORT_OF_IDENTICAL = frozenset({Verdict.WITHIN_TOLERANCE, Verdict.SIMILAR, Verdict.DIFFERENT})
+"""Verdicts that leave something to explain."""
+
+
+class ComparedWith(enum.StrEnum):
+    """What of the original a verdict rests on: with less than its bytes, less can be said."""
+
+    BYTES = "bytes"
+    STORED_HASH = "stored hash"
+    """Its bytes are gone; its SHA-256 was recorded."""
+    STORED_PIXEL_DIGEST = "stored pixel digest"
+    """Its bytes are gone; what it showed was recorded, by the same recipe and decoder."""
+    STORED_FINGERPRINT = "stored fingerprint"
+    """Its bytes are gone; its fingerprint tells whether it showed the same, and no more."""
 
 
 class Testing(enum.StrEnum):
@@ -67,21 +84,80 @@ class Purpose(enum.StrEnum):
     """The picture that an enlargement starts from."""
 
 
+class TestedBy(enum.StrEnum):
+    """Which second run tells something of a cause."""
+
+    REPEAT = "repeat"
+    """The same run once more on the same worker."""
+    OTHER_WORKER = "other-worker"
+    """The same run on another matching worker."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """What a second run showed of a cause: it holds, it does not, or (None) nothing."""
+
+    by: TestedBy
+    holds: bool | None
+    detail: str
+
+    def as_json(self) -> dict[str, Json]:
+        """As stored and shown."""
+        return {"by": self.by.value, "holds": self.holds, "detail": self.detail}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Json]) -> Tested:
+        """Return what was stored of a test."""
+        holds = told.get("holds")
+        return cls(
+            by=TestedBy(str(told["by"])), holds=holds if isinstance(holds, bool) else None, detail=str(told["detail"])
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """A named difference between then and now, or a named thing that is missing.
 
     `code` is a stable kebab-case word (`no-graph`, `input-missing`, `job-failed`, `served-from-cache`); `next_step` says
-    what a person can do about it.
+    what a person can do about it. `weight`: the heavier, the likelier it explains what came out; 0 where it explains
+    nothing by itself. `name`, `then` and `now` say which difference of the environments it is. `tested` says what second
+    runs showed of it.
     """
 
     code: str
     detail: str
     next_step: str = ""
+    weight: int = 0
+    name: str = ""
+    then: Json = None
+    now: Json = None
+    tested: Tested | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The cause as stored and shown."""
-        return {"code": self.code, "detail": self.detail, "next_step": self.next_step}
+        told: dict[str, Json] = {"code": self.code, "detail": self.detail, "next_step": self.next_step}
+        if self.weight:
+            told["weight"] = self.weight
+        if self.name:
+            told |= {"name": self.name, "then": self.then, "now": self.now}
+        if self.tested is not None:
+            told["tested"] = self.tested.as_json()
+        return told
+
+    @classmethod
+    def of(cls, told: Mapping[str, Json]) -> Cause:
+        """Return a stored cause."""
+        tested, weight = told.get("tested"), told.get("weight")
+        return cls(
+            code=str(told.get("code")),
+            detail=str(told.get("detail")),
+            next_step=str(told.get("next_step") or ""),
+            weight=weight if isinstance(weight, int) else 0,
+            name=str(told.get("name") or ""),
+            then=told.get("then"),
+            now=told.get("now"),
+            tested=Tested.of(tested) if isinstance(tested, dict) else None,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,12 +293,17 @@ class Made:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A verdict with what it rests on. `made` is the output that was compared, where there was one."""
+    """A verdict with what it rests on. `made` is the output that was compared, where there was one.
+
+    `causes` are those that the comparison itself shows; what differs between then and now comes from elsewhere.
+    """
 
     verdict: Verdict
     measures: dict[str, Json]
     causes: tuple[Cause, ...] = ()
     made: AssetId | None = None
+    output: Made | None = None
+    """That output; also where it is a preview, and no asset."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,3 +321,19 @@ class Reproduction:
     made_asset_id: AssetId | None
     asked_at: datetime.datetime
     decided_at: datetime.datetime | None
+    purpose: Purpose = Purpose.ASKED
+    parent_id: ReproductionId | None = None
+    testing: Testing = Testing.OFF
+    tested_at: datetime.datetime | None = None
+    worker_id: WorkerId | None = None
+    tries: int = 0
+    environment: bytes | None = None
+    difference: bytes | None = None
+    has_receipt: bool = False
+    second_runs: tuple[Reproduction, ...] = ()
+    """The attempts that help to explain this one, oldest first."""
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether it was computed again, and did not come out with the same pixels."""
+        return self.verdict in SHORT_OF_IDENTICAL

@@ -16,9 +16,10 @@ from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import MemorydError, NotFound
-from memoryd.foundation.ids import AssetId, JobId, ReproductionId, new_id
+from memoryd.foundation.ids import AssetId, JobId, ReproductionId, WorkerId, new_id
 from memoryd.reproduction import queries
-from memoryd.reproduction.facts import Cause, InputFile, Plan, Purpose, Reproduction, State, Verdict
+from memoryd.reproduction.comparing import is_held
+from memoryd.reproduction.facts import Cause, InputFile, Plan, Purpose, Reproduction, State, Testing, Verdict
 from memoryd.reproduction.matching import with_workers
 from memoryd.reproduction.planning import extra_data_of, make_plan
 from memoryd.reproduction.routing import Chosen, choose
@@ -48,6 +49,9 @@ class _Asked:
     chosen: Chosen
     purpose: Purpose
     parent: ReproductionId | None
+    tests: bool
+    held: bool
+    """Whether the original's bytes were there before it was made again: afterwards, equal ones lie in the store."""
 
     def row(self, state: State) -> dict[str, object]:
         """The attempt's row, without what is not known yet."""
@@ -59,9 +63,11 @@ class _Asked:
             "state": state.value,
             "purpose": self.purpose.value,
             "parent_id": self.parent,
+            "testing": (Testing.WANTED if self.tests and self.purpose is Purpose.ASKED else Testing.OFF).value,
             "plan": {
                 **self.plan.as_json(),
                 "of_asset": str(self.plan.asset_id),
+                "original_held": self.held,
                 "route": self.chosen.as_json(),
             },
         }
@@ -79,18 +85,22 @@ def make_again(
     parent: ReproductionId | None = None,
     on_worker: UUID | None = None,
     attempt: ReproductionId | None = None,
+    tests: bool = True,
 ) -> ReproductionId:
     """Begin an attempt and return its id; where something is missing it is decided at once as *not attempted*.
 
     It goes to the worker whose environment is nearest; `on_worker` to that one alone. `require_identical` refuses rather
     than try on another environment than that of then. `parent` is the attempt that this one helps to explain. `attempt`
-    is its id where the caller chose one beforehand: asked for twice, the second time fails and adds no job.
+    is its id where the caller chose one beforehand: asked for twice, the second time fails and adds no job. `tests`:
+    where the verdict falls short of identical pixels, second runs look for the reason.
 
     Opens its own units of work: the inputs' bytes are copied into the store between them. Raises: AssetNotFound, and
     what submission raises is told as a cause, not raised.
     """
     with database.tenant_work(caller.tenant) as session:
-        plan = with_workers(session, make_plan(session, asset_id, caller.sees), caller.tenant)
+        made = make_plan(session, asset_id, caller.sees)
+        held = is_held(session, store, caller.tenant, made.asset_id)
+        plan = with_workers(session, made, caller.tenant)
     chosen = choose(plan.workers, pool=pool, require_identical=require_identical, on_worker=on_worker)
     asked = _Asked(
         caller=caller,
@@ -100,6 +110,8 @@ def make_again(
         chosen=chosen,
         purpose=purpose,
         parent=parent,
+        tests=tests,
+        held=held,
     )
     missing = [*plan.missing] or [*keep_inputs(database, store, caller, plan), *chosen.causes]
     if missing:
@@ -225,12 +237,20 @@ def show_reproduction(session: Session, attempt: ReproductionId, sees: Sees) -> 
     row = queries.find_reproduction(session, attempt)
     if row is None or not (sees is None or row.project_id in sees):
         raise ReproductionNotFound(f"{attempt}", hint="`memoryd show ASSET` lists an asset's attempts")
-    return view_of(row)
+    second = tuple(view_of(each) for each in queries.list_second_runs(session, [attempt]))
+    return dataclasses.replace(view_of(row), second_runs=second)
 
 
 def list_reproductions(session: Session, asset_id: AssetId, sees: Sees) -> list[Reproduction]:
-    """Return the newest attempts to make an asset again that the caller may see, LISTED_LIMIT at most."""
-    return [view_of(row) for row in queries.list_reproductions(session, asset_id, sees, LISTED_LIMIT)]
+    """Return the newest attempts to make an asset again that the caller may see, LISTED_LIMIT at most.
+
+    Second runs stand under the attempt that they help to explain.
+    """
+    rows = queries.list_reproductions(session, asset_id, sees, LISTED_LIMIT)
+    second: dict[UUID, list[Reproduction]] = {}
+    for each in queries.list_second_runs(session, [row.id for row in rows]):
+        second.setdefault(each.parent_id, []).append(view_of(each))
+    return [dataclasses.replace(view_of(row), second_runs=tuple(second.get(row.id, ()))) for row in rows]
 
 
 def view_of(row: queries.Found) -> Reproduction:
@@ -243,8 +263,18 @@ def view_of(row: queries.Found) -> Reproduction:
         job_id=JobId(row.job_id) if row.job_id else None,
         verdict=Verdict(row.verdict) if row.verdict else None,
         measures=row.measures,
-        causes=row.causes,
+        # What second runs showed of them, where there were any.
+        causes=row.causes if row.causes_tested is None else row.causes_tested,
         made_asset_id=AssetId(row.made_asset_id) if row.made_asset_id else None,
         asked_at=row.at,
         decided_at=row.decided_at,
+        purpose=Purpose(row.purpose),
+        parent_id=ReproductionId(row.parent_id) if row.parent_id else None,
+        testing=Testing(row.testing),
+        tested_at=row.tested_at,
+        worker_id=WorkerId(row.worker_id) if row.worker_id else None,
+        tries=row.tries,
+        environment=bytes(row.environment) if row.environment is not None else None,
+        difference=bytes(row.difference) if row.difference is not None else None,
+        has_receipt=row.receipt is not None,
     )

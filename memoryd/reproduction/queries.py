@@ -161,11 +161,11 @@ def find_reproduction(session: Session, reproduction_id: UUID, *, lock: bool = F
 
 
 def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int) -> Sequence[Found]:
-    """Return the attempts to make an asset again that the caller may see, newest first."""
+    """Return the attempts to make an asset again that the caller may see, newest first, without their second runs."""
     seen = true() if sees is None else Reproduction.project_id.in_(sees)
     return session.execute(
         select(*Reproduction.__table__.columns)
-        .where(Reproduction.asset_id == asset_id, seen)
+        .where(Reproduction.asset_id == asset_id, Reproduction.parent_id.is_(None), seen)
         .order_by(Reproduction.at.desc(), Reproduction.id.desc())
         .limit(limit)
     ).all()
@@ -228,3 +228,75 @@ def list_fleet_models(
                  where worker_id = any(:workers) and (path = any(:paths) or sha256 = any(:contents))"""),
         {"workers": list(workers), "paths": list(paths), "contents": list(contents)},
     ).all()
+
+
+# --- verdicts: the original, second runs, receipts
+
+
+def find_original(session: Session, asset_id: UUID) -> Found:
+    """Return what is recorded of an asset's content: sha256, size, media_type, frames, pixel_recipe, pixel_digest."""
+    return session.execute(
+        text("select sha256, size, media_type, frames, pixel_recipe, pixel_digest from asset where id = :asset"),
+        {"asset": asset_id},
+    ).one()
+
+
+def find_moment(session: Session, asset_id: UUID) -> datetime.datetime:
+    """Return when an asset was made, as far as is known."""
+    made: datetime.datetime = session.execute(
+        text("select made_at from asset where id = :asset"), {"asset": asset_id}
+    ).scalar_one()
+    return made
+
+
+def list_changed_names(
+    session: Session, names: Sequence[tuple[str, str]], since: datetime.datetime
+) -> set[tuple[str, str]]:
+    """Return those of these models (folder, name) that stood for several contents since a moment, on one machine."""
+    rows = session.execute(
+        text(
+            """
+            select distinct folder, path from (
+                select worker, root, folder, path from model_name
+                where (folder, path) in (select * from unnest(cast(:folders as text[]), cast(:paths as text[])))
+                  and sha256 is not null and (seen_to is null or seen_to >= :since)
+                group by worker, root, folder, path having count(distinct sha256) > 1) as changed
+            """
+        ),
+        {"folders": [folder for folder, _ in names], "paths": [name for _, name in names], "since": since},
+    )
+    return {(row.folder, row.path) for row in rows}
+
+
+def list_second_runs(session: Session, parents: Sequence[UUID]) -> Sequence[Found]:
+    """Return the attempts that help to explain these, oldest first."""
+    return session.execute(
+        select(*Reproduction.__table__.columns)
+        .where(Reproduction.parent_id.in_(parents))
+        .order_by(Reproduction.at, Reproduction.id)
+    ).all()
+
+
+def set_testing(session: Session, reproduction_id: UUID, testing: str, *, now: str) -> bool:
+    """Note how far second runs are, where they are where `now` says; tell whether they were."""
+    changed = session.execute(
+        update(Reproduction)
+        .where(Reproduction.id == reproduction_id, Reproduction.testing == now)
+        .values(testing=testing)
+        .returning(Reproduction.id)
+    )
+    return changed.first() is not None
+
+
+def set_tested(session: Session, reproduction_id: UUID, causes: list[dict[str, object]], at: datetime.datetime) -> None:
+    """Note what second runs showed of the causes."""
+    session.execute(
+        update(Reproduction)
+        .where(Reproduction.id == reproduction_id)
+        .values(testing="over", causes_tested=causes, tested_at=at)
+    )
+
+
+def set_receipt(session: Session, reproduction_id: UUID, receipt: bytes) -> None:
+    """Keep the signed proof of an attempt."""
+    session.execute(update(Reproduction).where(Reproduction.id == reproduction_id).values(receipt=receipt))

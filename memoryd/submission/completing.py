@@ -371,6 +371,7 @@ def _result(
         "cached_nodes": list(report.cached_nodes),
         "environment_sha256": report.environment_sha256,
         "worker": worker.label,
+        "worker_id": str(worker.worker_id),
         "outputs": [
             {
                 "node": output.node,
