@@ -285,8 +285,11 @@ def _job_facts(run: _Run) -> JobFacts:
         ended_at=run.report.ended_at,
         cached_nodes=tuple(run.report.cached_nodes),
         inputs={_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
-        # What ran it says what it has under a name; where the job asked for particular bytes, it has proved those.
-        pins={use: sha256 for use, sha256 in run.hashed.items() if use in named} | pinned(pins),
+        # What the worker has under a name, as it stated it some time ago; where the job asked for particular bytes, those,
+        # which it has proved; and what it found there before this run.
+        pins={use: sha256 for use, sha256 in run.hashed.items() if use in named}
+        | pinned(pins)
+        | {use: sha256 for use, sha256 in pinned(run.report.models).items() if use in named},
     )
 
 

@@ -42,6 +42,8 @@ class Ground:
     bigger_pools: tuple[PoolId, ...]
     workflow: bytes | None
     cost: RunCost
+    contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """(folder, name) -> SHA-256 (hex) of the weights that all workers of the pool have alike."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,9 @@ def recall(
     try:
         ground = _ground(asked, read, project, learned, usable, scope=scope, caller=caller, workflow=workflow)
         knowledge = pool_knowledge.remembered(engine, ground.pool.id, scope.id)
-        return None if knowledge is None else (ground, _check(read, knowledge, asked))
+        if knowledge is None:
+            return None
+        return dataclasses.replace(ground, contents=knowledge.contents), _check(read, knowledge, asked)
     except MemorydError:
         return None
 
@@ -105,6 +109,8 @@ def look(
         usable = find_usable(session, scope.id, asked.pool)
         ground = _ground(asked, read, project, learned, usable, scope=scope, caller=caller, workflow=workflow)
         checked = _check_anew(session, read, asked, ground)
+        known = knowledge_of(session, ground.pool.id, tenant_id=scope.id)
+        ground = dataclasses.replace(ground, contents=known.contents)
     finally:
         take_tenant(session, scope)
     return ground, checked

@@ -25,6 +25,7 @@ from memoryd.submission import queries
 from memoryd.workflows.node_roles import model_role
 
 LOOK_EVERY_S = 1.0
+CONTENTS_EVERY_S = 60.0
 WORKERS_LIMIT = 20
 """Workers whose specifications are merged, those heard last. A pool's workers are alike."""
 KEPT_LIMIT = 64
@@ -37,18 +38,21 @@ _Stamp = tuple[tuple[UUID, object, bool], ...]
 class PoolKnowledge:
     """What is known of a pool's workers. `rules` None: none told its specifications; `classes` None: none told anything.
 
-    `offered`: model files by folder; None where no worker stated any.
+    `offered`: model files by folder; None where no worker stated any. `contents`: (folder, name) -> SHA-256 (hex) of the
+    files that all of them have alike, as it was CONTENTS_EVERY_S ago at most: weights are hashed long after a start.
     """
 
     rules: Rulebook | None
     classes: frozenset[str] | None
     offered: Mapping[str, frozenset[str]] | None
+    contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(slots=True)
 class _Kept:
     stamp: _Stamp
     looked_at: float
+    learned_at: float
     knowledge: PoolKnowledge
 
 
@@ -84,9 +88,14 @@ def knowledge_of(
         (row.id, row.registered_at, row.told)
         for row in queries.list_workers_of_pool(session, pool_id=pool_id, tenant_id=tenant_id, limit=WORKERS_LIMIT)
     )
+    workers = [worker for worker, _, _ in stamp]
     if found is not None and found.stamp == stamp:
+        if now - found.learned_at > CONTENTS_EVERY_S:
+            found.learned_at = now
+            _, contents = _files_of(session, workers)
+            found.knowledge = dataclasses.replace(found.knowledge, contents=contents)
         return found.knowledge
-    made = _Kept(stamp, now, _learn(session, [worker for worker, _, _ in stamp]))
+    made = _Kept(stamp, now, now, _learn(session, workers))
     with _lock:
         kept[key] = made
         while len(kept) > KEPT_LIMIT:
@@ -106,15 +115,24 @@ def _learn(session: Session, workers: list[UUID]) -> PoolKnowledge:
                 catalogues.append(unpack_catalogue(row.nodes).document)
             except CatalogueUnreadable:
                 continue  # it was readable when it was taken in: the limits have been lowered since
-    offered: dict[str, set[str]] = {}
-    for row in queries.list_models_of_workers(session, worker_ids=workers):
-        offered.setdefault(row.folder, set()).add(row.path)
+    offered, contents = _files_of(session, workers)
     merged = with_files(merge_catalogues(catalogues), offered)
     return PoolKnowledge(
         rules=Rulebook(NodeSpecs(merged)) if merged else None,
         classes=frozenset(classes | merged.keys()) or None,
         offered={folder: frozenset(names) for folder, names in offered.items()} if offered else None,
+        contents=contents,
     )
+
+
+def _files_of(session: Session, workers: list[UUID]) -> tuple[dict[str, set[str]], dict[tuple[str, str], str]]:
+    offered: dict[str, set[str]] = {}
+    contents = {}
+    for row in queries.list_models_of_workers(session, worker_ids=workers):
+        offered.setdefault(row.folder, set()).add(row.path)
+        if row.sha256 is not None:
+            contents[row.folder, row.path] = bytes(row.sha256).hex()
+    return offered, contents
 
 
 def merge_catalogues(catalogues: Iterable[Mapping[str, Json]]) -> dict[str, Any]:

@@ -266,9 +266,11 @@ def list_catalogues_of_workers(session: Session, *, worker_ids: Sequence[UUID]) 
 
 
 def list_models_of_workers(session: Session, *, worker_ids: Sequence[UUID]) -> Sequence[Found]:
-    """The farm's: the model files that workers have: folder, path."""
+    """The farm's: the model files that workers have: folder, path, and sha256 where all that have it hold the same."""
     return session.execute(
-        text("""select distinct folder, path from worker_model
-                 where worker_id = any(cast(:worker_ids as uuid[])) order by 1, 2"""),
+        text("""select folder, path,
+                       case when count(distinct sha256) = 1 and bool_and(sha256 is not null)
+                            then (array_agg(sha256))[1] end as sha256
+                  from worker_model where worker_id = any(cast(:worker_ids as uuid[])) group by 1, 2 order by 1, 2"""),
         {"worker_ids": list(worker_ids)},
     ).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
@@ -195,7 +195,7 @@ def notes_on(checked: Checked, ground: Ground, *, state: JobState | None, idle: 
 
 def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> dict[str, object]:
     """Return the row that says what a job asks for."""
-    pins = asked.pins if asked.pins is not None else read.needs.pins()
+    pins = asked.pins if asked.pins is not None else assumed(read.needs.pins(), ground.contents)
     return {
         "job_id": job_id,
         "project_id": ground.project_id,
@@ -280,9 +280,19 @@ def _estimate(kept: Estimates, snapshot: Snapshot, asked: Submission, ground: Gr
     return found
 
 
+def assumed(pins: Sequence[Pin], contents: Mapping[tuple[str, str], str]) -> tuple[Pin, ...]:
+    """Return pins with the contents that the pool's workers have under their names now, which nobody insists on."""
+    return tuple(
+        pin.model_copy(update={"sha256": known, "assumed": True})
+        if pin.sha256 is None and (known := contents.get((pin.folder, pin.name.replace("\\", "/")))) is not None
+        else pin
+        for pin in pins
+    )
+
+
 def pinned(pins: Sequence[Pin]) -> dict[tuple[str, str], bytes]:
     """Return the pins that ask for particular bytes: (folder, name) -> SHA-256 (32 bytes)."""
-    return {(pin.folder, pin.name): bytes.fromhex(pin.sha256) for pin in pins if pin.sha256}
+    return {(pin.folder, pin.name): bytes.fromhex(pin.sha256) for pin in pins if pin.sha256 and not pin.assumed}
 
 
 def _check_extra_data(text: str) -> None:

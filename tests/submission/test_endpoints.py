@@ -157,12 +157,22 @@ def test_the_weights_of_a_run_are_those_that_its_worker_hashed(
     assert ask(person, graph=graph).status_code == 201
     job = hand.claim()
     assert job is not None
-    assert job["pins"] == [{"folder": "checkpoints", "name": "tiny.safetensors", "sha256": None}]
+    named = {"folder": "checkpoints", "name": "tiny.safetensors"}
+    assert job["pins"] == [{**named, "sha256": "ab" * 32, "assumed": True}], "known, and nobody insists on it"
     hand.upload(job, 0, picture(graph))
     assert hand.report(job, picture(graph)).status_code == 200
     with offices.database.tenant_work(tenant) as session:
         row = session.execute(text("select role, name, sha256 from generation_model")).one()
     assert (row.role, row.name, row.sha256.hex()) == ("checkpoints", "tiny.safetensors", "ab" * 32)
+    assert ask(person, graph=graph).status_code == 201
+    job = hand.claim()
+    assert job is not None
+    hand.upload(job, 0, picture(graph))
+    found = hand.report(job, picture(graph), models=[{**named, "sha256": "cd" * 32}])
+    assert found.status_code == 200
+    with offices.database.tenant_work(tenant) as session:
+        rows = session.execute(text("select sha256 from generation_model")).scalars()
+        assert {bytes(row).hex() for row in rows} == {"ab" * 32, "cd" * 32}, "what it found there before the run counts"
 
 
 def test_the_same_idempotency_key_is_the_same_job(person: TestClient) -> None:

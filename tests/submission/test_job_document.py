@@ -95,7 +95,7 @@ def test_a_jobs_document_is_as_the_schema_says(person: TestClient) -> None:
     assert document["resolution"] == {"width": 832, "height": 1216}
     assert document["priority_class"] == "realtime"
     assert (document["tenant"], document["project"]) == ("default", "default")
-    assert document["pins"] == [{"folder": "checkpoints", "name": "fox.safetensors", "sha256": None}]
+    assert document["pins"] == [{"folder": "checkpoints", "name": "fox.safetensors", "sha256": None, "assumed": False}]
     assert document["expires_at"] > document["created_at"]
 
 
