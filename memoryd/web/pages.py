@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 
 from memoryd.web import (
     asset_pages,
+    canary_pages,
     deciding_pages,
     group_pages,
     identify_pages,
@@ -37,6 +38,7 @@ PAGES = (
     job_pages,
     group_pages,
     worker_pages,
+    canary_pages,
     submit_pages,
     usage_pages,
     verify_pages,

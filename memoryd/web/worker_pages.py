@@ -10,6 +10,7 @@ from memoryd.access.guards import Administrator, Reader
 from memoryd.dispatch import farm_changes, worker_details
 from memoryd.foundation.database import take_farm, take_tenant
 from memoryd.foundation.ids import WorkerId
+from memoryd.reproduction.canaries import showing
 from memoryd.submission import viewing
 from memoryd.web.queue_pages import WORDS, done
 from memoryd.web.queue_rows import job_rows
@@ -27,11 +28,14 @@ def show_worker(worker_id: UUID, request: Request, work: Reader) -> Response:
     take_tenant(work.session, caller.tenant)
     views = viewing.list_these(work.session, found.job_ids, scope=caller.tenant, sees=caller.sees)
     rows = job_rows(work.session, work.database, views, caller)
+    doubts, others = showing.in_doubt(work.session, caller, worker_id=WorkerId(worker_id))
     return page(
         request,
         "worker_state.html" if is_part(request) else "worker.html",
         caller=caller,
         worker=found,
+        doubts=doubts,
+        others=others,
         rows=rows,
         hidden=max(0, found.view.running - len(rows)),
         **WORDS,

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from memoryd.access import audit
+from memoryd.access.facts import Caller
 from memoryd.dispatch import doubts
 from memoryd.dispatch.doubts import Servant
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
@@ -14,6 +16,7 @@ from memoryd.foundation.ids import AssetId, ProjectId, TenantId, WorkerId, new_i
 from memoryd.reproduction import matching, planning
 from memoryd.reproduction.canaries import queries
 from memoryd.reproduction.canaries.facts import Outcome, Reason, RunState
+from memoryd.reproduction.canaries.policies import find_policy
 from memoryd.submission.pool_choice import usable_pools
 
 RETRY_S = 6 * 3600.0
@@ -46,12 +49,13 @@ def plan_due(session: Session, scope: TenantScope, *, now: datetime.datetime) ->
     return count
 
 
-def ask_now(session: Session, scope: TenantScope, project_id: ProjectId, worker_id: WorkerId | None) -> int:
+def ask_now(session: Session, caller: Caller, project_id: ProjectId, worker_id: WorkerId | None) -> int:
     """Note runs of a project's canaries as due now, on one worker or on all; return how many are new.
 
-    `session` is a unit of work of `scope`, and is one again afterwards.
+    `session` is a unit of work of the caller's tenant, and is one again afterwards. Raises: NoCanaries.
     """
-    count = 0
+    find_policy(session, project_id)
+    scope, count = caller.tenant, 0
     for policy in queries.list_policies(session, frozenset({project_id})):
         assets = queries.choose_assets(
             session, project_id=project_id, collection_id=policy.collection_id, limit=policy.assets_limit
@@ -68,6 +72,7 @@ def ask_now(session: Session, scope: TenantScope, project_id: ProjectId, worker_
             for asset in assets
         ]
         count += queries.insert_due(session, [_row(project_id, pools, each) for each in asked])
+    audit.note(session, caller, "canary.run", f"project:{project_id}", {"due": count})
     return count
 
 

@@ -158,7 +158,7 @@ class Cage:
     def ask_now(self, worker: WorkerId | None = None) -> int:
         """Somebody asks for the canaries of project `default`."""
         with self.work() as session:
-            return due.ask_now(session, self.scope, find_project(session, "default"), worker)
+            return due.ask_now(session, self.caller(session), find_project(session, "default"), worker)
 
     def was_made_by(self, session: Session, asset: AssetId, label: str, environment: bytes) -> None:
         """Let an asset be what a job of a worker made."""
