@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from memoryd.dispatch import leases
 from memoryd.dispatch.facts import LeaseKey
@@ -131,23 +130,8 @@ def _way(database: Database, *, statements: bool) -> Iterator[Callable[[Any], bo
         connection.execute(text(f"set search_path = {FARM_SCHEMA}, {EXTENSION_SCHEMA}"))
         for name, value in settings.items():
             connection.execute(text(f"set {name} = {value}"))
-        sent = list[tuple[str, dict[str, Any]]]()
-
-        def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
-            sent.append((statement, dict(values)))
-
-        event.listen(connection, "before_cursor_execute", note)
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        cursor = driver.cursor(row_factory=namedtuple_row)
-
-        def one(worker: Any) -> bool:
-            if sent:
-                return _by_statements(cursor, *sent)
-            with Session(connection) as session:
-                return _by_queries(session, worker)
-
-        yield one
+        with Session(connection) as session:
+            yield lambda worker: _by_queries(session, worker)
 
 
 def _by_functions(database: Database, worker: Any) -> bool:
@@ -157,21 +141,6 @@ def _by_functions(database: Database, worker: Any) -> bool:
         return False
     with database.farm_work() as session:
         leases.complete(session, worker, LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token))
-    return True
-
-
-def _by_statements(
-    cursor: psycopg.Cursor[Any], claim: tuple[str, dict[str, Any]], complete: tuple[str, dict[str, Any]]
-) -> bool:
-    """The same two statements, as `_by_queries` had them sent, given to the driver."""
-    token_hash = leases.token_hash(secrets.token_urlsafe(24))
-    picked = cursor.execute(claim[0], {**claim[1], "token_hash": token_hash}).fetchone()
-    if picked is None:
-        return False
-    named = {"job_id": picked.job_id, "fence": picked.fence, "token_hash": token_hash}
-    done = cursor.execute(complete[0], {**complete[1], **named}).fetchone()
-    assert done is not None
-    assert done.id == picked.job_id
     return True
 
 

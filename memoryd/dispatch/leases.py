@@ -90,7 +90,7 @@ def claim(session: Session, worker: WorkerIdentity, *, loaded: Sequence[str]) ->
             if let is caps.Let.HELD:
                 continue
             keys = ("pool_id", "class_id", "low", "vtag", "job_id")
-            picked = claiming.take_picked(session, {**asks, **{key: getattr(picked, key) for key in keys}})
+            picked = claiming.claim_picked(session, {**asks, **{key: getattr(picked, key) for key in keys}})
             assert picked is not None
         if picked.fence is not None:
             return _grant(picked, token)

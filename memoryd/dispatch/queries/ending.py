@@ -15,9 +15,6 @@ from memoryd.foundation.lean_statements import Lean
 
 Found = Row[Any]
 
-_OVER = "extract(epoch from clock_timestamp() - e.leased_at)::float8 * 1000 - j.cost_ms"
-"""What a run took beyond its estimate, in milliseconds."""
-
 _CAPPED = """exists (select from cap c where (c.tenant_id is null or c.tenant_id = e.tenant_id)
     and (c.project_id is null or c.project_id = e.project_id) and (c.person_id is null or c.person_id = e.person_id)
     and (c.pool_id is null or c.pool_id = e.pool_id))"""
@@ -31,25 +28,7 @@ _FIGURES = """
 
 _NAMED = "job_id = :job_id and fence = :fence and token_hash = :token_hash and worker_id = :worker_id"
 
-_COMPLETE = Lean(f"""
-    with ended as (delete from lease where {_NAMED} returning *),
-    done as (
-        update job j set state = cast(:state as text), ended_at = clock_timestamp() from ended e
-         where j.id = e.job_id and j.state = 'leased'
-        returning j.id, j.tenant_id, j.project_id, j.person_id, j.pool_id, j.class_id, j.model_set, j.followed,
-                  j.follow_up is not null as brings, {_OVER} as over_ms, {_CAPPED} as capped),
-    recorded as (
-        insert into result (job_id, fence, token_hash, outcome, worker_id)
-        select e.job_id, e.fence, e.token_hash, cast(:state as text), e.worker_id from ended e),
-    told as ({_FIGURES.format(outcome="cast(:state as text)", kind="null", done="done")}),
-    calmed as (
-        delete from setback s using ended e
-         where s.pool_id = e.pool_id and s.worker_id in (e.worker_id, '{NOBODY}') and cast(:state as text) = 'succeeded'),
-    charged as (
-        update flow f set last_finish = greatest(0, f.last_finish + (d.over_ms / f.weight)::bigint) from done d
-         where f.pool_id = d.pool_id and f.class_id = d.class_id and f.tenant_id = d.tenant_id
-           and f.project_id = coalesce(d.project_id, '{NOBODY}') and not d.followed and not d.capped)
-    select d.* from ended e left join done d on true""")
+_COMPLETE = Lean("select * from end_lease(:job_id, :fence, :token_hash, :worker_id, :state)")
 
 
 def complete(session: Session, values: Mapping[str, object]) -> Any | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, Uuid, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from memoryd.dispatch.queries.claiming import ONLINE_S
+from memoryd.dispatch.queries.fleet import ONLINE_S
 from memoryd.dispatch.tables.routes import Route
 from memoryd.foundation.database import Session
 
