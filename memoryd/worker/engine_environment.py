@@ -51,6 +51,11 @@ class EngineLook:
         if self._probe is not None:
             self._probe.__exit__()
 
+    def pack_folders(self) -> tuple[Path, ...]:
+        """Return where node packs lie by custom, for a ComfyUI that does not tell where they do."""
+        program = self._sight.program if self._sight is not None else None
+        return (program / "custom_nodes",) if program is not None else ()
+
     def document(self, stats: Mapping[str, Json], gpu: Gpu, packs: Sequence[PackSeen]) -> dict[str, Json]:
         """Return the environment. `stats`: what /system_stats told."""
         document = environment_document(stats)

@@ -27,7 +27,7 @@ _FOLDERS_LEFT_OUT = frozenset({"__pycache__", "node_modules", "venv", "cache", "
 COMFYUI_LEFT_OUT = frozenset({"models", "custom_nodes", "input", "output", "temp", "user", "extra_model_paths.yaml"})
 """What lies in ComfyUI's own folder and is not ComfyUI."""
 _SECRET = re.compile(
-    r"(^|.*[._-])(secrets?|passwords?|passwd|credentials?|api[_-]?keys?|tokens?|cookies?)([._-].*|$)|\.env(\..*)?"
+    r"(^|.*[._-])(secrets?|passwords?|passwd|credentials?|api[_-]?keys?|token|cookies?)([._-].*|$)|\.env(\..*)?"
     r"|id_(rsa|ed25519|ecdsa)|.*\.(pem|key|p12|pfx|keystore)|\.netrc|\.npmrc|\.pypirc",
     re.IGNORECASE,
 )

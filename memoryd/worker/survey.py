@@ -59,7 +59,7 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         specs = comfyui.specs()
         directories = local_directories(comfyui)
         gpu = read_gpu(stats, here=here, gpu_uuid=gpu_uuid)
-        folders = [folder for folder in directories.get("custom_nodes", ()) if folder.is_dir()]
+        folders = [folder for folder in directories.get("custom_nodes", look.pack_folders()) if folder.is_dir()]
         packs = see_packs(folders, state.sources) if folders else packs_told(comfyui.installed_packs())
         models, local = [], []
         for folder in comfyui.model_folders():
