@@ -14,6 +14,7 @@ from memoryd.foundation.ids import ReproductionId
 from memoryd.ingest import enrichment
 from memoryd.ingest.enriching.work import DISCLOSE
 from memoryd.reproduction import deciding, making
+from memoryd.reproduction.enlargements import comparing, enlarging
 from memoryd.reproduction.variants import linking, varying
 from memoryd.reproduction.variants.facts import VariationId
 from memoryd.storage.blob_store import BlobStore
@@ -37,6 +38,11 @@ def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
         deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject), context.keys)
 
 
+def _compare_enlargement(context: HandlerContext, chore: Chore) -> None:
+    for subject in chore.subjects:
+        comparing.decide(context.database, context.store, context.tenant, ReproductionId(subject))
+
+
 def _link_variation(context: HandlerContext, chore: Chore) -> None:
     for subject in chore.subjects:
         linking.link(context.database, context.tenant, VariationId(subject))
@@ -47,6 +53,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **enrichment.HANDLERS,
         making.CHORE_KIND: _compare_reproduction,
         varying.CHORE_KIND: _link_variation,
+        enlarging.CHORE_KIND: _compare_enlargement,
         DISCLOSE: disclose_as_they_come,
     }
 )

@@ -81,7 +81,7 @@ class Purpose(enum.StrEnum):
     CANARY = "canary"
     """To learn whether a worker still makes what it made."""
     ENLARGEMENT = "enlargement"
-    """The picture that an enlargement starts from."""
+    """No attempt to make the same again: the same picture, larger, and how far it is from it when scaled back."""
 
 
 class TestedBy(enum.StrEnum):

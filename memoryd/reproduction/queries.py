@@ -11,6 +11,7 @@ from sqlalchemy import Row, insert, select, text, true, update
 
 from memoryd.access.facts import Sees
 from memoryd.foundation.database import Session
+from memoryd.reproduction.facts import Purpose
 from memoryd.reproduction.tables import Reproduction
 
 Found = Row[Any]
@@ -165,7 +166,12 @@ def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int)
     seen = true() if sees is None else Reproduction.project_id.in_(sees)
     return session.execute(
         select(*Reproduction.__table__.columns)
-        .where(Reproduction.asset_id == asset_id, Reproduction.parent_id.is_(None), seen)
+        .where(
+            Reproduction.asset_id == asset_id,
+            Reproduction.purpose != Purpose.ENLARGEMENT.value,
+            Reproduction.parent_id.is_(None),
+            seen,
+        )
         .order_by(Reproduction.at.desc(), Reproduction.id.desc())
         .limit(limit)
     ).all()

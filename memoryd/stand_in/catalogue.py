@@ -14,6 +14,7 @@ _MODEL_OPTIONS = {
     ("CheckpointLoaderSimple", "ckpt_name"): "checkpoints",
     ("LoraLoader", "lora_name"): "loras",
     ("LoraLoaderModelOnly", "lora_name"): "loras",
+    ("UpscaleModelLoader", "model_name"): "upscale_models",
     ("VAELoader", "vae_name"): "vae",
 }
 

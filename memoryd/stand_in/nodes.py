@@ -35,8 +35,11 @@ class Stage:
 
 _Inputs = Mapping[str, Any]
 
+UPSCALE_FACTOR = 4
+"""What most upscale models do; here by plain interpolation."""
 
-PAINTERS = frozenset({"VAEDecode"})
+
+PAINTERS = frozenset({"ImageUpscaleWithModel", "VAEDecode"})
 """What comes from these is painted here, where a ComfyUI would have asked a trained model."""
 
 
@@ -163,6 +166,25 @@ def _scale_image(inputs: _Inputs, stage: Stage) -> NodeResult:
     return NodeResult(values=(pictures.scale(*words),))
 
 
+def _upscaler(inputs: _Inputs, stage: Stage) -> NodeResult:
+    name = inputs["model_name"]
+    return NodeResult(values=(_made("upscaler", stage.folders.weights("upscale_models", name)),))
+
+
+def _upscale(inputs: _Inputs, stage: Stage) -> NodeResult:
+    pixels: Pixels = inputs["image"]
+    height, width = (size * UPSCALE_FACTOR for size in pixels.shape[1:3])
+    return NodeResult(values=(pictures.scale(pixels, "bicubic", width, height, "disabled"),))
+
+
+def _composite(inputs: _Inputs, stage: Stage) -> NodeResult:
+    source: Pixels = inputs["source"]
+    destination: Pixels = inputs["destination"]
+    if inputs["resize_source"]:
+        source = pictures.scale(source, "bilinear", destination.shape[2], destination.shape[1], "disabled")
+    return NodeResult(values=(pictures.paste(destination, source, inputs["x"], inputs["y"], inputs.get("mask")),))
+
+
 def _blend(inputs: _Inputs, stage: Stage) -> NodeResult:
     words = [inputs[name] for name in ("image1", "image2", "blend_factor", "blend_mode")]
     return NodeResult(values=(pictures.blend(*words),))
@@ -203,8 +225,10 @@ ACTIONS: Mapping[str, Callable[[_Inputs, Stage], NodeResult]] = {
     "EmptyLatentImage": _empty_latent,
     "ImageBatch": _batch,
     "ImageBlend": _blend,
+    "ImageCompositeMasked": _composite,
     "ImageInvert": _invert,
     "ImageScale": _scale_image,
+    "ImageUpscaleWithModel": _upscale,
     "KSampler": _ksampler,
     "KSamplerSelect": _sampler,
     "LatentUpscale": _scale_latent,
@@ -215,6 +239,7 @@ ACTIONS: Mapping[str, Callable[[_Inputs, Stage], NodeResult]] = {
     "RandomNoise": _noise,
     "SamplerCustomAdvanced": _sample_custom,
     "SaveImage": _save,
+    "UpscaleModelLoader": _upscaler,
     "VAEDecode": _decode,
     "VAEEncode": _encode,
     "VAELoader": _vae,

@@ -74,6 +74,22 @@ def blend(under: Pixels, over: Pixels, factor: float, mode: str) -> Pixels:
     return blended
 
 
+def paste(under: Pixels, over: Pixels, x: int, y: int, mask: Pixels | None) -> Pixels:
+    """Return `over` laid upon `under` with its corner at (x, y), as far as it lies on it; a mask of 1 covers."""
+    batch, height, width, _ = under.shape
+    pasted = under.copy()
+    room = (slice(None), slice(min(y, height), y + over.shape[1]), slice(min(x, width), x + over.shape[2]))
+    high, wide = pasted[room].shape[1:3]
+    part = np.resize(over, (batch, *over.shape[1:]))[:, :high, :wide]
+    if mask is None:
+        pasted[room] = part
+        return pasted
+    fitted = scale(mask.reshape(-1, *mask.shape[-2:], 1), "bilinear", over.shape[2], over.shape[1], "disabled")
+    share = np.resize(fitted, (batch, *fitted.shape[1:]))[:, :high, :wide]
+    pasted[room] = share * part + (np.float32(1) - share) * pasted[room]
+    return pasted
+
+
 def join(first: Pixels, second: Pixels) -> Pixels:
     """Return one batch of both; the second is brought to the first's size."""
     if first.shape[1:] != second.shape[1:]:
