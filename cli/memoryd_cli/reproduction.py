@@ -21,6 +21,7 @@ from memoryd_cli.identifying import (
 )
 from memoryd_cli.output import as_json, explain, say
 from memoryd_cli.plans import say_outlook, say_plan
+from memoryd_cli.receipts import say_attempt
 from memoryd_cli.search import asset_of, at
 
 LOOK_EVERY_S = 0.25
@@ -67,6 +68,12 @@ def reproduce(
     take_in: Annotated[
         bool, typer.Option("--take-in", help="Record a file that is unknown, and make it again from its own graph.")
     ] = False,
+    tests: Annotated[
+        bool,
+        typer.Option(
+            "--tests/--no-tests", help="Where it falls short of identical pixels, look for the reason by two runs."
+        ),
+    ] = True,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it needs, who could do it, and what is missing.")
     ] = False,
@@ -116,13 +123,13 @@ def reproduce(
             say(f"1. `memoryd reproduce {_again(asset, choose)} --save PATH` writes the original file")
             say(f"2. `memoryd reproduce {_again(asset, choose)} --again` makes it again")
         return
-    attempt = client.post(at(asset_id, "reproductions"), json={"pool": pool})
+    attempt = client.post(at(asset_id, "reproductions"), json={"pool": pool, "tests": tests})
     if wait:
         attempt = _decided(client, attempt)
     if json_wanted:
         as_json(attempt if one is None else {**attempt, "chosen": one})
     else:
-        _say(attempt)
+        say_attempt(attempt)
     if wait:
         raise typer.Exit(EXIT_CODES[attempt["verdict"]])
 
@@ -204,16 +211,3 @@ def _decided(client: Client, attempt: dict[str, Any]) -> dict[str, Any]:
         time.sleep(LOOK_EVERY_S)
         attempt = client.get(f"/reproductions/{attempt['id']}")
     return attempt
-
-
-def _say(attempt: dict[str, Any]) -> None:
-    if attempt["state"] != "decided":
-        say(f"job {attempt['job_id']} makes it again; `memoryd jobs show {attempt['job_id']}` follows it")
-        return
-    say(f"verdict: {attempt['verdict']}")
-    for cause in attempt["causes"]:
-        say(f"  {cause['code']}: {cause['detail']}")
-        if cause["next_step"]:
-            say(f"  Next: {cause['next_step']}")
-    for name, value in attempt["measures"].items():
-        say(f"  {name}: {value}")
