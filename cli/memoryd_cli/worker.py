@@ -95,6 +95,9 @@ def stand_in(
     ] = None,
     delay: Annotated[float, typer.Option(help="Seconds added to each executed node.")] = 0.0,
     seed_noise: Annotated[bool, typer.Option("--seed-noise", help="Paint another picture each time.")] = False,
+    torch: Annotated[
+        str | None, typer.Option(help="Play a machine with this torch: say so, and round as no other version does.")
+    ] = None,
 ) -> None:
     """Run a small engine that speaks ComfyUI's protocol: no model, no GPU; for trying things out."""
     from memoryd.app.supervising import die_with_supervisor
@@ -106,6 +109,12 @@ def stand_in(
         # uvicorn ends the server on either and then raises it once more; being asked to end is no failure.
         signal.signal(number, lambda *_: None)
     options = Options(
-        host=host, port=port, output=output_directory, input=input_directory, delay_s=delay, noisy=seed_noise
+        host=host,
+        port=port,
+        output=output_directory,
+        input=input_directory,
+        delay_s=delay,
+        noisy=seed_noise,
+        torch=torch,
     )
     serve(options, announce=say)

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import mimetypes
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Form, Query, Request, Response, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
+from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.catalogue import CLASSES, specification
 from memoryd.stand_in.engine import Engine, Refused
 from memoryd.stand_in.faults import UnknownFault, be_deaf
@@ -34,7 +35,9 @@ class _Json(JSONResponse):
 _TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
-def make_app(engine: Engine, argv: list[str], *, jobs_api: bool = True) -> FastAPI:
+def make_app(
+    engine: Engine, argv: list[str], *, jobs_api: bool = True, pretends: Mapping[str, Json] | None = None
+) -> FastAPI:
     """Return the application. It starts the engine with itself and stops it at its end; `argv` is what it tells of.
 
     `jobs_api`: whether it has the routes that ComfyUI 0.3.64 lacks.
@@ -62,7 +65,7 @@ def make_app(engine: Engine, argv: list[str], *, jobs_api: bool = True) -> FastA
     plain, under_api = APIRouter(), APIRouter()
     _queue_routes(plain, engine)
     _file_routes(plain, engine)
-    _catalogue_routes(plain, engine, argv)
+    _catalogue_routes(plain, engine, argv, pretends or {})
     _job_routes(under_api, engine)
     plain.add_api_websocket_route("/ws", _listening(engine))
     for prefix in ("", "/api"):
@@ -222,7 +225,7 @@ def _file_routes(router: APIRouter, engine: Engine) -> None:
         return _keep(engine, image, with_mask(original, image.file.read()), type, subfolder, overwrite)
 
 
-def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> None:
+def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str], pretends: Mapping[str, Json]) -> None:
     folders = engine.conditions.folders
 
     @router.get("/object_info")
@@ -275,7 +278,7 @@ def _catalogue_routes(router: APIRouter, engine: Engine, argv: list[str]) -> Non
 
     @router.get("/system_stats")
     def stats() -> dict[str, Any]:
-        return system_stats(argv)
+        return system_stats(argv, pretends)
 
 
 def _job_routes(router: APIRouter, engine: Engine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from memoryd.stand_in.facts import Ended, NodeResult, QueuedRun, RunEnd
 from memoryd.stand_in.faults import Faults, NodeFailed
 from memoryd.stand_in.folders import Folders, OutsideFolder
 from memoryd.stand_in.nodes import ACTIONS, PAINTERS, Stage
+from memoryd.stand_in.painting import rounded
 
 _SLICE_S = 0.02
 """How often a waiting node looks whether it was interrupted."""
@@ -35,11 +36,15 @@ Tell: TypeAlias = Callable[[str, dict[str, Json], "str | None"], None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """How graphs are executed. `delay_s` is added to each executed node; `noisy` makes every sampling another."""
+    """How graphs are executed. `delay_s` is added to each executed node; `noisy` makes every sampling another.
+
+    `pretends`: members of the environment of a machine that is played; what is painted is rounded as that one rounds it.
+    """
 
     folders: Folders
     delay_s: float = 0.0
     noisy: bool = False
+    pretends: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     faults: Faults = dataclasses.field(default_factory=Faults)
 
 
@@ -133,6 +138,9 @@ class Execution:
             noise=np.random.default_rng() if self._conditions.noisy else None,
         )
         result = ACTIONS[node["class_type"]](self._inputs(node), stage)
+        if self._conditions.pretends and node["class_type"] in PAINTERS:
+            (pixels,) = result.values
+            result = dataclasses.replace(result, values=(rounded(pixels, self._conditions.pretends),))
         self._show(node_id, result)
         self._say_progress(node_id, steps[1], steps[1], "finished")
         return result

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 
-from memoryd.comfyui.facts import STAND_IN_MARK
+from memoryd.comfyui.facts import STAND_IN_MARK, STAND_IN_PRETENDS
 from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.facts import VERSION
 from memoryd.stand_in.uploads import UPLOAD_LIMIT
@@ -26,8 +27,11 @@ _NO_MEMORY = 0
 """There is no GPU, and no memory of one."""
 
 
-def system_stats(argv: list[str]) -> dict[str, Json]:
-    """Return the answer to /system_stats; `system.memoryd_stand_in` names the recipe of painting."""
+def system_stats(argv: list[str], pretends: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the answer to /system_stats; `system.memoryd_stand_in` names the recipe of painting.
+
+    `pretends`: members of an environment that it plays, told apart from what it is.
+    """
     return {
         "system": {
             "os": sys.platform,
@@ -35,6 +39,7 @@ def system_stats(argv: list[str]) -> dict[str, Json]:
             "ram_free": _NO_MEMORY,
             "comfyui_version": COMFYUI_VERSION,
             STAND_IN_MARK: VERSION,
+            **({STAND_IN_PRETENDS: dict(pretends)} if pretends else {}),
             "python_version": platform.python_version(),
             "pytorch_version": None,
             "embedded_python": False,
