@@ -12,7 +12,7 @@ import numpy as np
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.stand_in.execution_cache import ExecutionCache, cache_keys, is_link, note_changes
-from memoryd.stand_in.facts import Ended, NodeResult, QueuedRun, RunEnd
+from memoryd.stand_in.facts import Ended, NodeResult, Pixels, QueuedRun, RunEnd
 from memoryd.stand_in.faults import Faults, NodeFailed
 from memoryd.stand_in.folders import Folders, OutsideFolder
 from memoryd.stand_in.nodes import ACTIONS, PAINTERS, Stage
@@ -139,8 +139,8 @@ class Execution:
         )
         result = ACTIONS[node["class_type"]](self._inputs(node), stage)
         if self._conditions.pretends and node["class_type"] in PAINTERS:
-            (pixels,) = result.values
-            result = dataclasses.replace(result, values=(rounded(pixels, self._conditions.pretends),))
+            painted: Pixels = result.values[0]  # type: ignore[assignment]
+            result = dataclasses.replace(result, values=(rounded(painted, self._conditions.pretends),))
         self._show(node_id, result)
         self._say_progress(node_id, steps[1], steps[1], "finished")
         return result
