@@ -91,10 +91,10 @@ class EngineLook:
         if sight.program is not None:
             members |= self._comfyui_itself(sight.program)
         listed, complete = told.get("packages"), members.get("packages")
-        if isinstance(listed, dict) and isinstance(complete, dict):
-            members["packages"] = listed | complete
-            numpy = complete.get("numpy")
-            members |= {"numpy": numpy} if numpy is not None else {}
+        if isinstance(complete, dict):
+            members["packages"] = (listed if isinstance(listed, dict) else {}) | complete
+            if complete.get("numpy") is not None:
+                members["numpy"] = complete["numpy"]
         return members
 
     def _comfyui_itself(self, program: Path) -> dict[str, Json]:

@@ -65,7 +65,7 @@ def count_runs(session: Session, digests: Sequence[bytes], sees: Sees, *, limit:
               from unnest(cast(:digests as bytea[])) as e(hash)
               cross join lateral (
                 select count(*) as runs from (
-                  select 1 from generation g where g.environment = e.hash and {_SEEN} limit :limit) as some) as r
+                  select 1 from generation g where g.environment = e.hash and {_SEEN} limit :limit) as seen) as r
               left join lateral (
                 select g.recorded_at from generation g where g.environment = e.hash and {_SEEN}
                  order by g.id desc limit 1) as l on true"""),
