@@ -93,7 +93,7 @@ def submit(
     """
     client = server()
     asked: dict[str, Any] = {
-        "graph": _read_graph(graph),
+        "graph": read_graph(graph),
         "project": project,
         "pool": pool,
         "urgency": urgency,
@@ -106,10 +106,10 @@ def submit(
     }
     if workflow is not None:
         # Spelled by us: the text is an object's member, and ComfyUI spells it anew in any case.
-        asked["extra_data"] = {"extra_pnginfo": {"workflow": read_json(_text(workflow))}}
+        asked["extra_data"] = {"extra_pnginfo": {"workflow": read_json(read_text(workflow))}}
     if grid or csv is not None:
         asked["axes"] = [_axis(one) for one in grid or []]
-        asked["csv"] = _text(csv) if csv is not None else None
+        asked["csv"] = read_text(csv) if csv is not None else None
         _submit_group(client, asked, wait=wait, json_wanted=json_wanted)
         return
     job = client.post("/jobs", json=asked)
@@ -162,12 +162,16 @@ def _axis(spelled: str) -> dict[str, Any]:
     name, separator, values = spelled.partition("=")
     if not separator or "." not in name:
         raise BadAxis(f"{spelled[:80]!r}", hint="such as --grid 3.seed=1..50 or --grid 6.text=@prompts.txt")
-    return {"input": name, "values": _values(values)}
+    return {"input": name, "values": axis_values(values)}
 
 
-def _values(spelled: str) -> list[Any]:
+def axis_values(spelled: str) -> list[Any]:
+    """Return the values of an axis: a range, random seeds, the lines of a file, or those that are named.
+
+    Raises: BadAxis, FileMissing, GraphUnreadable.
+    """
     if spelled.startswith("@"):
-        lines = [line for line in _text(Path(spelled[1:])).splitlines() if line.strip()]
+        lines = [line for line in read_text(Path(spelled[1:])).splitlines() if line.strip()]
         if not lines:
             raise BadAxis(f"{spelled[1:]} has no lines", hint="write one value on each line")
         return lines
@@ -213,8 +217,9 @@ def _moment(spelled: str, now: datetime.datetime) -> str:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)).isoformat()
 
 
-def _read_graph(path: Path) -> str:
-    text = _text(path)
+def read_graph(path: Path) -> str:
+    """Return the text of a file that holds a graph in API format. Raises: GraphUnreadable, FileMissing."""
+    text = read_text(path)
     try:
         value = read_json(text)
     except NotJson as error:
@@ -227,7 +232,8 @@ def _read_graph(path: Path) -> str:
     return text
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises: FileMissing; GraphUnreadable where it is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
