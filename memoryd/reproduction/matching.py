@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from memoryd.catalog.environments import EnvironmentNotFound, load_environment
+from memoryd.dispatch import doubts
 from memoryd.dispatch import workers as farm_workers
 from memoryd.dispatch.facts import WorkerState, WorkerView
 from memoryd.foundation.canonical_json import Json, read_json
@@ -25,6 +26,7 @@ NAMED_LIMIT = 5
 
 OTHER_NAME = "model-under-other-name"
 NOT_HASHED = "model-not-hashed"
+KEPT_OUT = "worker-kept-out"
 NO_HINDRANCE = frozenset({OTHER_NAME, NOT_HASHED})
 """What a worker may lack and still fit: it links the file under the graph's name, or hashes it before the run."""
 
@@ -48,6 +50,8 @@ class FleetWorker:
     classes: frozenset[str] | None
     environment: Mapping[str, Json] | None
     models: Mapping[str, Mapping[str, bytes | None]]
+    kept_out: bool = False
+    """Its canaries found that it drifted, and nobody has let it back to reproduction work."""
 
     def under(self, pin: ModelPin) -> tuple[bool, bytes | None]:
         """Return whether it has a file of this name, and the content of that."""
@@ -102,6 +106,7 @@ def read_fleet(session: Session, tenant_id: TenantId, pins: Iterable[ModelPin]) 
         names = models.setdefault(WorkerId(row.worker_id), {}).setdefault(row.folder, {})
         names[slashed(row.path)] = bytes(row.sha256) if row.sha256 is not None else None
     fleet = []
+    out = doubts.kept_out(session, tenant_id)
     for worker_id, view in views.items():
         row = stated[worker_id]
         environment = environments.get(bytes(row.environment_sha256)) if row.environment_sha256 is not None else None
@@ -111,6 +116,7 @@ def read_fleet(session: Session, tenant_id: TenantId, pins: Iterable[ModelPin]) 
                 classes=classes.get(bytes(row.nodes_sha256)) if row.nodes_sha256 is not None else None,
                 environment=environment if isinstance(environment, dict) else None,
                 models=models.get(worker_id, {}),
+                kept_out=worker_id in out,
             )
         )
     return tuple(fleet)
@@ -118,7 +124,7 @@ def read_fleet(session: Session, tenant_id: TenantId, pins: Iterable[ModelPin]) 
 
 def match(worker: FleetWorker, needs: Needs, then: Mapping[str, Json] | None) -> WorkerMatch:
     """Return how a worker stands to what is needed. `then` is the environment of the run, None where nobody recorded it."""
-    lacks = tuple(_lacks(worker, needs))
+    lacks = (*_lacks(worker, needs), *((_kept_out(),) if worker.kept_out else ()))
     return WorkerMatch(
         worker_id=worker.view.id,
         label=worker.view.label,
@@ -205,6 +211,14 @@ def _lacks(worker: FleetWorker, needs: Needs) -> Iterable[Cause]:
         cause = _lack(worker, pin)
         if cause is not None:
             yield cause
+
+
+def _kept_out() -> Cause:
+    return Cause(
+        code=KEPT_OUT,
+        detail="it no longer makes what it made before, and is kept from reproduction work",
+        next_step="`memoryd canaries list` says since when and after which change; `memoryd canaries decide` ends it",
+    )
 
 
 def _lack(worker: FleetWorker, pin: ModelPin) -> Cause | None:

@@ -168,7 +168,8 @@ def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int)
         select(*Reproduction.__table__.columns)
         .where(
             Reproduction.asset_id == asset_id,
-            Reproduction.purpose != Purpose.ENLARGEMENT.value,
+            # What a canary made says something of its worker; its runs are listed there.
+            Reproduction.purpose.not_in([Purpose.ENLARGEMENT.value, Purpose.CANARY.value]),
             Reproduction.parent_id.is_(None),
             seen,
         )

@@ -17,6 +17,7 @@ from memoryd.reproduction import matching, planning
 from memoryd.reproduction.canaries import queries
 from memoryd.reproduction.canaries.facts import Outcome, Reason, RunState
 from memoryd.reproduction.canaries.policies import find_policy
+from memoryd.reproduction.facts import WorkerMatch
 from memoryd.submission.pool_choice import usable_pools
 
 RETRY_S = 6 * 3600.0
@@ -162,8 +163,13 @@ def _that_can(
         take_farm(session)
         matches = matching.match_workers(session, needs, None, scope)
         take_tenant(session, scope)
-        fitting[asset] = {match.worker_id for match in matches if match.fits} if not plan.missing else set()
+        fitting[asset] = {match.worker_id for match in matches if _fits(match)} if not plan.missing else set()
     return [each for each in due if each[2] is not Reason.FIRST or each[0].worker_id in fitting[each[1]]]
+
+
+def _fits(match: WorkerMatch) -> bool:
+    """Whether a worker has what an asset needs; one that is kept out is tried all the same."""
+    return all(cause.code in {*matching.NO_HINDRANCE, matching.KEPT_OUT} for cause in match.lacks)
 
 
 def _row(project_id: UUID, pools: frozenset[str], due: tuple[Servant, UUID, Reason]) -> dict[str, object]:
