@@ -17,6 +17,7 @@ from memoryd.dispatch.facts import Route, WorkerState
 from memoryd.dispatch.queries import routing as statements
 from memoryd.dispatch.queries import upkeep
 from memoryd.dispatch.states import ENDED, JobState
+from memoryd.dispatch.tables.pools import NOBODY
 from memoryd.foundation.database import Session
 from memoryd.foundation.ids import JobId, PoolId, TenantId, WorkerId, new_id
 
@@ -37,8 +38,16 @@ STEP_LIMIT = 1_000
 WORKERS_LIMIT = 50
 """Workers of one route."""
 
-HOPELESS = frozenset({"model-drifted", "model-missing", "environment-changed", "pin-missing"})
+HOPELESS = frozenset({"model-drifted", "environment-changed", "pin-missing"})
 """Why a worker gave a job back, where the same worker would do so again."""
+
+
+class Place(enum.StrEnum):
+    """Where a routed job lies."""
+
+    OWN = "own"  # in its worker's private pool
+    POOL = "pool"  # in the pool that was asked for
+    ELSEWHERE = "elsewhere"  # in a bigger one
 
 
 class Step(enum.StrEnum):
@@ -55,8 +64,11 @@ class Situation:
     """A routed job as the leader finds it. `refused`: this worker gave it back, or failed it, and why (`kind`)."""
 
     state: JobState
-    in_place: bool
-    """Whether it is still meant for this worker's private pool."""
+    place: Place
+    refusers: int
+    """Workers that gave it back for a reason that stays (HOPELESS)."""
+    online: int
+    """Workers of the pool that was asked for that are there."""
     only: bool
     others: bool
     """Whether there are workers after this one."""
@@ -71,10 +83,13 @@ class Situation:
 
 def next_step(now: Situation) -> Step:
     """Return what becomes of a routed job. Pure."""
-    if now.state in ENDED or not now.in_place:
+    if now.state in ENDED or now.place is Place.ELSEWHERE:
         return Step.CLOSE
     if now.state in (JobState.LEASED, JobState.HELD):
         return Step.STAY
+    if now.place is Place.POOL:
+        # Handing it round among workers that cannot run it would take its ten tries.
+        return Step.GIVE_UP if now.refusers >= max(1, now.online) else Step.STAY
     hopeless = now.refused and now.kind in HOPELESS
     if now.only and not now.others:
         if hopeless or now.removed:
@@ -92,30 +107,28 @@ def begin(
     For the transaction that enqueues it. With `only` there is always one, unless none of its workers serves the tenant.
     """
     wanted = list(dict.fromkeys(route.workers))[:WORKERS_LIMIT]
-    if not route.only and statements.is_limited(session, pool_id=asked_pool_id):
+    noted: dict[str, object] = {
+        "job_id": job_id,
+        "asked_pool_id": asked_pool_id,
+        "only_these": route.only,
+        "open": True,
+    }
+    if not route.only and (not wanted or statements.is_limited(session, pool_id=asked_pool_id)):
         # A pause and a cap are the pool's: nothing goes round them.
+        statements.insert_route(session, {**noted, "worker_id": UUID(NOBODY), "workers": []})
         return None
     rows = statements.list_places(session, worker_ids=wanted, tenant_id=tenant_id, limit=WAITING_LIMIT)
     places = {row.id: row for row in rows}
     usable = [one for one in wanted if one in places]
     free = [one for one in usable if places[one].there and (route.only or places[one].waiting < WAITING_LIMIT)]
     first = next(iter(free), usable[0] if usable and route.only else None)
-    if first is None:
+    pool_id = statements.upsert_private_pool(session, pool_id=new_id(), worker_id=first) if first is not None else None
+    if first is None or pool_id is None:
+        if not route.only:
+            statements.insert_route(session, {**noted, "worker_id": UUID(NOBODY), "workers": []})
         return None
-    pool_id = statements.upsert_private_pool(session, pool_id=new_id(), worker_id=first)
-    if pool_id is None:
-        return None
-    statements.insert_route(
-        session,
-        {
-            "job_id": job_id,
-            "asked_pool_id": asked_pool_id,
-            "worker_id": first,
-            "workers": [one for one in usable if one != first] if route.only else usable[usable.index(first) + 1 :],
-            "only_these": route.only,
-            "open": True,
-        },
-    )
+    left = [one for one in usable if one != first] if route.only else usable[usable.index(first) + 1 :]
+    statements.insert_route(session, {**noted, "worker_id": first, "workers": left})
     return PoolId(pool_id)
 
 
@@ -125,7 +138,7 @@ def step(session: Session, *, limit: int = STEP_LIMIT) -> int:
     closed: list[UUID] = []
     entrants: list[JobId] = []
     given_up: list[JobId] = []
-    for row in statements.list_open(session, limit=limit):
+    for row in statements.list_open(session, hopeless=sorted(HOPELESS), limit=limit):
         match next_step(_situation(row)):
             case Step.CLOSE:
                 closed.append(row.job_id)
@@ -161,7 +174,9 @@ def why_it_failed(session: Session, job_id: JobId) -> tuple[str, str] | None:
 def _situation(row: statements.Found) -> Situation:
     return Situation(
         state=JobState(row.state),
-        in_place=row.private_pool_id is not None and row.pool_id == row.private_pool_id,
+        place=_place(row),
+        refusers=row.refusers,
+        online=row.online,
         only=row.only,
         others=bool(row.workers),
         there=row.there,
@@ -174,7 +189,15 @@ def _situation(row: statements.Found) -> Situation:
     )
 
 
+def _place(row: statements.Found) -> Place:
+    if row.private_pool_id is not None and row.pool_id == row.private_pool_id:
+        return Place.OWN
+    return Place.POOL if row.pool_id == row.asked_pool_id else Place.ELSEWHERE
+
+
 def _note_absence(session: Session, row: statements.Found) -> None:
+    if _place(row) is not Place.OWN:
+        return
     away = row.state in (JobState.READY, JobState.DELAYED) and not row.there
     if away != (row.away_since is not None):
         statements.set_away(session, job_id=row.job_id, away=away)
@@ -208,8 +231,13 @@ def _word(row: statements.Found) -> str:
 
 
 def _give_up(session: Session, row: statements.Found) -> None:
-    label = row.label or "the worker"
-    if row.avoid_worker == row.worker_id and row.kind in HOPELESS:
+    label = row.label or "unknown"
+    if _place(row) is Place.POOL:
+        kind, reason = (
+            str(row.kind),
+            f"no worker of its pool that is there can run it; the last one says: {row.message}",
+        )
+    elif row.avoid_worker == row.worker_id and row.kind in HOPELESS:
         kind, reason = str(row.kind), f"worker {label!r} cannot run it: {row.message or row.kind}"
     else:
         kind = "worker-not-there"

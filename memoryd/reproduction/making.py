@@ -55,6 +55,7 @@ class _Asked:
 
     def row(self, state: State) -> dict[str, object]:
         """The attempt's row, without what is not known yet."""
+        wanted = self.tests and self.purpose is Purpose.ASKED
         return {
             "id": self.attempt,
             "asset_id": self.asset_id,
@@ -63,7 +64,7 @@ class _Asked:
             "state": state.value,
             "purpose": self.purpose.value,
             "parent_id": self.parent,
-            "testing": (Testing.WANTED if self.tests and self.purpose is Purpose.ASKED else Testing.OFF).value,
+            "testing": (Testing.WANTED if wanted and state is State.RUNNING else Testing.OFF).value,
             "plan": {
                 **self.plan.as_json(),
                 "of_asset": str(self.plan.asset_id),
@@ -101,7 +102,13 @@ def make_again(
         made = make_plan(session, asset_id, caller.sees)
         held = is_held(session, store, caller.tenant, made.asset_id)
         plan = with_workers(session, made, caller.tenant)
-    chosen = choose(plan.workers, pool=pool, require_identical=require_identical, on_worker=on_worker)
+    chosen = choose(
+        plan.workers,
+        pool=pool,
+        require_identical=require_identical,
+        on_worker=on_worker,
+        in_doubt=purpose is Purpose.CANARY,
+    )
     asked = _Asked(
         caller=caller,
         attempt=attempt or ReproductionId(new_id()),
@@ -165,10 +172,9 @@ def _asset_with(session: Session, file: InputFile) -> UUID:
 def _begin(database: Database, store: BlobStore, asked: _Asked) -> None:
     """Record the attempt and queue its job. Raises: as submit."""
     environments: tuple[str, ...] = ()
-    route = asked.chosen.route
-    if asked.chosen.identical_only and route is not None:
+    if asked.chosen.identical_only:
         with database.farm_work() as session:
-            stated = queries.list_fleet(session, list(route.workers))
+            stated = queries.list_fleet(session, list(asked.chosen.route.workers))
         environments = tuple({bytes(row.environment_sha256).hex() for row in stated.values() if row.environment_sha256})
     try:
         with database.tenant_work(asked.caller.tenant) as session:
@@ -196,7 +202,8 @@ def _record_and_submit(
             kind=JobKind.REPRODUCE,
             name="reproduction",
             pool=asked.chosen.pool,
-            urgency=Urgency.STANDARD,
+            # Nobody waits for a canary.
+            urgency=Urgency.BATCH if asked.purpose is Purpose.CANARY else Urgency.STANDARD,
             recompute=True,
             inputs=tuple(
                 WireInput(name=i.name, subfolder=i.subfolder, type=i.type, sha256=i.sha256.hex(), size=i.size)

@@ -13,7 +13,7 @@ from uuid import UUID
 from memoryd.dispatch.facts import Route
 from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.reproduction.facts import Cause, WorkerMatch
-from memoryd.reproduction.matching import NO_HINDRANCE
+from memoryd.reproduction.matching import KEPT_OUT, NO_HINDRANCE
 
 NAMED_LIMIT = 8
 """Differences of the nearest worker that a refusal names; the plan has them all."""
@@ -25,12 +25,12 @@ VALUE_LIMIT = 60
 class Chosen:
     """Where an attempt goes. With `causes` nowhere: it is not attempted.
 
-    `route` None: to whichever worker of the pool comes first. `identical_only`: none but workers whose environment is
+    `route` without workers: to whichever of the pool comes first. `identical_only`: none but workers whose environment is
     as it is now. `linked`: a worker has weights under another name, so that names are not checked against the pool.
     """
 
     pool: str
-    route: Route | None = None
+    route: Route = dataclasses.field(default_factory=lambda: Route(workers=()))
     identical_only: bool = False
     linked: bool = False
     causes: tuple[Cause, ...] = ()
@@ -39,18 +39,27 @@ class Chosen:
         """What the attempt's plan keeps of it."""
         return {
             "pool": self.pool,
-            "workers": [str(worker) for worker in self.route.workers] if self.route is not None else [],
-            "only_these": self.route is not None and self.route.only,
+            "workers": [str(worker) for worker in self.route.workers],
+            "only_these": self.route.only,
             "require": "identical-environment" if self.identical_only else None,
         }
 
 
 def choose(
-    matches: Sequence[WorkerMatch], *, pool: str, require_identical: bool = False, on_worker: UUID | None = None
+    matches: Sequence[WorkerMatch],
+    *,
+    pool: str,
+    require_identical: bool = False,
+    on_worker: UUID | None = None,
+    in_doubt: bool = False,
 ) -> Chosen:
-    """Return where an attempt goes, from how each worker stands to what it needs, nearest first. Pure."""
+    """Return where an attempt goes, from how each worker stands to what it needs, nearest first. Pure.
+
+    `in_doubt`: `on_worker` may be one that is kept from reproduction work, since this attempt is to try it.
+    """
     if on_worker is not None:
-        return _one(matches, on_worker, pool, require_identical=require_identical)
+        tried = [_tried(match) for match in matches] if in_doubt else matches
+        return _one(tried, on_worker, pool, require_identical=require_identical)
     inside = [match for match in matches if pool in match.pools]
     if require_identical:
         return _identical(inside, pool)
@@ -65,7 +74,12 @@ def choose(
     if only:
         return Chosen(pool=pool, route=_route([*online, *others], only=True), linked=linked)
     # The only worker there is gets it anyway, in the order of its pool.
-    return Chosen(pool=pool, route=_route(online, only=False) if len(inside) > 1 and online else None, linked=linked)
+    return Chosen(pool=pool, route=_route(online if len(inside) > 1 else (), only=False), linked=linked)
+
+
+def _tried(match: WorkerMatch) -> WorkerMatch:
+    lacks = tuple(cause for cause in match.lacks if cause.code != KEPT_OUT)
+    return dataclasses.replace(match, lacks=lacks, fits=all(cause.code in NO_HINDRANCE for cause in lacks))
 
 
 def _one(matches: Sequence[WorkerMatch], worker: UUID, pool: str, *, require_identical: bool) -> Chosen:

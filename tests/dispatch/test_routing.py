@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from memoryd.dispatch import jobs, leases, pools, retiring, routing, workers
 from memoryd.dispatch.facts import Cause, Grant, LeaseKey, PoolView, Route, WorkerIdentity
-from memoryd.dispatch.routing import AWAY_LIMIT_S, BUSY_LIMIT_S, HOPELESS, Situation, Step, next_step
+from memoryd.dispatch.routing import AWAY_LIMIT_S, BUSY_LIMIT_S, HOPELESS, Place, Situation, Step, next_step
 from memoryd.dispatch.states import ENDED, JobState
 from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.ids import JobId
@@ -80,7 +80,7 @@ def test_a_job_goes_to_the_next_worker_when_its_own_falls_silent_or_drains_and_t
 
 
 def test_who_is_not_there_when_a_job_comes_is_passed_over(
-    farm: Session, worker: WorkerIdentity, other: WorkerIdentity, enqueue: Enqueue
+    farm: Session, tenant: TenantScope, worker: WorkerIdentity, other: WorkerIdentity, enqueue: Enqueue
 ) -> None:
     silence(farm, worker)
     first = enqueue(route=Route(workers=(worker.worker_id, other.worker_id)))
@@ -89,7 +89,8 @@ def test_who_is_not_there_when_a_job_comes_is_passed_over(
     assert grant.job_id == first
     silence(farm, other)
     enqueue(route=Route(workers=(worker.worker_id, other.worker_id)))
-    assert farm.execute(text("select count(*) from route where open")).scalar() == 1, "nobody is there: the pool's"
+    third = add_worker(farm, tenant.id, label="gpu-3")
+    assert claim(farm, third) is not None, "nobody is there: the pool's"
 
 
 def test_a_worker_that_gives_a_job_back_is_not_asked_again_while_there_is_another(
@@ -116,6 +117,22 @@ def test_a_job_that_only_one_worker_may_run_ends_with_that_workers_reason(
     assert jobs.find_standing(farm, job_id).state is JobState.DEAD
     assert routing.why_it_failed(farm, job_id) == (kind, "worker 'gpu-1' cannot run it: its reason")
     assert routing.step(farm) == 0
+
+
+def test_a_job_that_every_worker_of_its_pool_refuses_ends_with_the_last_ones_reason(
+    farm: Session, worker: WorkerIdentity, other: WorkerIdentity, enqueue: Enqueue
+) -> None:
+    job_id = enqueue(route=Route(workers=()))
+    for one in (worker, other):
+        assert routing.step(farm) == 0
+        grant = claim(farm, one)
+        assert grant is not None
+        back(farm, one, grant, "model-drifted")
+    assert routing.step(farm) == 1
+    assert jobs.find_standing(farm, job_id).state is JobState.DEAD
+    found = routing.why_it_failed(farm, job_id)
+    assert found is not None
+    assert found[0] == "model-drifted"
 
 
 def test_a_worker_that_dies_in_the_middle_is_waited_for_and_then_the_job_ends_with_the_reason(
@@ -230,7 +247,9 @@ def test_between_a_private_pool_and_the_others_the_job_that_waits_longest_is_nex
     st.builds(
         Situation,
         state=st.sampled_from(JobState),
-        in_place=st.booleans(),
+        place=st.sampled_from(Place),
+        refusers=st.integers(0, 3),
+        online=st.integers(0, 3),
         only=st.booleans(),
         others=st.booleans(),
         there=st.booleans(),
@@ -244,10 +263,12 @@ def test_between_a_private_pool_and_the_others_the_job_that_waits_longest_is_nex
 )
 def test_no_waiting_job_stays_where_nobody_will_ever_take_it(now: Situation) -> None:
     step = next_step(now)
-    if now.state in ENDED or not now.in_place:
+    if now.state in ENDED or now.place is Place.ELSEWHERE:
         assert step is Step.CLOSE
     elif now.state in (JobState.LEASED, JobState.HELD):
         assert step is Step.STAY
+    elif now.place is Place.POOL:
+        assert (step is Step.GIVE_UP) == (now.refusers > 0 and now.refusers >= now.online)
     elif not now.there and not now.only:
         assert step is Step.ON
     elif not now.there and not now.others and (now.removed or now.away_s > AWAY_LIMIT_S):
@@ -255,4 +276,4 @@ def test_no_waiting_job_stays_where_nobody_will_ever_take_it(now: Situation) -> 
     if now.only and not now.others:
         assert step is not Step.ON, "none but these"
     if step is Step.GIVE_UP:
-        assert now.only
+        assert now.only or now.place is Place.POOL

@@ -91,11 +91,12 @@ def insert_route(session: Session, values: Mapping[str, object]) -> None:
     session.execute(insert(Route).values(**values))
 
 
-def list_open(session: Session, *, limit: int) -> Sequence[Found]:
+def list_open(session: Session, *, hopeless: Sequence[str], limit: int) -> Sequence[Found]:
     """Routed jobs that may still go elsewhere, those that wait longest first: their routes, and how job and worker stand.
 
     Columns: those of the route; tenant_id, state, pool_id, private_pool_id, paused, avoid_worker, kind (of the last
-    failure); there, worker_state, label, waited_s, away_s.
+    failure), message; there, worker_state, label, waited_s, away_s; refusers (workers that gave it back for a reason in
+    `hopeless`), online (workers of the pool that was asked for).
     """
     return session.execute(
         text(f"""
@@ -104,11 +105,18 @@ def list_open(session: Session, *, limit: int) -> Sequence[Found]:
                j.failures -> -1 -> 'error' ->> 'message' as message, p.id as private_pool_id,
                p.paused_at is not null as paused, coalesce({_IS_THERE}, false) as there, w.state as worker_state, w.label,
                extract(epoch from clock_timestamp() - r.since)::float8 as waited_s,
-               extract(epoch from clock_timestamp() - r.away_since)::float8 as away_s
+               extract(epoch from clock_timestamp() - r.away_since)::float8 as away_s,
+               case when j.failures = '[]' then 0 else (
+                   select count(distinct f ->> 'worker') from jsonb_array_elements(j.failures) f
+                    where f -> 'error' ->> 'kind' = any(cast(:hopeless as text[]))) end as refusers,
+               case when j.failures = '[]' then 0 else (
+                   select count(*) from worker_pool x join worker o on o.id = x.worker_id
+                    where x.pool_id = r.asked_pool_id and (cardinality(o.serves) = 0 or j.tenant_id = any(o.serves))
+                      and {_IS_THERE.replace("w.", "o.")}) end as online
           from route r join job j on j.id = r.job_id
           left join worker w on w.id = r.worker_id left join pool p on p.owner_worker = r.worker_id
          where r.open order by r.job_id limit :limit"""),
-        {"limit": limit},
+        {"limit": limit, "hopeless": list(hopeless)},
     ).all()
 
 
@@ -130,7 +138,7 @@ def close_routes(session: Session, *, job_ids: Sequence[UUID]) -> None:
 _MOVE = text("""
     with gone_on as (
         update route set worker_id = coalesce(:worker_id, worker_id), workers = :workers, since = clock_timestamp(),
-               away_since = null, open = :worker_id is not null where job_id = :job_id)
+               away_since = null where job_id = :job_id)
     update job set pool_id = :pool_id, vtag = 0 where id = :job_id""").bindparams(
     bindparam("worker_id", type_=Uuid()), bindparam("workers", type_=ARRAY(Uuid()))
 )
