@@ -43,6 +43,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "environments": ("environment",),
         "reproduction": ("reproduce",),
         "identifying": ("identify",),
+        "receipts": ("receipt",),
         "vary": ("vary", "enlarge"),
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),

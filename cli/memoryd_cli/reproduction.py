@@ -10,6 +10,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from memoryd.foundation.errors import TooLarge, Unavailable
+from memoryd_cli.attempts import say_attempt
 from memoryd_cli.client import Client, server
 from memoryd_cli.identifying import (
     EXIT_CHOOSE,
@@ -21,7 +22,6 @@ from memoryd_cli.identifying import (
 )
 from memoryd_cli.output import as_json, explain, say
 from memoryd_cli.plans import say_outlook, say_plan
-from memoryd_cli.receipts import say_attempt
 from memoryd_cli.search import asset_of, at
 
 LOOK_EVERY_S = 0.25
