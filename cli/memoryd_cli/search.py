@@ -174,6 +174,7 @@ def _say_run(run: dict[str, Any]) -> None:
     doubt = " (which output is not certain)" if run["exact"] and not run["certain"] else ""
     say(f"  run          {run['origin']}{who}{where}{doubt}")
     _say("tool", " ".join(filter(None, (run["tool"], run["tool_version"]))))
+    _say("  environment", run["environment"][:_SHORT] if run["environment"] else "unknown")
     for prompt in run["prompts"]:
         template = " (a template: the text was made at run time)" if prompt["is_template"] else ""
         _say(f"  {prompt['polarity']}", " ".join(prompt["text"].split()) + template + _how(prompt))

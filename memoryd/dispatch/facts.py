@@ -314,6 +314,7 @@ class WorkerDetail:
     node_packs: tuple[dict[str, Json], ...]
     launch_flags: tuple[str, ...]
     environment: dict[str, Json]
+    environment_sha256: bytes | None
     node_classes: int
     models_hashed: int
     job_ids: tuple[JobId, ...]

@@ -27,6 +27,7 @@ def find_worker(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -
         node_packs=tuple(row.node_packs),
         launch_flags=tuple(row.launch_flags),
         environment=_document(row.environment),
+        environment_sha256=bytes(row.environment_sha256) if row.environment_sha256 is not None else None,
         node_classes=row.node_classes or 0,
         models_hashed=row.models_hashed,
         job_ids=tuple(JobId(job_id) for job_id in row.job_ids),

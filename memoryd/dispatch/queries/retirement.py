@@ -50,7 +50,8 @@ def find_detail(session: Session, *, worker_id: UUID, tenant_id: UUID) -> Found 
     """What a worker that serves a tenant stated of itself, and which of the tenant's jobs it runs."""
     return session.execute(
         text(f"""
-        select w.serves, w.gpu_name, w.gpu_driver, w.vram_mb, w.node_packs, w.launch_flags, w.environment, w.incarnation,
+        select w.serves, w.gpu_name, w.gpu_driver, w.vram_mb, w.node_packs, w.launch_flags, w.environment,
+               w.environment_sha256, w.incarnation,
                w.registered_at, w.created_at,
                (select cardinality(n.classes) from worker_nodes n where n.sha256 = w.nodes_sha256) as node_classes,
                (select count(*) from worker_model m where m.worker_id = w.id and m.sha256 is not null) as models_hashed,

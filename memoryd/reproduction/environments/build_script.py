@@ -4,6 +4,7 @@ BUILD = r"""#!/bin/bash
 # Builds environment {sha256} in a folder: ./build.sh TARGET
 # PYTHON=python3.x            the Python to build with
 # USE_PYTHON=/a/venv/bin/python   take this one as it is: nothing is installed
+# SPECIAL_INDEX=url           where builds of torch with a local version come from; empty: where pip looks anyhow
 # COMFYUI_SOURCE=folder-or-url    where ComfyUI comes from
 # ALLOW_MISSING=1             go on without packs whose sources cannot be had
 set -euo pipefail
@@ -27,8 +28,15 @@ else
   [ -z "$wanted" ] || [ "$found" = "$wanted" ] || [ -n "${{ANY_PYTHON:-}}" ] ||
     stop "$python is $found, it was $wanted: name that with PYTHON=..., or set ANY_PYTHON=1 and differ in this"
   "$python" -m venv "$target/venv"
-  "$target/venv/bin/python" -m pip install --disable-pip-version-check --no-deps -r "$here/lock.txt" ||
-    stop "a package cannot be had: name its index with PIP_EXTRA_INDEX_URL, or a folder with PIP_FIND_LINKS"
+  install() {{ "$target/venv/bin/python" -m pip install --disable-pip-version-check --no-deps "$@" ||
+    stop "a package cannot be had: name its index with PIP_EXTRA_INDEX_URL, or a folder with PIP_FIND_LINKS"; }}
+  # Builds with a local version are not on PyPI: each from its own index (SPECIAL_INDEX= asks only those that pip knows).
+  special() {{
+    local index=${{SPECIAL_INDEX-${{2:-}}}}
+    install ${{index:+--extra-index-url "$index"}} "$1"
+  }}
+  {builds}
+  install -r "$here/lock.txt"
   # What the venv brought and was not there goes; pip itself last.
   (cd "$target" && venv/bin/python - "$here/lock.txt" <<'END'
 import re, subprocess, sys

@@ -44,6 +44,7 @@ def export_files(document: Mapping[str, Json], sha256: bytes, *, kept: Mapping[s
             commit=_commit(document.get("comfyui_commit")),
             version=_UNSAFE.sub("?", word_of(document, "comfyui") or "?"),
             packs="\n".join(steps) or ":",
+            builds="\n  ".join(_builds(document)) or ":",
         ),
         "variables.sh": "".join(f"{line}\n" for line in _variables(document)),
         "start.sh": START.format(flags=" ".join(shlex.quote(flag) for flag in _flags(document))),
@@ -63,21 +64,27 @@ def _lock(document: Mapping[str, Json]) -> Iterator[str]:
     packages = document.get("packages")
     listed: Mapping[str, Json] = packages if isinstance(packages, dict) else {}
     yield "# pip install --no-deps -r lock.txt: this is everything that was installed, dependencies included."
-    for local in sorted({version.partition("+")[2] for version in _texts(listed) if "+" in version}):
-        if _LOCAL.fullmatch(local):
-            yield f"# Builds +{local} of torch are not on PyPI."
-            yield f"--extra-index-url {TORCH_INDEX}{local}"
-        else:
-            yield f"# Unknown: where builds +{local} can be had; name their index with PIP_EXTRA_INDEX_URL."
-    for name, version in sorted(listed.items()):
+    exact = dict(_packages(document))
+    for name, version in exact.items():
+        yield f"{name}=={version}"
+    for name, told in sorted(listed.items()):
+        if name not in exact:
+            yield f"# unknown: {json.dumps(name)} {json.dumps(told)}"
+
+
+def _packages(document: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    packages = document.get("packages")
+    for name, version in sorted(packages.items()) if isinstance(packages, dict) else ():
         if isinstance(version, str) and _PACKAGE.fullmatch(name) and _VERSION.fullmatch(version):
-            yield f"{name}=={version}"
-        else:
-            yield f"# unknown: {json.dumps(name)} {json.dumps(version)}"
+            yield name, version
 
 
-def _texts(members: Mapping[str, Json]) -> list[str]:
-    return [value for value in members.values() if isinstance(value, str)]
+def _builds(document: Mapping[str, Json]) -> Iterator[str]:
+    """Versions with a local part (`torch==2.13.0+cpu`) are not on PyPI: each with its index, as far as that is known."""
+    for name, version in _packages(document):
+        local = version.partition("+")[2]
+        if local:
+            yield f"special {name}=={version} {TORCH_INDEX + local if _LOCAL.fullmatch(local) else ''}".rstrip()
 
 
 def _packs(document: Mapping[str, Json], kept: Mapping[str, bytes]) -> Iterator[str]:
