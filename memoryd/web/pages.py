@@ -9,6 +9,7 @@ from memoryd.web import (
     asset_pages,
     canary_pages,
     deciding_pages,
+    environment_pages,
     group_pages,
     identify_pages,
     intake_pages,
