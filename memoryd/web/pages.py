@@ -41,6 +41,7 @@ PAGES = (
     job_pages,
     group_pages,
     worker_pages,
+    environment_pages,
     canary_pages,
     submit_pages,
     usage_pages,
