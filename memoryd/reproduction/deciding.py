@@ -21,6 +21,7 @@ from memoryd.reproduction import queries, receipts, second_runs
 from memoryd.reproduction.causes import Circumstances, ModelThenAndNow, copy_cause, explain
 from memoryd.reproduction.comparing import Comparing, Original, read_original
 from memoryd.reproduction.facts import Cause, Judgement, Made, Plan, Reproduction, Testing, Verdict
+from memoryd.reproduction.job_failures import read_failure
 from memoryd.reproduction.making import view_of
 from memoryd.reproduction.matching import environment_of
 from memoryd.reproduction.verdict import judge
@@ -80,7 +81,9 @@ def decide(
 def _decide(
     database: Database, store: BlobStore, tenant: TenantScope, ended: _Ended, keys: Path | None
 ) -> Verdict | None:
-    judgement = without_result(ended.result, ended.last_state, ended.last_reason)
+    assert ended.reproduction.job_id is not None
+    failure = read_failure(database, ended.reproduction.job_id)
+    judgement = without_result(ended.result, ended.last_state, ended.last_reason, failure)
     drawn: _Drawn | None = None
     if judgement is None:
         assert ended.result is not None
@@ -160,13 +163,20 @@ def _digest(hexadecimal: object) -> bytes | None:
     return bytes.fromhex(hexadecimal) if isinstance(hexadecimal, str) else None
 
 
-def without_result(result: Mapping[str, Any] | None, state: str, reason: str) -> Judgement | None:
-    """Return the judgement on an attempt whose job made nothing, or None where it succeeded."""
+def without_result(
+    result: Mapping[str, Any] | None, state: str, reason: str, failure: Cause | None = None
+) -> Judgement | None:
+    """Return the judgement on an attempt whose job made nothing, or None where it succeeded.
+
+    `failure`: why its last try made nothing, as the queue knows it.
+    """
     if result is not None and result.get("outcome") == Outcome.OK:
         return None
     error = (result or {}).get("error") or {}
     detail = error.get("message") or reason or f"its job ended as {state or 'unknown'}"
     cancelled = state == "cancelled" or (result or {}).get("outcome") == Outcome.CANCELLED
+    if failure is not None and not cancelled:
+        return Judgement(verdict=Verdict.NOT_ATTEMPTED, measures={}, causes=(failure,))
     cause = Cause(
         code="job-cancelled" if cancelled else "job-failed",
         detail=str(detail),
