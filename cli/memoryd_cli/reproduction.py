@@ -23,6 +23,7 @@ from memoryd_cli.identifying import (
 from memoryd_cli.output import as_json, explain, say
 from memoryd_cli.plans import say_outlook, say_plan
 from memoryd_cli.search import asset_of, at
+from memoryd_cli.workers import id_of
 
 LOOK_EVERY_S = 0.25
 EXIT_CODES = {
@@ -57,6 +58,13 @@ def reproduce(
         bool, typer.Option("--wait", help="Wait for the verdict; the exit code tells it (see docs).")
     ] = False,
     pool: Annotated[str, typer.Option(help="Pool whose workers make it.")] = "default",
+    require: Annotated[
+        str | None,
+        typer.Option(
+            metavar="identical-environment", help="Refuse rather than try on another environment than then's."
+        ),
+    ] = None,
+    worker: Annotated[str | None, typer.Option(help="This worker and no other: its id or label.")] = None,
     choose: Annotated[
         int | None, typer.Option("--choose", metavar="N", help="Which of several candidates a file comes from.")
     ] = None,
@@ -93,12 +101,14 @@ def reproduce(
     Exit codes with --wait: 0 identical file or pixels, 10 within tolerance, 11 different,
     12 not attempted, 13 similar. 14: a person has to choose; nothing was done. With --plan: 12 where something is missing.
     """
-    if plan and asset is not None:
+    if plan and asset is not None and not Path(asset).is_file():
         say_plan(asset, json=json_wanted)
         return
-    if plan:
+    if plan and asset is None:
         say_outlook(project, search, approved=approved, show=show, limit=limit, cursor=cursor, json=json_wanted)
         return
+    if require not in (None, "identical-environment"):
+        raise typer.BadParameter("only `identical-environment` can be required", param_hint="--require")
     if asset is None:
         raise typer.BadParameter("name an asset or a file; --plan also takes --project or --search")
     client = server()
@@ -110,20 +120,32 @@ def reproduce(
         raise typer.BadParameter("only a file can be one of several", param_hint="--choose")
     else:
         asset_id = asset_of(asset)
+    if plan:
+        say_plan(asset_id, json=json_wanted)
+        return
     if one is not None and found is not None and not one["exact"] and not json_wanted:
         say_identified(Path(asset), {**found, "standing": "recognised", "candidates": [one]})
     saved = None if save is None else _save(client, asset_id, save)
     if saved is not None and not json_wanted:
         say(f"written to {saved}: the original file, its SHA-256 checked")
     # The file itself is the first answer: only where it cannot be had, or somebody asks, is it computed again.
-    if not (again or wait or (save is None and (one is None or one["exact"] or one["held"] == "missing"))):
+    meant_to_run = again or wait or require is not None or worker is not None
+    if not (meant_to_run or (save is None and (one is None or one["exact"] or one["held"] == "missing"))):
         if json_wanted:
             as_json({"file": found, "chosen": one, "saved": None if saved is None else str(saved)})
         elif saved is None:
             say(f"1. `memoryd reproduce {_again(asset, choose)} --save PATH` writes the original file")
             say(f"2. `memoryd reproduce {_again(asset, choose)} --again` makes it again")
         return
-    attempt = client.post(at(asset_id, "reproductions"), json={"pool": pool, "tests": tests})
+    attempt = client.post(
+        at(asset_id, "reproductions"),
+        json={
+            "pool": pool,
+            "tests": tests,
+            "require": require,
+            "worker": None if worker is None else id_of(client, worker),
+        },
+    )
     if wait:
         attempt = _decided(client, attempt)
     if json_wanted:

@@ -77,6 +77,12 @@ class HashMemory:
                     found.append(Path(path))
         return found
 
+    def sizes_of(self, sha256: str) -> frozenset[int]:
+        """Return the sizes in bytes of files that had this content, wherever they lie by now."""
+        with self._lock:
+            self._read_on()
+            return frozenset(stamp.size for stamp, known in self._known.items() if known.sha256 == sha256)
+
     def measure(self, path: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
         """Return the file's hash, reading it unless it was measured before. Raises: FileChanged, OSError."""
         known = self.find(path)

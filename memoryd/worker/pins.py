@@ -126,9 +126,12 @@ class _Place:
         for path in self._hashes.paths_of(pin.sha256):
             if self._is_model(path):
                 return path
+        # One that was renamed a moment ago is not hashed under its new name yet, but its size is known.
+        sizes = self._hashes.sizes_of(pin.sha256)
         for model in self._models(pin.folder).values():
-            here = self._local(model) if _last(model.name) == _last(pin.name) else None
-            if here is not None and self._content(here, pin.sha256) == pin.sha256:
+            here = self._local(model)
+            likely = here is not None and (_last(model.name) == _last(pin.name) or here.stat().st_size in sizes)
+            if here is not None and likely and self._content(here, pin.sha256) == pin.sha256:
                 return here
         return None
 

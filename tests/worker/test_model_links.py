@@ -95,6 +95,15 @@ def test_a_file_of_the_same_name_in_another_subfolder_is_hashed_and_taken(
     assert [link.content for link in looked.links] == [moved]
 
 
+def test_a_file_that_was_just_renamed_is_known_by_its_size_and_hashed(
+    models: Path, comfyui: ComfyClient, hashes: HashMemory
+) -> None:
+    wanted = hashes.measure(models / "checkpoints" / "old" / "renamed.safetensors")
+    renamed = (models / "checkpoints" / "old" / "renamed.safetensors").rename(models / "checkpoints" / "x.safetensors")
+    looked = look_at(comfyui, hashes, [Pin(folder="checkpoints", name=NAME, sha256=wanted)])
+    assert [link.content for link in looked.links] == [renamed]
+
+
 def test_a_file_without_a_known_content_may_only_be_spelled_otherwise(
     models: Path, comfyui: ComfyClient, hashes: HashMemory
 ) -> None:
