@@ -15,10 +15,10 @@ from memoryd.imaging.colour import in_8_bits, upright
 from memoryd.imaging.decoding import Source, opened_picture, shape_of
 from memoryd.imaging.differences import PixelDifference, compare_pixels
 
-SCALED_BACK_BY = "lanczos"
-"""Reducing by it keeps all detail that the smaller size can hold. Source: measured on enlargements of one picture by
-each of ComfyUI's methods, against box and bicubic: the highest PSNR for all but `area` and `nearest-exact`."""
-
+SCALED_BACK_BY = "area"
+"""Each pixel is the mean of what stands in its place. Source: measured on enlargements by each of ComfyUI's methods, by 2,
+3.75 and 4, against lanczos, bicubic and Hamming: nearest to the original in 13 of 15, within 0.5 dB in the others, and
+exactly the original after `area` and `nearest-exact` by a whole factor."""
 
 _TURNED = (5, 6, 7, 8)
 """Orientations by which width and height change places. Source: Exif 2.32, tag 0x0112."""
@@ -75,7 +75,7 @@ def compare_scaled_back(
     with opened_picture(enlarged) as picture:
         second = _part(_read(picture), shown)
     if second.size != first.size:
-        second = second.resize(first.size, Image.Resampling.LANCZOS)
+        second = second.resize(first.size, Image.Resampling.BOX)
     return compare_pixels(_plain(first), _plain(second))
 
 

@@ -57,6 +57,7 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/disclosures", {}),
     ("/assets/{asset}/report", {}),
     ("/assets/{asset}/variations", {"count": "1"}),
+    ("/assets/{asset}/enlargements", {"to": "2x"}),
     ("/queue/jobs/{job}/first", {}),
     ("/queue/jobs/{job}/cancel", {}),
     ("/queue/jobs/{job}/retry", {}),
@@ -85,6 +86,8 @@ READS = (
     "/queue/groups/{group}",
     "/assets/{asset}",
     "/assets/{asset}/reproductions",
+    "/assets/{asset}/variations",
+    "/assets/{asset}/enlargements",
     "/assets/{asset}/verification",
     "/assets/{asset}/report",
 )
