@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import PurePosixPath
 from uuid import UUID
 
 from memoryd.access.facts import Sees
 from memoryd.comfyui.facts import STAND_IN_MARK
+from memoryd.comfyui.input_names import input_place
 from memoryd.comfyui.submitted_graph import without_is_changed
 from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.database import Session
@@ -39,7 +39,6 @@ NO_GRAPH = Cause(
     detail="no executed graph is known for this asset: neither its file nor a job tells how it was made",
     next_step="if a copy with its metadata exists, take it in with `memoryd ingest FILE`",
 )
-INPUT_TYPES = ("input", "output", "temp")
 
 
 def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
@@ -166,20 +165,6 @@ def _inputs(
                 name=name, subfolder=subfolder, type=kind, sha256=digest, size=sizes[digest]
             )
     return tuple(files.values()), tuple(missing)
-
-
-def input_place(written: str) -> tuple[str, str, str]:
-    """Return (subfolder, name, type) for a file as a graph names it: `fx/a.png [output]` is in folder fx of output.
-
-    Source: ComfyUI, folder_paths.annotated_filepath.
-    """
-    kind = "input"
-    for each in INPUT_TYPES:
-        if written.endswith(f" [{each}]"):
-            written, kind = written[: -len(each) - 3], each
-    path = PurePosixPath(written.replace("\\", "/"))
-    folder = path.parent.as_posix()
-    return "" if folder == "." else folder, path.name, kind
 
 
 def missing_input(name: str, digest: bytes, *, was_here: bool) -> Cause:

@@ -19,7 +19,7 @@ from uuid import UUID
 from memoryd.access import audit
 from memoryd.dispatch import leases, usage, workers
 from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
-from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, SEEN_PREFIX, CompleteRequest, JobKind, Outcome, Output, Pin
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.counters import LATE_REPORTS
@@ -158,11 +158,13 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
             if output.type == SAVED_TYPE
         ]
         previews = [_stored_preview(store, run, output) for output in run.report.outputs if _is_compared(run, output)]
-        facts = _job_facts(run)
+        # What it read and nobody had sent along is kept, since the next file of that name replaces it.
+        seen = {file.output: _kept(store, run, file) for file in run.report.outputs if _was_read(file)}
+        facts = _job_facts(run, seen)
         prepared = prepare_job(facts, outputs)
         with database.tenant_work(run.scope) as session:
             recorded = record_job_outputs(session, scope=run.scope, job=facts, outputs=outputs, prepared=prepared)
-            register(session, [blob for _, blob in previews])
+            register(session, [*(blob for _, blob in previews), *seen.values()])
             _tell_success(session, run, outputs, [preview for preview, _ in previews], recorded)
             _end_lease(session, run)
     except BaseException:
@@ -269,7 +271,12 @@ def _kept(store: BlobStore, run: _Run, output: Output) -> StoredBlob:
     return store.put_file(tenant, uploaded, sha256=sha256)
 
 
-def _job_facts(run: _Run) -> JobFacts:
+def _was_read(output: Output) -> bool:
+    """Tell whether a file is one that the run read; its `output` is then the name that the graph has for it."""
+    return output.type.startswith(SEEN_PREFIX)
+
+
+def _job_facts(run: _Run, seen: Mapping[str, StoredBlob]) -> JobFacts:
     detail = run.detail
     pins = [Pin.model_validate(pin) for pin in detail.pins]
     named = {(pin.folder, pin.name) for pin in pins}
@@ -284,7 +291,8 @@ def _job_facts(run: _Run) -> JobFacts:
         started_at=run.report.started_at,
         ended_at=run.report.ended_at,
         cached_nodes=tuple(run.report.cached_nodes),
-        inputs={_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
+        inputs={name: blob.sha256 for name, blob in seen.items()}
+        | {_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
         # What the worker has under a name, as it stated it some time ago; where the job asked for particular bytes, those,
         # which it has proved; and what it found there before this run.
         pins={use: sha256 for use, sha256 in run.hashed.items() if use in named}

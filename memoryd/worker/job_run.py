@@ -20,6 +20,7 @@ from memoryd.worker.leases import Lease
 from memoryd.worker.model_links import ModelLinks, NotLinked
 from memoryd.worker.pins import MISSING, Pinned, look_at
 from memoryd.worker.run_follower import RunFollower, RunTakenOut, RunVanished, Stopped, StopReason, prompt_id_of
+from memoryd.worker.seen_inputs import SeenInputs
 from memoryd.worker.server_link import BytesDiffer, CallRefused, LeaseLost, ServerDown, ServerLink
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
@@ -100,6 +101,7 @@ class JobRun:
         self._attempt = 0
         self._follower: RunFollower | None = None
         self._pinned = Pinned()
+        self._seen = SeenInputs(workshop.engine.comfyui, lease.claimed)
 
     @property
     def prompt_id(self) -> str:
@@ -163,6 +165,7 @@ class JobRun:
             links.made(self._engine.comfyui, self._pinned.links, f"{self._job.job_id}-{self._job.fence}"),
             self._engine.inputs(self._job, self._shop.link, fresh=not self._known),
         ):
+            self._seen.look()
             return self._execute()
 
     def _may_have_stale_weights(self) -> bool:
@@ -205,6 +208,7 @@ class JobRun:
                 # A preview is no result; but what is made again may once have been one. Nodes may wipe theirs.
                 with contextlib.suppress(EngineFileMissing):
                     outputs.append(self._fetch(file, index, folder / str(index)))
+        outputs += self._seen.collect(folder, len(outputs))
         return self._finish(
             Outcome.OK,
             outputs=outputs,

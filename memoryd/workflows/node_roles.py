@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from memoryd.comfyui.input_names import MEDIA_NAME, NAME_LIMIT
 from memoryd.workflows.recipe_v1 import NAME_CACHE_SIZE, class_words
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
@@ -131,12 +132,6 @@ _INPUT_FILES: Mapping[str, tuple[str, ...]] = {
     "VHS_LoadAudioUpload": ("audio",), "VHS_LoadImagePath": ("image",), "VHS_LoadVideoFFmpeg": ("video",),
     "Image Load": ("image_path",),
 }  # fmt: skip
-_MEDIA = re.compile(
-    r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|avif|exr|mp4|mov|mkv|webm|m4v|wav|mp3|flac|ogg|opus|glb|obj|latent)"
-    r"(?: \[(?:input|output|temp)\])?$",
-    re.IGNORECASE,
-)
-
 _PICTURES_OF_TEXT = re.compile(
     r"(?:image|video)generat|generat(?:e|or|ion)?(?:image|video)|te?xt(?:to|2)(?:image|img|video|vid)|(?<![a-z])t2[iv](?![a-z])",
     re.IGNORECASE,
@@ -234,7 +229,7 @@ def input_files(class_type: str) -> tuple[str, ...] | None:
 
 def names_media_file(text: str) -> bool:
     """Tell whether a literal looks like the name of a picture, film or sound."""
-    return len(text) < 1000 and _MEDIA.search(text) is not None
+    return len(text) < NAME_LIMIT and MEDIA_NAME.search(text) is not None
 
 
 @functools.lru_cache(NAME_CACHE_SIZE)

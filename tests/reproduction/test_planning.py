@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from memoryd.comfyui.input_names import input_place
 from memoryd.foundation.ids import AssetId, new_id
 from memoryd.reproduction.facts import Plan
-from memoryd.reproduction.planning import extra_data_of, input_place
+from memoryd.reproduction.planning import extra_data_of
 
 
 @pytest.mark.parametrize(

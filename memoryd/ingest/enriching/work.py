@@ -26,6 +26,7 @@ from memoryd.foundation.logging import log_for
 from memoryd.imaging.decoders import Decoders
 from memoryd.imaging.derived import Derived
 from memoryd.imaging.recipes import Part, read_recipes
+from memoryd.ingest.enriching.input_keeping import keep_inputs
 from memoryd.recognition import keeping, resembling
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
@@ -85,6 +86,9 @@ def enrich(means: Means, chore: Chore) -> None:
     """Derive what is wanted of each subject and store it. Raises: ContentsMissing where some could not be read."""
     wanted = read_recipes(chore.recipe)
     subjects = [AssetId(subject) for subject in chore.subjects]
+    if chore.kind == ENRICH:
+        # First of all: the next file of the same name replaces it.
+        keep_inputs(means.database, means.store, means.tenant, subjects)
     # A second try does what the first left undone, not all of it again.
     since = _asked_at(chore) if chore.kind == ENRICH_AGAIN else None
     with means.database.tenant_work(means.tenant) as session:
