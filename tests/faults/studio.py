@@ -53,26 +53,39 @@ def picture(number: int) -> bytes:
 class Studio:
     """One machine under fire."""
 
-    def __init__(self, output: Path | None = None) -> None:
+    def __init__(
+        self, output: Path | None = None, *, delay_s: float = JOB_DELAY_S, engine: tuple[str, ...] = ()
+    ) -> None:
+        """`engine`: further flags of the stand-in, `delay_s` what each of its nodes takes."""
         self.place = Path(tempfile.mkdtemp(prefix="memoryd-faults-"))
         self.home, self.output = self.place / "home", output or self.place / "output"
         self.output.mkdir(exist_ok=True)
         (self.place / "input").mkdir()
         os.environ.update(MEMORYD_HOME=str(self.home), MEMORYD_PORT="0", MEMORYD_LOG_LEVEL="ERROR")
         self.log = (self.place / "log").open("wb")
-        self.engine = self._memoryd(
-            "stand-in", "--port", "0", "--delay", str(JOB_DELAY_S),
-            "--output-directory", str(self.place / "engine"), "--input-directory", str(self.place / "input"),
-            pipe=True,
-        )  # fmt: skip
-        assert self.engine.stdout is not None
-        found = re.search(rb"https?://\S+", self.engine.stdout.readline())
-        assert found is not None
-        self.engine_url = found[0].decode()
+        self.delay_s = delay_s
+        self.engine, self.engine_url = self._start_engine("0", *engine)
         self.up = self._start_up()
         self.written: set[bytes] = set()
         self.jobs: list[str] = []
         self.number = 0
+
+    def _start_engine(self, port: str, *flags: str) -> tuple[subprocess.Popen[bytes], str]:
+        engine = self._memoryd(
+            "stand-in", "--port", port, "--delay", str(self.delay_s), *flags,
+            "--output-directory", str(self.place / "engine"), "--input-directory", str(self.place / "input"),
+            pipe=True,
+        )  # fmt: skip
+        assert engine.stdout is not None
+        found = re.search(rb"https?://\S+", engine.stdout.readline())
+        assert found is not None
+        return engine, found[0].decode()
+
+    def restart_engine(self, *flags: str) -> None:
+        """End the engine, and start it with these flags at the same address."""
+        self.engine.terminate()
+        self.engine.wait(40)
+        self.engine, _ = self._start_engine(self.engine_url.rpartition(":")[2], *flags)
 
     def _start_up(self) -> subprocess.Popen[bytes]:
         return self._memoryd("up", str(self.output), "--comfyui", self.engine_url, "--port", "0")
@@ -192,8 +205,10 @@ def until(holds: Callable[[], bool], wait_s: float) -> bool:
 
 
 @contextlib.contextmanager
-def studio(output: Path | None = None) -> Iterator[Studio]:
-    one = Studio(output)
+def studio(
+    output: Path | None = None, *, delay_s: float = JOB_DELAY_S, engine: tuple[str, ...] = ()
+) -> Iterator[Studio]:
+    one = Studio(output, delay_s=delay_s, engine=engine)
     try:
         yield one
     finally:

@@ -28,8 +28,8 @@ from memoryd.reproduction.facts import Purpose
 from memoryd.storage.blob_store import BlobStore
 
 LEAD = "canaries"
-LEAD_TERM_S = 60.0
-LOOK_EVERY_S = 30.0
+LEAD_TERM_S = 30.0
+LOOK_EVERY_S = 10.0
 """How often a tenant's workers and schedules are looked at; what is due already is begun sooner."""
 RUNNING_LIMIT = 4
 """Canaries of one tenant at once."""
