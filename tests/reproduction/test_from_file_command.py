@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from memoryd.access.facts import Role
-from memoryd_cli import identifying, reproduction, search
+from memoryd_cli import identifying, plans, reproduction, search
 from memoryd_cli.client import Client
 from memoryd_cli.main import command_line
 from tests.reproduction.painting import comfy_png, painted
@@ -29,7 +29,7 @@ def run(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     with studio.speaking() as speaking:
         token = studio.key(Role.ADMIN)["Authorization"].removeprefix("Bearer ")
         client = Client("https://studio.example", token, transport=speaking._transport)
-        for module in (identifying, reproduction, search):
+        for module in (identifying, plans, reproduction, search):
             monkeypatch.setattr(module, "server", lambda: client)
         app = command_line(("identifying", "reproduction"))
         yield lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
@@ -52,6 +52,8 @@ def test_a_recognised_copy_leads_to_the_original_s_own_file(studio: Studio, run:
     kept = run("reproduce", copy, "--save", saved)
     assert isinstance(kept.exception, FileExistsError)
     assert saved.read_bytes() == content
+    planned = run("reproduce", copy, "--plan", "--json")
+    assert json.loads(planned.stdout)["batch_size"] == 1, "what its original needs"
     again = run("reproduce", copy, "--again", "--json")
     assert json.loads(again.stdout)["chosen"]["sha256"] == hashlib.sha256(content).hexdigest()
 

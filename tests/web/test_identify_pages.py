@@ -56,6 +56,7 @@ def test_several_plausible_originals_stand_side_by_side(
     Image.open(gallery / "one.png").convert("RGB").save(copy, quality=30)
     tab.goto(f"{studio.url}/identify")
     tab.set_input_files("input[type=file]", copy)
+    expect(tab.get_by_alt_text("the file that you chose")).to_be_visible()
     shown = tab.locator("#identified")
     expect(shown).to_contain_text("which of these?")
     expect(shown.locator("ol.candidates > li")).to_have_count(2)

@@ -85,7 +85,7 @@ def settle(found: Sequence[Evidence], *, unseen_siblings: int) -> tuple[Standing
     # A text that names one of several alike tells them apart; what it names alone is no proof.
     told = first.text and not any(one.text for one in others)
     if first.by is By.PIXELS:
-        doubts = [f"{len(others)} other pictures have exactly these pixels"] if others and not told else []
+        doubts = [f"exactly these pixels have others too: {len(others)}"] if others and not told else []
     elif first.by is By.TEXT:
         doubts = ["only a text in the file names it: what the file shows is not what this shows"]
     else:
@@ -116,7 +116,7 @@ def _doubts_of_likeness(first: Evidence) -> list[str]:
     if first.alike is None:
         doubts.append("there is no small picture of it to compare")
     elif first.alike < LOOKS_THE_SAME:
-        doubts.append(f"it looks {first.alike:.0%} alike, and copies look {LOOKS_THE_SAME:.0%} alike at least")
+        doubts.append(f"it looks {first.alike:.1%} alike, and copies look {LOOKS_THE_SAME:.0%} alike at least")
     return doubts
 
 
@@ -125,9 +125,9 @@ def _doubts_of_others(first: Evidence, others: Sequence[Evidence], unseen: int, 
     siblings = [one for one in others if one.runs & first.runs]
     rivals = [one for one in others if one not in siblings and one.distance is not None and one.distance <= NEAR]
     if siblings and not told:
-        doubts.append(f"{len(siblings)} of the same run resemble it too")
+        doubts.append(f"others of the same run resemble it too: {len(siblings)}")
     if rivals and not told:
-        doubts.append(f"{len(rivals)} other pictures resemble it as well")
+        doubts.append(f"other pictures resemble it as well: {len(rivals)}")
     if unseen:
-        doubts.append(f"its run made {unseen} more that could not be compared: it may be one of those")
+        doubts.append(f"its run made others that could not be compared ({unseen}): it may be one of those")
     return doubts

@@ -6,6 +6,7 @@ nothing of it is kept.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime
 import threading
@@ -22,8 +23,9 @@ from memoryd.foundation.errors import Unavailable
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.imaging.decoders import Decoders
-from memoryd.imaging.derived import Derived
+from memoryd.imaging.derived import Derived, TakenFingerprint
 from memoryd.imaging.recipes import Part
+from memoryd.imaging.sight import codes_without_soft_border
 from memoryd.ingest.assembling import Assembled, Content
 from memoryd.ingest.facts import Folder
 from memoryd.ingest.knowledge import knowing
@@ -54,6 +56,7 @@ _PARTS = frozenset({Part.PIXEL_DIGEST, Part.FINGERPRINT, Part.THUMBNAIL, Part.TR
 _SMALLEST = 256
 
 _decoders = Decoders(DECODERS)
+atexit.register(_decoders.close)
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -79,7 +82,9 @@ def read_file(database: Database, scope: TenantScope, anchors: Anchors, stream: 
         name=name,
         size=verdict.size or 0,
         media_type=media_type,
-        shown=Shown(sha256=verdict.sha256, pixels=derived.pixels, fingerprints=derived.fingerprints),
+        shown=Shown(
+            sha256=verdict.sha256, pixels=derived.pixels, fingerprints=(*derived.fingerprints, *_softly(derived))
+        ),
         width=derived.traits.width,
         height=derived.traits.height,
         small=_small(derived),
@@ -133,6 +138,11 @@ def _originals(verdict: FileVerdict) -> tuple[bytes | None, bytes | None]:
         digest = None
     trusted = verdict.good and verdict.signer is not None and verdict.signer.trust is not Trust.NOBODY
     return (digest, None) if trusted else (None, digest)
+
+
+def _softly(derived: Derived) -> tuple[TakenFingerprint, ...]:
+    large = next((each.content for each in reversed(derived.pictures) if each.size > _SMALLEST), None)
+    return () if large is None else codes_without_soft_border(large)
 
 
 def _small(derived: Derived) -> bytes | None:

@@ -10,6 +10,9 @@ from memoryd.reproduction.from_file.judging import Evidence
 TEXT_LIMIT = 200
 """Characters of one fact."""
 
+NEARLY = 0.999
+"""As alike as is said of pictures that are not the same."""
+
 NOT_THE_ORIGINAL = "what you have is a copy: its bytes are not the original's"
 
 
@@ -87,7 +90,7 @@ def _by(evidence: Evidence) -> str:
         case By.PIXELS:
             return "every pixel is the same; texts or compression around them differ"
         case By.FINGERPRINT:
-            alike = "" if evidence.alike is None else f", it looks {evidence.alike:.0%} alike"
+            alike = "" if evidence.alike is None else f", it looks {min(evidence.alike, NEARLY):.1%} alike"
             turned = ", mirrored" if evidence.mirrored else ""
             return f"it shows nearly the same{turned} ({evidence.distance} of 256 bits differ{alike})"
         case By.TEXT:

@@ -47,6 +47,14 @@ function wireDrop() {
   const zone = document.querySelector("[data-drop]");
   if (!zone) return;
   const input = zone.querySelector("input[type=file]");
+  const shown = document.querySelector("img[data-chosen]");
+  if (shown) input.addEventListener("change", () => {
+    // The chosen picture beside its candidates, from the browser's own memory.
+    if (shown.src) URL.revokeObjectURL(shown.src);
+    const file = input.files[0];
+    shown.hidden = !(file && file.type.startsWith("image/"));
+    if (!shown.hidden) shown.src = URL.createObjectURL(file);
+  });
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (event) => {
