@@ -168,7 +168,11 @@ def step(session: Session, *, limit: int = STEP_LIMIT) -> int:
 def why_it_failed(session: Session, job_id: JobId) -> tuple[str, str] | None:
     """Return (kind, sentence) of the last try of a job that made nothing, None where none failed. `session` has the farm."""
     row = statements.find_last_failure(session, job_id=job_id)
-    return None if row is None else (row.kind or "job-failed", row.message or row.kind or "")
+    if row is not None and row.state == JobState.EXPIRED:
+        return "expired", "no worker took it within its time to live" + (
+            f"; before: {row.message}" if row.message else ""
+        )
+    return None if row is None or row.kind is None else (row.kind, row.message or row.kind)
 
 
 def _situation(row: statements.Found) -> Situation:

@@ -14,6 +14,7 @@ _KNOWN = {
         "environment-not-here",
         "ask again: the worker that matched was set up otherwise meanwhile (`memoryd environment look`)",
     ),
+    "expired": ("worker-not-there", "start a worker of its pool, and ask again"),
     "worker-not-there": ("worker-not-there", "start that worker, or ask without it"),
     "cache-not-bypassed": (
         "served-from-cache",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from memoryd.dispatch import jobs, leases, pools, retiring, routing, workers
+from memoryd.dispatch import jobs, leases, pools, retiring, routing, tending, workers
 from memoryd.dispatch.facts import Cause, Grant, LeaseKey, PoolView, Route, WorkerIdentity
 from memoryd.dispatch.routing import AWAY_LIMIT_S, BUSY_LIMIT_S, HOPELESS, Place, Situation, Step, next_step
 from memoryd.dispatch.states import ENDED, JobState
@@ -157,6 +157,14 @@ def test_a_worker_that_dies_in_the_middle_is_waited_for_and_then_the_job_ends_wi
     found = routing.why_it_failed(farm, job_id)
     assert found is not None
     assert found[0] == "worker-not-there"
+
+
+def test_a_job_that_nobody_took_in_time_says_so(farm: Session, worker: WorkerIdentity, enqueue: Enqueue) -> None:
+    job_id = enqueue(route=Route(workers=(worker.worker_id,)))
+    assert routing.why_it_failed(farm, job_id) is None
+    farm.execute(text("update ready set expires_at = clock_timestamp() - interval '1 s'"))
+    assert tending.expire(farm) == 1
+    assert routing.why_it_failed(farm, job_id) == ("expired", "no worker took it within its time to live")
 
 
 def test_a_worker_that_comes_back_in_time_gets_its_job(farm: Session, worker: WorkerIdentity, enqueue: Enqueue) -> None:

@@ -18,6 +18,7 @@ from memoryd.dispatch.wire import CompleteRequest, JobKind, Outcome, Pin
 from memoryd.stand_in.serving import Options as EngineOptions
 from memoryd.stand_in.serving import running
 from memoryd.worker.agent import NotJoined
+from memoryd.worker.job_run import RECOMPUTE_TRIES
 from memoryd.worker.run_follower import prompt_id_of
 from memoryd.worker.server_link import KeyRefused
 from memoryd.worker.state_folder import StateFolder, WorkerRunsAlready
@@ -216,6 +217,48 @@ def test_recomputing_executes_every_node_though_all_were_cached(server: Any, sta
     assert second.cached_nodes == []
     assert [output.sha256 for output in second.outputs] == [output.sha256 for output in first.outputs]
     assert [output.filename for output in second.outputs] != [output.filename for output in first.outputs]
+
+
+def test_a_wish_to_forget_that_comes_too_late_is_noticed_and_the_graph_runs_again(
+    server: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = ComfyClient.free
+    asked: list[ComfyClient] = []
+
+    def too_late(comfyui: ComfyClient) -> None:
+        # Flag and graph arrive in one wake-up: ComfyUI runs the graph first, and drops its caches after it.
+        asked.append(comfyui)
+        if len(asked) > 1:
+            free(comfyui)
+
+    monkeypatch.setattr(ComfyClient, "free", too_late)
+    with start():
+        server.add(picture())
+        server.wait_for(lambda: len(server.completed) == 1)
+        server.add(picture(), recompute=True, kind=JobKind.REPRODUCE)
+        server.wait_for(lambda: len(server.completed) == 2)
+    assert server.completed[1].cached_nodes == []
+    assert len(asked) == 2
+
+
+def test_a_cache_that_cannot_be_emptied_is_no_result(server: Any, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ComfyClient] = []
+    monkeypatch.setattr(ComfyClient, "free", lambda comfyui: asked.append(comfyui))
+    with start():
+        server.add(picture())
+        server.wait_for(lambda: len(server.completed) == 1)
+        server.add(picture(), recompute=True, kind=JobKind.REPRODUCE)
+        server.wait_for(lambda: len(server.completed) == 2)
+    error = server.completed[1].error
+    assert error is not None
+    assert (error.kind, len(asked)) == ("cache-not-bypassed", RECOMPUTE_TRIES)
+
+
+def test_a_job_for_another_environment_is_given_back(server: Any, start: Any) -> None:
+    with start():
+        server.add(picture(), environments=["0" * 64])
+        server.wait_for(lambda: server.released)
+    assert server.released[0].kind == "environment-changed"
 
 
 def test_previews_are_delivered_only_to_be_compared(server: Any, start: Any) -> None:

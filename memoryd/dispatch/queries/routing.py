@@ -167,9 +167,10 @@ def give_up(session: Session, *, job_id: UUID, kind: str, reason: str) -> None:
 
 
 def find_last_failure(session: Session, *, job_id: UUID) -> Found | None:
-    """Why a job's last try made nothing: kind, message; None where none failed."""
+    """Why a job's last try made nothing: state, kind, message; None for an unknown job."""
     return session.execute(
-        text("""select failures -> -1 -> 'error' ->> 'kind' as kind, failures -> -1 -> 'error' ->> 'message' as message
-                  from job where id = :job_id and jsonb_array_length(failures) > 0"""),
+        text("""select state, failures -> -1 -> 'error' ->> 'kind' as kind,
+                       failures -> -1 -> 'error' ->> 'message' as message
+                  from job where id = :job_id"""),
         {"job_id": job_id},
     ).first()
