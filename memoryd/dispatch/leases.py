@@ -7,6 +7,7 @@ would let the same fence be handed out twice.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -99,6 +100,41 @@ def claim(session: Session, worker: WorkerIdentity, *, loaded: Sequence[str]) ->
         endings.settle_ended(session, [JobId(picked.job_id)], JobState.CANCELLED)
         telling.tell_jobs(session, "job.cancelled", [JobId(picked.job_id)])
     return None
+
+
+class Alone(enum.Enum):
+    """Why a claim among others came to nothing that counts."""
+
+    ASK_ALONE = "ask-alone"
+    """Something is to be looked at that needs a transaction of its own."""
+
+
+def claim_each(session: Session, asks: Sequence[tuple[WorkerIdentity, Sequence[str]]]) -> list[Grant | Alone | None]:
+    """As claim, for workers that ask at the same time, each with what it has loaded, one after the other.
+
+    ASK_ALONE: what this worker would get is held back, or is being changed by somebody else: it is left alone, and to be
+    asked for anew when this transaction has ended.
+    """
+    tokens = [secrets.token_urlsafe(24) for _ in asks]
+    rows = claiming.claim_each(
+        session,
+        [
+            {
+                "worker_id": str(worker.worker_id),
+                "incarnation": str(worker.incarnation),
+                # Where it is not active there is nothing for it in any pool.
+                "pool_ids": [str(one) for one in worker.pool_ids] if worker.state == WorkerState.ACTIVE else [],
+                "serves": [str(one) for one in worker.serves],
+                "loaded": list(loaded),
+                "token_hash": token_hash(token).hex(),
+            }
+            for (worker, loaded), token in zip(asks, tokens, strict=True)
+        ],
+    )
+    found: list[Grant | Alone | None] = [None] * len(asks)
+    for row in rows:
+        found[row.n] = Alone.ASK_ALONE if row.blocked or row.busy else _grant(row, tokens[row.n])
+    return found
 
 
 def _grant(row: claiming.Found, token: str) -> Grant:

@@ -7,6 +7,7 @@ import datetime
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from memoryd.access.tokens import hash_secret, new_secret
@@ -17,7 +18,7 @@ from memoryd.dispatch.queries import fleet, presence, stated_environments
 from memoryd.dispatch.wire import SUPPORTED, Gpu, ModelFile, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
-from memoryd.foundation.errors import Conflict, NotAcceptable, NotFound, NotRecognised
+from memoryd.foundation.errors import Conflict, MemorydError, NotAcceptable, NotFound, NotRecognised
 from memoryd.foundation.ids import PoolId, TenantId, WorkerId, new_id
 from memoryd.foundation.texts import storable
 
@@ -158,11 +159,30 @@ def begin_claim(session: Session, worker_id: WorkerId, incarnation: UUID) -> tup
 
     Raises: WorkerNotRecognised, where it was removed meanwhile; EarlierStart.
     """
-    row = presence.touch_claimer(session, worker_id=worker_id, incarnation=incarnation)
-    if row is None or row.state == WorkerState.REMOVED:
-        raise _removed()
+    [begun] = begin_claims(session, [(worker_id, incarnation)])
+    if isinstance(begun, MemorydError):
+        raise begun
+    return begun
+
+
+def begin_claims(
+    session: Session, asks: Sequence[tuple[WorkerId, UUID]]
+) -> list[tuple[WorkerIdentity, bool] | MemorydError]:
+    """As begin_claim, for workers that ask at the same time, each by its id and start; an error is returned in its place."""
+    rows = presence.touch_claimers(
+        session, worker_ids=[worker_id for worker_id, _ in asks], incarnations=[start for _, start in asks]
+    )
+    return [_begun(row, start) for row, (_, start) in zip(rows, asks, strict=True)]
+
+
+def _begun(row: Any, incarnation: UUID) -> tuple[WorkerIdentity, bool] | MemorydError:
+    if row.worker_id is None or row.state == WorkerState.REMOVED:
+        return _removed()
     worker = _identity(row)
-    check_start(worker, incarnation)
+    try:
+        check_start(worker, incarnation)
+    except EarlierStart as error:
+        return error
     return worker, row.left_over
 
 

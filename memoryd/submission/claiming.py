@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import weakref
 import zlib
 from collections.abc import Mapping, Sequence
@@ -41,6 +43,15 @@ class InputNotAsked(NotFound):
     """This job has no such input."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A worker that asks for its next job, by one of its starts, with these models loaded."""
+
+    worker: WorkerIdentity
+    incarnation: UUID
+    loaded: tuple[str, ...]
+
+
 def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, loaded: Sequence[str]) -> Claimed | None:
     """Return the next job for a worker, under lease, or None. Raises: EarlierStart, WorkerNotRecognised, DatabaseDown.
 
@@ -50,25 +61,70 @@ def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, load
     try:
         with database.farm_work() as session:
             grant = _grant(session, worker, incarnation, loaded)
-            return _handed_over(session, worker, grant) if grant is not None else None
+            return _handed_over(session, worker, grant, _scope_of(session, grant)) if grant is not None else None
     except JobUnreadable:
         # Undone, it would be the next one's job, and the one's after that: it is taken once more, and given back.
         _give_back_unreadable(database, worker, incarnation, loaded)
         raise
 
 
+def claim_each(database: Database, asks: Sequence[Ask]) -> list[Claimed | MemorydError | None]:
+    """Return what claim does for each of those who ask, or raises: for most of them in one transaction."""
+    answers: list[Claimed | MemorydError | leases.Alone | None] = [leases.Alone.ASK_ALONE] * len(asks)
+    if len(asks) > 1:
+        with contextlib.suppress(JobUnreadable), database.farm_work() as session:
+            answers = _claim_together(session, asks)
+    return [
+        _claim_alone(database, ask) if isinstance(answer, leases.Alone) else answer
+        for ask, answer in zip(asks, answers, strict=True)
+    ]
+
+
+def _claim_alone(database: Database, ask: Ask) -> Claimed | MemorydError | None:
+    try:
+        return claim(database, ask.worker, incarnation=ask.incarnation, loaded=ask.loaded)
+    except MemorydError as error:
+        return error
+
+
+def _claim_together(session: Session, asks: Sequence[Ask]) -> list[Claimed | MemorydError | leases.Alone | None]:
+    begun = workers.begin_claims(session, [(ask.worker.worker_id, ask.incarnation) for ask in asks])
+    answers: list[Claimed | MemorydError | leases.Alone | None] = [
+        one if isinstance(one, MemorydError) else leases.Alone.ASK_ALONE for one in begun
+    ]
+    # What an earlier start of a worker left over is put away where it asks alone.
+    able = [(at, one[0]) for at, one in enumerate(begun) if not isinstance(one, MemorydError) and not one[1]]
+    grants = leases.claim_each(session, [(worker, _names(asks[at].loaded)) for at, worker in able])
+    granted = [grant for grant in grants if isinstance(grant, Grant)]
+    scopes = {grant.tenant_id: _scope_of(session, grant) for grant in granted}
+    for (at, worker), grant in sorted(
+        zip(able, grants, strict=True), key=lambda one: str(one[1].tenant_id) if isinstance(one[1], Grant) else ""
+    ):
+        answers[at] = (
+            _handed_over(session, worker, grant, scopes[grant.tenant_id]) if isinstance(grant, Grant) else grant
+        )
+    return answers
+
+
+def _names(loaded: Sequence[str]) -> list[str]:
+    return [storable(name)[0] for name in loaded[:LOADED_LIMIT]]
+
+
 def _grant(session: Session, worker: WorkerIdentity, incarnation: UUID, loaded: Sequence[str]) -> Grant | None:
     present, left_over = workers.begin_claim(session, worker.worker_id, incarnation)
     if left_over:
         tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
-    return leases.claim(session, present, loaded=[storable(name)[0] for name in loaded[:LOADED_LIMIT]])
+    return leases.claim(session, present, loaded=_names(loaded))
 
 
-def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant) -> Claimed:
+def _scope_of(session: Session, grant: Grant) -> TenantScope:
     try:
-        scope = scope_of(session, grant.tenant_id)
+        return scope_of(session, grant.tenant_id)
     except directory.TenantNotFound as error:
         raise JobUnreadable(f"job {grant.job_id} of a tenant that is not there", hint=error.hint) from error
+
+
+def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant, scope: TenantScope) -> Claimed:
     take_tenant(session, scope)
     detail = queries.note_claim(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
     if detail is None:

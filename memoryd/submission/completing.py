@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ from memoryd.storage.facts import StoredBlob
 from memoryd.submission import output_places, queries, run_costs
 from memoryd.submission.claiming import scope_of, stored_reason
 from memoryd.submission.facts import EventState
+from memoryd.submission.result_document import result_document
 from memoryd.submission.submitting import pinned, unpacked
 
 DEFAULT_PROJECT_SLUG = "default"
@@ -191,7 +191,7 @@ def _record_end(session: Session, worker: WorkerIdentity, report: CompleteReques
         state=state,
         worker=worker.label,
         reason=reason,
-        result=_result(report, worker, [], None) if cancelled else None,
+        result=result_document(report, worker, [], None) if cancelled else None,
     )
     assert owner is not None
     _announce(session, lease.job_id, owner.project_id, f"job.{state.value}", {})
@@ -328,7 +328,7 @@ def _tell_success(
         job_id=job_id,
         state=EventState.SUCCEEDED,
         worker=run.worker.label,
-        result=_result(run.report, run.worker, [*outputs, *previews], recorded),
+        result=result_document(run.report, run.worker, [*outputs, *previews], recorded),
     )
     if not run.report.cached_nodes:
         # What came from a cache took no time, and says nothing of what the next run takes.
@@ -369,35 +369,6 @@ def _note_measures(session: Session, report: CompleteRequest, lease: LeaseKey) -
     )
 
 
-def _result(
-    report: CompleteRequest, worker: WorkerIdentity, outputs: Sequence[JobOutput], recorded: Recorded | None
-) -> dict[str, object]:
-    assets = recorded.assets if recorded is not None else ()
-    ids = {asset.sha256: str(asset.asset_id) for asset in assets}
-    return {
-        "outcome": report.outcome.value,
-        "prompt_id": str(report.prompt_id),
-        "started_at": _utc(report.started_at),
-        "ended_at": _utc(report.ended_at),
-        "cached_nodes": list(report.cached_nodes),
-        "environment_sha256": report.environment_sha256,
-        "worker": worker.label,
-        "worker_id": str(worker.worker_id),
-        "outputs": [
-            {
-                "node": output.node,
-                "output": output.output,
-                "batch_index": output.batch_index,
-                "filename": output.filename,
-                "sha256": output.sha256.hex(),
-                "size": output.size,
-                "asset_id": ids.get(output.sha256),
-            }
-            for output in outputs
-        ],
-    }
-
-
 def _announce(session: Session, job_id: JobId, project_id: UUID | None, kind: str, facts: dict[str, Json]) -> None:
     body = dict(facts)
     if project_id is not None:
@@ -411,7 +382,3 @@ def _refused_or_duplicate(answer: Completion, lease: LeaseKey) -> Completion:
         _log.warning("a late report for job %s under fence %d was refused", lease.job_id, lease.fence)
         raise leases.lost(lease)
     return answer
-
-
-def _utc(moment: datetime.datetime) -> str:
-    return moment.astimezone(datetime.UTC).isoformat()

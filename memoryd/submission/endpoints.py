@@ -19,6 +19,7 @@ from fastapi import APIRouter, Header, Request, Response, UploadFile
 from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
 
 from memoryd.access import projects
 from memoryd.access.facts import Caller
@@ -38,6 +39,7 @@ from memoryd.storage.blob_store import BLOB_LIMIT, blob_store
 from memoryd.storage.blobs import register
 from memoryd.submission import claiming, completing, estimating_jobs, job_document, repeating, viewing
 from memoryd.submission import wire as shown
+from memoryd.submission.claim_desk import claim_desk_of
 from memoryd.submission.facts import Submitted
 from memoryd.submission.submitting import submit_alone
 
@@ -62,13 +64,13 @@ class OutputTooLarge(TooLarge):
 # --- for people
 
 
-@router.post("/jobs", status_code=201, max_body_size=shown.BODY_LIMIT)
+@router.post("/jobs", status_code=201, response_model=shown.JobAnswer, max_body_size=shown.BODY_LIMIT)
 def submit_job(
     office: Office,
     caller: SubmitterCaller,
     asked: shown.JobRequest,
     idempotency_key: Annotated[str | None, Header()] = None,
-) -> shown.JobAnswer:
+) -> Response:
     """Queue a job, and say when it starts and ends. The same Idempotency-Key again answers the same job."""
     submission = asked.as_submission(project=asked.project or projects.DEFAULT_PROJECT, key=idempotency_key)
     submitted = submit_alone(office.database, submission, scope=caller.tenant, caller=caller, store=office.store)
@@ -76,7 +78,12 @@ def submit_job(
         with office.database.tenant_work(caller.tenant) as session:
             found = estimating_jobs.estimate_of(session, office.database, submitted.job_id, scope=caller.tenant)
         submitted = dataclasses.replace(submitted, estimate=found)
-    return shown.show_submitted(submitted)
+    return _spelled(shown.show_submitted(submitted), status=201)
+
+
+def _spelled(answer: BaseModel, *, status: int = 200) -> Response:
+    """Return an answer as it is sent: what is asked for many times a second is not looked through once more."""
+    return Response(answer.model_dump_json(), status_code=status, media_type="application/json")
 
 
 @router.post("/inputs", status_code=201)
@@ -267,20 +274,17 @@ async def _follow(office: Offices, caller: Caller, job_id: JobId, first: _Look) 
 
 
 @router.post("/work/claim", response_model=None)
-async def claim(
-    request: Request, office: Office, worker: WorkerCaller, asked: wire.ClaimRequest
-) -> wire.ClaimAnswer | Response:
+async def claim(request: Request, office: Office, worker: WorkerCaller, asked: wire.ClaimRequest) -> Response:
     """The next job, under lease; 204 when nothing came within `wait_s` (at most WAIT_LIMIT_S)."""
     until = time.monotonic() + min(asked.wait_s, WAIT_LIMIT_S)
-    waker = waker_of(office.database)
+    waker, desk = waker_of(office.database), claim_desk_of(office.database)
+    ask = claiming.Ask(worker=worker, incarnation=asked.incarnation, loaded=tuple(asked.loaded))
     while True:
         # Before the look: what comes while it is under way would else be heard of only at the next poll.
         told = waker.told
-        claimed = await run_in_threadpool(
-            claiming.claim, office.database, worker, incarnation=asked.incarnation, loaded=asked.loaded
-        )
+        claimed = await desk.claim(ask)
         if claimed is not None:
-            return wire.ClaimAnswer(job=claimed)
+            return _spelled(wire.ClaimAnswer(job=claimed))
         left = until - time.monotonic()
         if left <= 0 or waker.closing or await request.is_disconnected():
             return Response(status_code=204)
@@ -343,24 +347,22 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
     return size
 
 
-@router.post("/work/complete")
-def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> wire.CompleteAnswer:
+@router.post("/work/complete", response_model=wire.CompleteAnswer)
+def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> Response:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
     answer = completing.complete(office.database, blob_store(office.store), office.home, worker, report)
-    waker_of(office.database).wake_here()
-    return wire.CompleteAnswer.model_validate({"answer": answer.value})
+    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value}))
 
 
-@router.post("/work/result", max_body_size=RESULT_LIMIT)
-async def take_result(request: Request, office: Office, worker: WorkerCaller) -> wire.CompleteAnswer:
+@router.post("/work/result", response_model=wire.CompleteAnswer, max_body_size=RESULT_LIMIT)
+async def take_result(request: Request, office: Office, worker: WorkerCaller) -> Response:
     """Outputs and report in one message (`dispatch.result_wire`), for small results; else as `/work/complete`."""
     report, contents = unpack_result(await request.body())
     store = blob_store(office.store)
     answer = await run_in_threadpool(
         completing.complete, office.database, store, office.home, worker, report, contents=contents
     )
-    waker_of(office.database).wake_here()
-    return wire.CompleteAnswer.model_validate({"answer": answer.value})
+    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value}))
 
 
 @router.post("/work/release", status_code=204)

@@ -175,7 +175,8 @@ STATEMENTS = (
                               select j.group_id from job j where j.id = c.job_id and j.tenant_id = c.tenant_id));
             if not c.blocked and p_among_others then
                 -- Who holds one job's row must not wait for another's: two that do could wait for each other.
-                perform from job j where j.id = c.job_id and j.tenant_id = c.tenant_id for no key update skip locked;
+                perform from job j where j.id = c.job_id and j.tenant_id = c.tenant_id and j.state = 'ready'
+                   and not j.cancel_requested for no key update skip locked;
                 c.busy := not found;
             end if;
             if not c.blocked and not c.busy then

@@ -44,7 +44,7 @@ def claim_each(session: Session, asks: Sequence[Mapping[str, object]]) -> list[F
     """Lease the next job for each of these workers, one after the other, as claim does: its columns, and n.
 
     `n` is the place among those that ask, who get no row where there is nothing for them. `busy`: somebody else holds the
-    job's row just now, and it was only locked.
+    job's row just now, or wants it cancelled, and it was only locked.
     """
     return _CLAIM_EACH.all(session, {"asks": jsonb([{**one, "n": n} for n, one in enumerate(asks)])})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -32,27 +33,35 @@ def touch(session: Session, *, worker_id: UUID, vram_used_mb: int | None) -> Fou
     ).first()
 
 
-_TOUCH_CLAIMER = Lean(f"""
-        with heard as (
-            update worker set seen_at = clock_timestamp()
-             where id = :worker_id and (seen_at is null or seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s'))
-        select w.id as worker_id, w.label, w.state, w.incarnation, w.serves, served.pools,
-               served.pool_ids || array(select o.id from pool o where o.owner_worker = w.id) as pool_ids,
-               exists (select from lease l
-                        where l.worker_id = w.id and l.incarnation is distinct from :incarnation) as left_over
-          from worker w cross join lateral (
-               select coalesce(array_agg(p.name order by p.name), '{{}}') as pools,
-                      coalesce(array_agg(p.id order by p.name), '{{}}') as pool_ids
-                 from worker_pool x join pool p on p.id = x.pool_id where x.worker_id = w.id) served
-         where w.id = :worker_id""")
+_TOUCH_CLAIMERS = Lean(f"""
+    with asked as materialized (
+        select * from unnest(cast(:worker_ids as uuid[]), cast(:incarnations as uuid[]))
+                      with ordinality a(id, incarnation, place)),
+    heard as (
+        -- Who is being touched by somebody else is touched.
+        update worker set seen_at = clock_timestamp()
+         where id = any(array(
+            select w.id from worker w
+             where w.id = any(cast(:worker_ids as uuid[]))
+               and (w.seen_at is null or w.seen_at < clock_timestamp() - interval '{TOUCH_EVERY_S} s')
+               for no key update skip locked)))
+    select w.id as worker_id, w.label, w.state, w.incarnation, w.serves, served.pools,
+           served.pool_ids || array(select o.id from pool o where o.owner_worker = w.id) as pool_ids,
+           exists (select from lease l
+                    where l.worker_id = w.id and l.incarnation is distinct from a.incarnation) as left_over
+      from asked a left join worker w on w.id = a.id cross join lateral (
+           select coalesce(array_agg(p.name order by p.name), '{{}}') as pools,
+                  coalesce(array_agg(p.id order by p.name), '{{}}') as pool_ids
+             from worker_pool x join pool p on p.id = x.pool_id where x.worker_id = w.id) served
+     order by a.place""")
 
 
-def touch_claimer(session: Session, *, worker_id: UUID, incarnation: UUID) -> Any | None:
-    """Note that a worker asks for work: label, state, incarnation, serves, pools, pool_ids; and left_over.
+def touch_claimers(session: Session, *, worker_ids: Sequence[UUID], incarnations: Sequence[UUID]) -> list[Any]:
+    """Note that workers ask for work: worker_id, label, state, incarnation, serves, pools, pool_ids, left_over of each.
 
-    `left_over`: whether another start of it holds a lease still.
+    `worker_id` is null where there is none; `left_over`: whether another start of it holds a lease still.
     """
-    return _TOUCH_CLAIMER.first(session, {"worker_id": worker_id, "incarnation": incarnation})
+    return _TOUCH_CLAIMERS.all(session, {"worker_ids": list(worker_ids), "incarnations": list(incarnations)})
 
 
 def find_wish_to_cancel(
