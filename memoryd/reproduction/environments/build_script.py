@@ -101,7 +101,7 @@ pack() {{
 }}
 {packs}
 
-cp "$here/variables.sh" "$here/start.sh" "$target/"
+[ "$here" = "$target" ] || cp "$here/variables.sh" "$here/start.sh" "$target/"
 chmod +x "$target/start.sh"
 echo "$target/start.sh starts it"
 """
