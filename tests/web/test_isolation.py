@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 
 import httpx
 import pytest
@@ -12,10 +13,10 @@ from memoryd.access import sessions
 from memoryd.access.facts import Role
 from memoryd.access.projects import ensure_project
 from memoryd.catalog.proposals import list_proposals, propose
-from memoryd.dispatch import pools
+from memoryd.dispatch import doubts, pools
 from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Session, TenantScope
-from memoryd.foundation.ids import AssetId, JobId
+from memoryd.foundation.ids import AssetId, DoubtId, JobId, ProjectId, TenantId, WorkerId
 from memoryd.ingest import quarantine
 from memoryd.submission.facts import Submission
 from memoryd.submission.grouping.asking import submit_group
@@ -34,6 +35,7 @@ PAGES = (
     "/queue/jobs/{job}",
     "/queue/groups/{group}",
     "/queue/workers/{worker}",
+    "/canaries",
     "/usage",
     "/verify",
     "/identify",
@@ -69,6 +71,9 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/intake/quarantine/{file}/retry", {}),
 )
 FARM_CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/canaries/policies", {"project": "secret", "after_change": "true", "assets": "1"}),
+    ("/canaries/policies/secret/off", {}),
+    ("/canaries/doubts/{doubt}/decision", {"decision": "keep-out"}),
     ("/queue/pools/secret-pool/pause", {}),
     ("/queue/pools/secret-pool/resume", {}),
     ("/queue/workers/{worker}/drain", {}),
@@ -80,6 +85,7 @@ FARM_CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
 SUBMISSIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/queue/new", {"graph": GRAPH, "project": "secret"}),
     ("/queue/dead", {"do": "replay", "project": "secret"}),
+    ("/canaries/policies/secret/run", {}),
 )
 READS = (
     "/queue/jobs/{job}",
@@ -124,6 +130,7 @@ def secrets(studio: Studio) -> dict[str, str]:
         give_up(session, dead)
         pools.add_pool(session, "secret-pool", tenant_id=studio.tenant.id)
         worker = add_worker(session, studio.tenant.id, "hidden-gpu", "secret-pool").worker_id
+        doubt = raise_doubt(session, worker, studio.tenant.id, project)
     asset: AssetId = studio.asset(folder / "hidden-picture.png")
     lone: AssetId = studio.asset(folder / "hidden-lone.png")
     with studio.database.tenant_work(studio.tenant) as session:
@@ -136,9 +143,27 @@ def secrets(studio: Studio) -> dict[str, str]:
         "dead": str(dead),
         "group": str(group),
         "worker": str(worker),
+        "doubt": str(doubt),
         "file": str(file.id),
         "proposal": str(proposal),
     }
+
+
+def raise_doubt(session: Session, worker: WorkerId, tenant: TenantId, project: ProjectId) -> DoubtId:
+    """Let a worker have drifted, as a project's canaries found."""
+    now = datetime.datetime.now(datetime.UTC)
+    found = doubts.Found(
+        worker_id=worker,
+        tenant_id=tenant,
+        project_id=project,
+        reason=doubts.Drift.PIXELS,
+        last_good_at=now,
+        bad_at=now,
+        change=[{"name": "hidden-name", "then": "1", "now": "2", "bearing": "pixels", "weight": 1}],
+        changed=True,
+        keeps_out=False,
+    )
+    return doubts.raise_doubt(session, found)[0]
 
 
 def give_up(session: Session, job_id: JobId) -> None:
@@ -195,7 +220,17 @@ def test_others_find_nothing(
     for path, form in SUBMISSIONS:
         answer = stranger.post(path, data=form, headers=headers)
         assert answer.status_code == 404, path
-    for path in ("/", "/?q=is:all", "/queue", "/queue/dead", "/queue/new", "/intake", "/decisions", "/removed"):
+    for path in (
+        "/",
+        "/?q=is:all",
+        "/queue",
+        "/canaries",
+        "/queue/dead",
+        "/queue/new",
+        "/intake",
+        "/decisions",
+        "/removed",
+    ):
         answer = stranger.get(path, headers=headers)
         assert answer.status_code == 200
         # Whoever reads anything of the tenant sees its workers.
