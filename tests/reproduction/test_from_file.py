@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import text
 
 from memoryd.access.facts import Role
+from memoryd.reproduction.from_file import reading
 from tests.reproduction.painting import comfy_png, painted
 from tests.reproduction.studio import Studio, studio
 
@@ -225,3 +227,31 @@ def test_nothing_of_the_file_is_kept_but_its_hash_in_the_trail(studio: Studio, a
         facts = session.execute(text("select subject, facts from audit_pending where action = 'file.identify'")).all()
     assert [row.subject for row in facts] == [f"file:{found['sha256']}"]
     assert "client.bin" not in str(facts)
+
+
+def test_what_is_too_large_or_too_much_at_once_is_refused_in_words(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with studio.speaking() as client:
+        own = studio.key(Role.VIEWER)
+        announced = own | {
+            "Content-Length": str(reading.BODY_LIMIT + 1),
+            "Content-Type": "multipart/form-data; boundary=x",
+        }
+        refused = client.post("/v1/assets/identify", content=b"--x--", headers=announced)
+        assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+        monkeypatch.setattr(reading, "_turns", threading.BoundedSemaphore(1))
+        monkeypatch.setattr(reading, "WAIT_S", 0.01)
+        with reading._turn():
+            busy = client.post("/v1/assets/identify", files={"file": ("a.png", b"x")}, headers=own)
+        assert busy.status_code == 503
+        assert "ask again" in busy.json()["hint"]
+        assert client.post("/v1/assets/identify", files={"file": ("a.png", b"x")}, headers=own).status_code == 200
+
+
+def test_a_picture_made_to_do_harm_is_unknown_and_says_why(ask: Ask) -> None:
+    bomb = encoded(Image.new("1", (10_500, 10_500)), "PNG", compress_level=9)
+    found = ask(bomb)
+    assert found["standing"] == "unknown"
+    assert "too-many-pixels" in [finding["code"] for finding in found["findings"]]
+    assert ask(comfy_png(painted(1), seed=1)[:-200])["standing"] == "unknown"
