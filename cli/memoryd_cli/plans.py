@@ -13,7 +13,7 @@ from memoryd_cli.search import asset_of, at
 EXIT_HINDERED = 12
 """As of a verdict: it would not be attempted."""
 DIFFERENCES_LIMIT = 6
-"""Differences of a worker's environment that a line tells; --json has them all."""
+"""Differences of a worker's environment that are told; --json has the heaviest twenty."""
 
 
 def say_plan(asset: str, *, json: bool) -> None:
@@ -94,14 +94,14 @@ def _say_worker(worker: dict[str, Any]) -> None:
         say(f"  {cause['code']}: {cause['detail']}")
     for difference in worker["differences"][:DIFFERENCES_LIMIT]:
         say(f"  {difference['name']}: {_word(difference['then'])} then, {_word(difference['now'])} there")
-    if len(worker["differences"]) > DIFFERENCES_LIMIT:
-        say(f"  {len(worker['differences']) - DIFFERENCES_LIMIT} more differences")
+    if worker["differences_found"] > DIFFERENCES_LIMIT:
+        say(f"  {worker['differences_found'] - DIFFERENCES_LIMIT} more differences")
 
 
 def _near(worker: dict[str, Any]) -> str:
     if not worker["known"]:
         return "then's environment is not known"
-    return "the same environment" if worker["identical"] else f"{len(worker['differences'])} differences"
+    return "the same environment" if worker["identical"] else f"{worker['differences_found']} differences"
 
 
 def _word(value: object) -> str:

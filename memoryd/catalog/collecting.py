@@ -71,10 +71,10 @@ def collect(database: Database, store: BlobStore, caller: Caller, *, older_than_
 def _collect_some(
     session: Session, store: BlobStore, caller: Caller, digests: Sequence[bytes], age: float, *, dry_run: bool
 ) -> list[bytes]:
+    begin_removing(session)
     # Locked first: whoever registers one of them waits for the end of this, and then stores it again.
     recorded, staying = queries.lock_collectable(session, digests, age)
     loose = [sha256 for sha256 in digests if sha256 not in staying]
-    begin_removing(session)
     needed = queries.list_referred_to(session, loose) | holders_of(session, loose).keys()
     gone = [sha256 for sha256 in loose if sha256 not in needed]
     if dry_run:

@@ -292,9 +292,12 @@ def leave(session: Session, worker: WorkerIdentity, incarnation: UUID) -> None:
         telling.tell_workers(session, "worker.left", [worker.worker_id])
 
 
-def list_workers(session: Session, *, tenant_id: TenantId) -> list[WorkerView]:
-    """Return the workers that serve a tenant, by label; those that were removed are left out."""
-    return [_view(row) for row in fleet.list_workers(session, tenant_id=tenant_id)]
+def list_workers(session: Session, *, tenant_id: TenantId, counted: bool = True) -> list[WorkerView]:
+    """Return the workers that serve a tenant, by label; those that were removed are left out.
+
+    Without `counted` nobody counts what they run and how many models they have: both are 0.
+    """
+    return [_view(row) for row in fleet.list_workers(session, tenant_id=tenant_id, counted=counted)]
 
 
 def find_view(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> WorkerView:

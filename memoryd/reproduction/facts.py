@@ -180,6 +180,8 @@ class ModelPin:
     sha256: bytes | None
 
 
+DIFFERENCES_LIMIT = 20
+"""Differences of a worker's environment that a stored plan spells out, the heaviest: packages alone may be hundreds."""
 HINDRANCES = frozenset({"class-nobody-has", "model-drifted", "model-nobody-has", "no-worker", "no-worker-has-all"})
 """Codes of notices that stand in the way until somebody mends a worker; every other one is said in advance only."""
 
@@ -211,16 +213,8 @@ class WorkerMatch:
             "identical": self.nearness.identical,
             "known": self.nearness.known,
             "distance": self.nearness.distance,
-            "differences": [
-                {
-                    "name": each.name,
-                    "then": each.then,
-                    "now": each.now,
-                    "bearing": each.bearing.value,
-                    "weight": each.weight,
-                }
-                for each in self.nearness.differences
-            ],
+            "differences": [each.as_json() for each in self.nearness.differences[:DIFFERENCES_LIMIT]],
+            "differences_found": len(self.nearness.differences),
             "lacks": [cause.as_json() for cause in self.lacks],
         }
 

@@ -83,7 +83,7 @@ def read_fleet(session: Session, tenant_id: TenantId, pins: Iterable[ModelPin]) 
     """Return the tenant's workers that ever registered, with what they have of these models. `session` has the farm."""
     views = {
         view.id: view
-        for view in farm_workers.list_workers(session, tenant_id=tenant_id)
+        for view in farm_workers.list_workers(session, tenant_id=tenant_id, counted=False)
         if view.state is not WorkerState.JOINED
     }
     if not views:

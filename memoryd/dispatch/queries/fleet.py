@@ -218,19 +218,24 @@ def find_environment(session: Session, *, sha256: bytes) -> bytes | None:
     ).scalar()
 
 
-def list_workers(session: Session, *, tenant_id: UUID, worker_id: UUID | None = None) -> Sequence[Found]:
-    """The workers that serve a tenant, by label; only this one if given. Those that were removed are left out."""
+def list_workers(
+    session: Session, *, tenant_id: UUID, worker_id: UUID | None = None, counted: bool = True
+) -> Sequence[Found]:
+    """The workers that serve a tenant, by label; only this one if given. Those that were removed are left out.
+
+    Without `counted` running and models are 0: a worker may have stated fifty thousand models.
+    """
     return session.execute(
         text(f"""
         select w.id, w.label, w.host, w.gpu_uuid, w.state, w.protocol, w.seen_at,
                coalesce(w.seen_at > clock_timestamp() - interval '{ONLINE_S} s', false) and w.state <> 'left' as online,
                array(select p.name from worker_pool x join pool p on p.id = x.pool_id
                       where x.worker_id = w.id order by 1) as pools,
-               (select count(*) from lease l where l.worker_id = w.id) as running,
-               (select count(*) from worker_model m where m.worker_id = w.id) as models
+               case when :counted then (select count(*) from lease l where l.worker_id = w.id) else 0 end as running,
+               case when :counted then (select count(*) from worker_model m where m.worker_id = w.id) else 0 end as models
           from worker w where (cardinality(w.serves) = 0 or :tenant_id = any(w.serves)) and w.state <> 'removed'
            and (cast(:worker_id as uuid) is null or w.id = :worker_id) order by w.label, w.id"""),
-        {"tenant_id": tenant_id, "worker_id": worker_id},
+        {"tenant_id": tenant_id, "worker_id": worker_id, "counted": counted},
     ).all()
 
 
