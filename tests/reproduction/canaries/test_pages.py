@@ -86,7 +86,7 @@ def test_only_administrators_are_offered_a_decision(cage: Cage) -> None:
     with cage.studio.speaking() as client:
         shown = client.get("/canaries", headers={**viewer, **HTML}).text
         assert "No longer makes the pixels it made" in shown
-        assert "/decision\"" not in shown
+        assert '/decision"' not in shown
         asked = {"decision": "clear"}
         path = f"/canaries/doubts/{cage.in_doubt()[0].id}/decision"
         assert client.post(path, data=asked, headers=viewer).status_code == 403
