@@ -25,6 +25,7 @@ from memoryd.access.directory import find_tenant
 from memoryd.access.projects import ensure_project
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import OutputFile
+from memoryd.dispatch import tending
 from memoryd.foundation.database import Database
 from memoryd.worker.agent import Agent, Options
 from memoryd.worker.stopping import Stopping
@@ -62,12 +63,16 @@ class Bench:
 
     def make_again(self, path: Path) -> dict[str, Any]:
         """Reproduce what lies at a path, and return the attempt with its verdict."""
-        asset = self.studio.asset(path)
+        return self.make_again_of(self.studio.asset(path))
+
+    def make_again_of(self, asset: object) -> dict[str, Any]:
+        """Reproduce an asset, and return the attempt with its verdict."""
         attempt: dict[str, Any] = self.http.post(f"/assets/{asset}/reproductions", json={}).raise_for_status().json()
         until = time.monotonic() + PATIENCE_S
         while attempt["state"] != "decided":
             assert time.monotonic() < until
             time.sleep(0.05)
+            tending.tend_once(self.studio.offices.database)
             self.studio.do_chores()
             attempt = self.http.get(f"/reproductions/{attempt['id']}").raise_for_status().json()
         return attempt
