@@ -55,7 +55,7 @@ def list_workers(session: Session) -> Sequence[Found]:
                coalesce(w.seen_at > clock_timestamp() - interval '{ONLINE_S} s', false) as online,
                extract(epoch from clock_timestamp() - w.seen_at) as silent_s,
                array(select p.name from worker_pool x join pool p on p.id = x.pool_id where x.worker_id = w.id
-                      order by 1) as pools,
+                      order by 1) || array(select o.name from pool o where o.owner_worker = w.id) as pools,
                (select count(*) from lease l where l.worker_id = w.id) as running
           from worker w where w.state in ('active', 'draining') order by w.label, w.id""")
     ).all()
