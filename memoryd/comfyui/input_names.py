@@ -10,6 +10,9 @@ from memoryd.foundation.canonical_json import Json
 
 NAME_LIMIT = 1000
 """Characters of a file's name with its folders."""
+SEEN_PREFIX = "seen-"
+"""Before ComfyUI's word for a folder, in a worker's report: a file that the run read there and that nobody had sent along
+(`seen-input`). Such an output has in `output` the file's name as the graph spells it."""
 INPUT_TYPES = ("input", "output", "temp")
 
 MEDIA_NAME = re.compile(

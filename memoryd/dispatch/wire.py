@@ -193,11 +193,6 @@ SAVED_TYPE = "output"
 """ComfyUI's word for what a graph saved."""
 PREVIEW_TYPE = "temp"
 """ComfyUI's word for what a graph only showed; wiped at its next start."""
-SEEN_PREFIX = "seen-"
-"""Before ComfyUI's word for a folder: a file that the run read there and that nobody had sent along (`seen-input`).
-
-Such an `Output` has in `output` the file's name as the graph spells it.
-"""
 
 
 class JobKind(StrEnum):

@@ -16,9 +16,10 @@ from typing import Any
 from uuid import UUID
 
 from memoryd.access import audit
+from memoryd.comfyui.input_names import SEEN_PREFIX
 from memoryd.dispatch import leases, usage, workers
 from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
-from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, SEEN_PREFIX, CompleteRequest, JobKind, Outcome, Output, Pin
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.counters import LATE_REPORTS

@@ -16,8 +16,8 @@ from pathlib import Path
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.errors import EngineDown, EngineFileMissing, EngineTrouble
 from memoryd.comfyui.facts import OutputFile
-from memoryd.comfyui.input_names import input_place, media_literals
-from memoryd.dispatch.wire import SEEN_PREFIX, Claimed, Output
+from memoryd.comfyui.input_names import SEEN_PREFIX, input_place, media_literals
+from memoryd.dispatch.wire import Claimed, Output
 
 FILES_LIMIT = 64
 """Files of one run that are looked at."""
