@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 
-from memoryd.comfyui.client import ComfyClient
 from memoryd.foundation.database import Database
 
 from .figures import Figure, median, now_ms, percentile
@@ -37,11 +36,11 @@ def overhead(place: Place, *, quick: bool) -> list[Figure]:
     """
     count = 15 if quick else 60
     figures: list[Figure] = []
-    with _stand_in(place) as url:
+    with stand_in() as url:
         figures += _measure(place, url, "the stand-in", count, _drawn)
     real = os.environ.get(REAL_VARIABLE)
     if real:
-        figures += _measure(place, real, "a real ComfyUI", count, _plain)
+        figures += _measure(place, real, "a real ComfyUI", count, plain_colour)
     return figures
 
 
@@ -49,7 +48,7 @@ def _drawn(number: int) -> dict[str, Any]:
     return prompt(number, SIZE)
 
 
-def _plain(number: int) -> dict[str, Any]:
+def plain_colour(number: int) -> dict[str, Any]:
     """A graph that every ComfyUI runs without a model: noise would need one, so this is a plain colour."""
     picture = {"width": 1024, "height": 1024, "batch_size": 1, "color": number % 2**24}
     return {
@@ -59,7 +58,8 @@ def _plain(number: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _stand_in(place: Place) -> Iterator[str]:
+def stand_in() -> Iterator[str]:
+    """The address of a stand-in process, while the block runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "memoryd_cli", "stand-in", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -85,15 +85,14 @@ def _measure(place: Place, comfyui: str, named: str, count: int, graph: Any) -> 
             MEMORYD_JOIN_TOKEN=made["token"],
         )  # fmt: skip
         try:
-            caller, client = address.caller(), ComfyClient(comfyui)
+            caller = address.caller()
             for number in range(count + 5):
-                took, size = _directly(client, comfyui, graph(dice.randrange(2**48)))
+                took, size = run_directly(comfyui, graph(dice.randrange(2**48)))
                 spent = _through(caller, watch, graph(dice.randrange(2**48)))
                 if number >= 5:
                     direct.append(took)
                     through.append(spent)
                     sizes.append(size)
-            client.close()
         finally:
             place.stop(worker)
     database.close()
@@ -107,7 +106,8 @@ def _measure(place: Place, comfyui: str, named: str, count: int, graph: Any) -> 
     ]
 
 
-def _directly(client: ComfyClient, url: str, graph: dict[str, Any]) -> tuple[float, int]:
+def run_directly(url: str, graph: dict[str, Any]) -> tuple[float, int]:
+    """Return the milliseconds from a prompt to its picture's bytes, and how many those are."""
     host = url.partition("://")[2].rstrip("/")
     connection = http.client.HTTPConnection(host, timeout=120)
     began = now_ms()
