@@ -99,10 +99,12 @@ class Studio:
             yield client
 
     @contextlib.contextmanager
-    def farm(self, place: Path, *, noisy: bool = False) -> Iterator[Callable[[str], dict[str, Any]]]:
+    def farm(
+        self, place: Path, *, noisy: bool = False, models: Path | None = None
+    ) -> Iterator[Callable[[str], dict[str, Any]]]:
         """A server, a worker and the stand-in engine; yields a function that makes an asset again and tells the verdict."""
         with _serving(self.offices) as url, httpx.Client(base_url=f"{url}/v1", trust_env=False, timeout=30) as http:
-            engine = EngineOptions(output=place / "output", input=place / "input", noisy=noisy)
+            engine = EngineOptions(output=place / "output", input=place / "input", noisy=noisy, models=models)
             with running(engine) as engine_url, _working(http, url, engine_url, place):
 
                 def verdict(sha256: str) -> dict[str, Any]:

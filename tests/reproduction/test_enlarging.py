@@ -146,6 +146,26 @@ def test_a_graph_that_makes_another_picture_is_measured_as_one(studio: Studio, t
         assert now["measures"]["psnr"] < 20
 
 
+def test_an_upscale_model_of_the_pool_is_used_and_the_size_is_exact(studio: Studio, tmp_path: Path) -> None:
+    studio.take_in(WIDE)
+    models = tmp_path / "models"
+    (models / "upscale_models").mkdir(parents=True)
+    for name in ("b-4x.pth", "a-4x.pth"):
+        (models / "upscale_models" / name).write_bytes(name.encode())
+    with studio.farm(tmp_path, models=models), studio.speaking() as client:
+        own = studio.key(Role.ADMIN)
+        unknown = ask(client, own, digest(studio, WIDE), to="3x", model="c-4x.pth")
+        assert (unknown.status_code, kind_of(unknown)) == (422, "upscale-model-unknown")
+        assert "a-4x.pth, b-4x.pth" in unknown.json()["detail"]
+        now = decided(studio, client, own, ask(client, own, digest(studio, WIDE), to="3x", by="model"))
+        assert (now["plan"]["model"], now["measures"]["width"]) == ("a-4x.pth", 384)
+        assert now["measures"]["psnr"] > 30
+        named = decided(
+            studio, client, own, ask(client, own, digest(studio, WIDE), to="5x", model="b-4x.pth", render=True)
+        )
+        assert (named["plan"]["model"], named["measures"]["width"]) == ("b-4x.pth", 640)
+
+
 def test_what_the_engine_does_not_read_is_said_beforehand_and_afterwards(studio: Studio, tmp_path: Path) -> None:
     studio.take_in(DEEP)
     with studio.farm(tmp_path), studio.speaking() as client:
