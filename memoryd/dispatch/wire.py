@@ -98,21 +98,6 @@ class NodePack(Shape):
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
 
 
-class SourcesRequest(Shape):
-    """`POST /work/pack-sources`: the lease of a job that this worker finished; asks which sources its tenant lacks."""
-
-    job_id: UUID
-    fence: Fence
-    token: str
-    environment_sha256: Sha256Hex
-
-
-class SourcesWanted(Shape):
-    """Trees of node packs, to be sent by `PUT /work/pack-sources/{tree}` as `comfyui.source_archive` writes them."""
-
-    trees: list[Sha256Hex] = []
-
-
 class ModelsRequest(Shape):
     """`POST /work/models`: files of the last registration that were hashed since; answered by 204."""
 

@@ -17,6 +17,7 @@ from memoryd.dispatch.wire import Gpu
 from memoryd.foundation.canonical_json import Json, NotJson, canonical_digest, read_json
 from memoryd.foundation.logging import log_for
 from memoryd.worker.attention import attention_asked, attention_told
+from memoryd.worker.changed_packages import changed_packages
 from memoryd.worker.engine_probe import EngineProbe, processor_model, recorded_variables
 from memoryd.worker.engine_sight import EngineSight, find_engine
 from memoryd.worker.gpu_reading import list_capabilities
@@ -95,6 +96,10 @@ class EngineLook:
             members["packages"] = (listed if isinstance(listed, dict) else {}) | complete
             if complete.get("numpy") is not None:
                 members["numpy"] = complete["numpy"]
+            # Looked at anew each time: an edit within a package changes nothing that the probe's answer is kept by.
+            changed = changed_packages(self._probe.places())
+            if changed is not None:
+                members["packages_changed"] = changed
         return members
 
     def _comfyui_itself(self, program: Path) -> dict[str, Json]:

@@ -72,6 +72,11 @@ class EngineProbe:
         answer = self._answer or {}
         return {name: answer[name] for name in _TOLD if name in answer}
 
+    def places(self) -> tuple[Path, ...]:
+        """Return the folders in which that Python finds packages; after `members`."""
+        told = (self._answer or {}).get("places")
+        return tuple(Path(str(place)) for place in told) if isinstance(told, list) else ()
+
     def _wait(self, process: subprocess.Popen[bytes]) -> dict[str, Json] | None:
         try:
             told, trouble = process.communicate(timeout=PROBE_LIMIT_S)

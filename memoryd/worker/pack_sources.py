@@ -10,7 +10,8 @@ import tempfile
 import threading
 
 from memoryd.comfyui.source_archive import ArchiveTooLarge, write_archive
-from memoryd.dispatch.wire import CompleteRequest, Outcome, SourcesRequest
+from memoryd.dispatch.sources_wire import SourcesRequest
+from memoryd.dispatch.wire import CompleteRequest, Outcome
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.worker.server_link import ServerLink

@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from memoryd.dispatch.result_wire import fits, pack_result
 from memoryd.dispatch.socket_wire import HEAD_LIMIT
+from memoryd.dispatch.sources_wire import SourcesRequest, SourcesWanted
 from memoryd.dispatch.wire import (
     LEASE_LOST,
     PROTOCOL,
@@ -40,8 +41,6 @@ from memoryd.dispatch.wire import (
     ReleaseRequest,
     SharedAnswer,
     SharedRequest,
-    SourcesRequest,
-    SourcesWanted,
 )
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
 from memoryd.foundation.tls import trust

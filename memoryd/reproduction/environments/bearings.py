@@ -120,6 +120,7 @@ MEMBERS: dict[str, tuple[Bearing, Weight]] = {
     "attention": (Bearing.PIXELS, Weight.ATTENTION),
     "variables": (Bearing.PIXELS, Weight.VARIABLE),
     "deterministic": (Bearing.PIXELS, Weight.DETERMINISTIC),
+    "packages_changed": (Bearing.PIXELS, Weight.COMPUTING_PACKAGE),
     "numpy": (Bearing.PIXELS, Weight.COMPUTING_PACKAGE),
     "pillow": (Bearing.FILE, Weight.FILE_WRITER),
     "zlib": (Bearing.FILE, Weight.FILE_WRITER),

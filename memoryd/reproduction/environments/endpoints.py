@@ -13,7 +13,8 @@ from memoryd.access.guards import Office, Reader
 from memoryd.comfyui.source_archive import ARCHIVE_LIMIT, ArchiveTooLarge
 from memoryd.dispatch.facts import LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
-from memoryd.dispatch.wire import Fence, Sha256Hex, SourcesRequest, SourcesWanted
+from memoryd.dispatch.sources_wire import SourcesRequest, SourcesWanted
+from memoryd.dispatch.wire import Fence, Sha256Hex
 from memoryd.foundation.ids import JobId
 from memoryd.reproduction.environments import exported, finding, sources
 from memoryd.reproduction.environments.nearness import nearness

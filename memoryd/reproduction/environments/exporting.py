@@ -207,6 +207,11 @@ def _unknown(document: Mapping[str, Json], kept: Mapping[str, bytes]) -> Iterato
     lines = [f"- {name}: {words}" for name, words in unknown_members(document).items()]
     if document.get("comfyui_dirty") is True:
         lines.append("- ComfyUI's files were changed after its commit; the changes were not kept.")
+    changed = document.get("packages_changed")
+    lines += [
+        f"- package {_plain(package)}: its files were changed after it was installed; the changes were not kept."
+        for package in sorted(changed if isinstance(changed, dict) else ())
+    ]
     for pack in _listed_packs(document):
         name, at_hand = _plain(str(pack.get("name"))), str(pack.get("tree")) in kept
         if not at_hand and not (pack.get("commit") and pack.get("remote")):

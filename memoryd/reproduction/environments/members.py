@@ -15,6 +15,7 @@ _EVERYWHERE = {
     "flags": "launch flags",
     "devices": "the device",
     "packages": "the installed packages",
+    "packages_changed": "packages whose files were changed by hand",
     "pillow": "the version of Pillow",
     "zlib": "the zlib that packs PNG files",
     "numpy": "the version of NumPy",
