@@ -19,4 +19,4 @@ class SourcesRequest(Shape):
 class SourcesWanted(Shape):
     """Trees of node packs, to be sent by `PUT /work/pack-sources/{tree}` as `comfyui.source_archive` writes them."""
 
-    trees: list[Sha256Hex] = []
+    trees: list[Sha256Hex]
