@@ -14,6 +14,7 @@ from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
 from memoryd.dispatch import chores, telling, tending
 from memoryd.dispatch.facts import Chore
+from memoryd.dispatch.waking import CHORE, waker_of
 from memoryd.events import delivering, relay
 from memoryd.events.receivers import reach_of
 from memoryd.foundation.database import Database, TenantScope
@@ -46,6 +47,9 @@ class Background:
         self._stop = threading.Event()
         self._tenants: dict[TenantId, TenantScope] = {}
         self._chore_threads = chore_threads
+        self._waker = waker_of(self.database)
+        self._chore_told = threading.Event()
+        self._waker.add_ear(self._hear)
         self._turns = Turns()
 
     def stop_soon(self) -> None:
@@ -72,15 +76,18 @@ class Background:
             )
         )
         threads += [threading.Thread(target=self._chores, daemon=True) for _ in range(self._chore_threads)]
+        self._waker.start(self.database)
         for thread in threads:
             thread.start()
         self._stop.wait()
+        self._chore_told.set()
         for thread in threads:
             thread.join()
         try:
             tending.resign(self.database)
         except MemorydError as error:
             _log.warning("the lead ends by itself after its term: %s", error.detail)
+        self._waker.stop()
         self.database.close()
 
     def _repeat(self, act: Callable[[], object], every_s: float) -> None:
@@ -97,6 +104,10 @@ class Background:
                 _log.exception("a round of follow-up work failed; the next round tries again")
                 wait = max(every_s, DOWN_WAIT_S)
             self._stop.wait(max(0.0, wait - (time.monotonic() - started)))
+
+    def _hear(self, word: str) -> None:
+        if word == CHORE:
+            self._chore_told.set()
 
     def _refresh_tenants(self) -> None:
         with self.database.farm_work() as session:
@@ -115,8 +126,9 @@ class Background:
     def _chores(self) -> None:
         while not self._stop.is_set():
             try:
+                self._chore_told.clear()
                 if not self.do_one_chore():
-                    self._stop.wait(CHORE_IDLE_S)
+                    self._chore_told.wait(CHORE_IDLE_S)
             except Unavailable:
                 self._stop.wait(DOWN_WAIT_S)
             except Exception:

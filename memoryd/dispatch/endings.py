@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from memoryd.dispatch import telling
+from memoryd.dispatch import telling, waking
 from memoryd.dispatch.entering import Charge, LetIn, let_in
 from memoryd.dispatch.queries import capping
 from memoryd.dispatch.queries import ending as statements
@@ -65,6 +65,7 @@ def _settle_chains(session: Session, ended: dict[JobId, JobState]) -> list[JobId
     entrants: list[JobId] = []
     while ended:
         statements.insert_follow_ups(session, job_ids=list(ended), chore_ids=[new_id() for _ in ended])
+        waking.chores_after_commit(session)
         in_vain = []
         for row in statements.delete_followers(session, job_ids=list(ended)):
             if ended[JobId(row.waits_for)] is JobState.SUCCEEDED:

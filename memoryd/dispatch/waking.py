@@ -29,6 +29,8 @@ CANCEL = "cancel"
 """A job that runs is to be cancelled: `cancel <job id>`."""
 CHANGED = "changed"
 """A worker registered, was drained or removed: `changed <worker id>`."""
+CHORE = "chore"
+"""There is follow-up work that somebody waits for."""
 
 SAFETY_POLL_S = 1.0
 NOTIFY_EVERY_S = 0.005
@@ -187,6 +189,11 @@ def cancel_after_commit(session: Session, job_id: JobId) -> None:
 def change_after_commit(session: Session, worker_id: WorkerId) -> None:
     """Let every process look at a worker again, once this session's transaction has committed."""
     _tell_after_commit(session, f"{CHANGED} {worker_id}")
+
+
+def chores_after_commit(session: Session) -> None:
+    """Let whoever does follow-up work look for some, once this session's transaction has committed."""
+    _tell_after_commit(session, CHORE)
 
 
 def _tell_after_commit(session: Session, word: str) -> None:
