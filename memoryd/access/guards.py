@@ -7,15 +7,16 @@ given by the browser without being asked, so both are refused to pages of other 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 
 from fastapi import Depends
+from fastapi.concurrency import run_in_threadpool
 from fastapi.requests import HTTPConnection
 
-from memoryd.access import keys, sessions
+from memoryd.access import keys, remembering, sessions
 from memoryd.access.facts import Caller, Scope, WorkerIdentity
 from memoryd.access.roles import narrowed
 from memoryd.foundation.byte_store import ByteStore
@@ -72,8 +73,9 @@ class Work:
     store: ByteStore
 
 
-def offices(connection: HTTPConnection) -> Offices:
+async def offices(connection: HTTPConnection) -> Offices:
     """Return what this server process holds open."""
+    # Not a plain function, though it waits for nothing: those are handed to a thread and back.
     held = connection.app.state.offices
     assert isinstance(held, Offices)
     return held
@@ -101,6 +103,13 @@ def recognise(connection: HTTPConnection, office: Offices) -> Caller | WorkerIde
         "no key, no session" if not cookie else "the session has ended",
         hint="send `Authorization: Bearer mk_…`, or sign in again with a link from an administrator",
     )
+
+
+async def _recognised_at_once(connection: HTTPConnection, office: Offices) -> Caller | WorkerIdentity:
+    """Return who is asking: at once where the key was looked up a moment ago. Raises: as recognise."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    known = remembering.find(office.database, token.strip()) if scheme.lower() == "bearer" else None
+    return known if known is not None else await run_in_threadpool(recognise, connection, office)
 
 
 def public_address(connection: HTTPConnection, settings: Settings) -> str:
@@ -156,9 +165,9 @@ def person_with(caller: Caller | WorkerIdentity, scope: Scope) -> Caller:
     return narrowed(caller, scope)
 
 
-def _caller_guard(scope: Scope) -> Callable[..., Caller]:
-    def guard(connection: HTTPConnection, office: Office) -> Caller:
-        return person_with(recognise(connection, office), scope)
+def _caller_guard(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+    async def guard(connection: HTTPConnection, office: Office) -> Caller:
+        return person_with(await _recognised_at_once(connection, office), scope)
 
     return guard
 
