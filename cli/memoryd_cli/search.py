@@ -153,7 +153,7 @@ def show(
     for member in asset["line"] if len(asset["line"]) > 1 else []:
         _say("line", f"{member['face']['sha256'][:_SHORT]} {member['succession'] or 'first'}")
     for kind in ("parents", "children"):
-        for relative in asset[kind]:
+        for relative in _each_once(asset[kind]):
             _say(kind[:-1] if kind == "parents" else "child", _relative(relative))
     for reading in asset["extractions"]:
         for finding in reading["findings"] if reading["current"] else []:
@@ -223,9 +223,21 @@ def _path(place: dict[str, Any]) -> str:
     return str(place["paths"][0][1]) if place["paths"] else str(place["shown_path"])
 
 
+def _each_once(relatives: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each relative once, nearest first, with all the ways by which it is one."""
+    found: dict[str, dict[str, Any]] = {}
+    for relative in relatives:
+        known = found.setdefault(relative["face"]["id"], {**relative, "via": ""})
+        if relative["via"] not in known["via"].split(", "):
+            known["via"] = ", ".join(filter(None, (known["via"], relative["via"])))
+    return list(found.values())
+
+
 def _relative(relative: dict[str, Any]) -> str:
     face, steps = relative["face"], relative["distance"]
-    return f"{face['sha256'][:_SHORT]} {face['name'] or ''} ({steps} step{'' if steps == 1 else 's'})"
+    return (
+        f"{face['sha256'][:_SHORT]} {face['name'] or ''} ({steps} step{'' if steps == 1 else 's'}, {relative['via']})"
+    )
 
 
 def lineage(

@@ -88,6 +88,9 @@ def test_a_name_with_values_of_its_own_in_two_passes_must_be_said_exactly(studio
     assert both["items"] == [{"3.steps": 4, "31.steps": 4, "31.seed": str(2**64 - 1)}]
     fresh = asked(studio, HIRES, seeds=3)
     assert [item["3.seed"] == item["31.seed"] for item in fresh["items"]] == [True] * 3, "one seed for both passes"
+    kept = asked(studio, HIRES, seeds=2, set={"31.seed": 13})
+    assert [item["31.seed"] for item in kept["items"]] == [13, 13], "a pass whose seed is said keeps it"
+    assert len({item["3.seed"] for item in kept["items"]}) == 2
 
 
 def test_settings_of_a_custom_sampler_are_reached_by_their_names(studio: Studio) -> None:
@@ -109,6 +112,7 @@ def test_settings_of_a_custom_sampler_are_reached_by_their_names(studio: Studio)
         ({"set": {"seed": str(2**64)}}, "prompt-invalid", "2^64 - 1"),
         ({"set": {"cfg": 5, "3.cfg": 6}}, "bad-items", "once"),
         ({"grid": [{"name": "cfg", "values": []}]}, "bad-items", "one at least"),
+        ({"set": {"seed": 1}, "seeds": 2}, "bad-items", "leave one"),
         ({"seeds": 1_001}, "too-many-seeds", "SEEDS_LIMIT"),
         ({"seeds": 1_000, "grid": [{"name": "cfg", "values": list(range(1, 12))}]}, "too-many-items", "ITEMS_LIMIT"),
         ({}, "nothing-varies", "--seeds"),

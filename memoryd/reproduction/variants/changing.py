@@ -62,7 +62,8 @@ def find_changes(
 ) -> tuple[Change, ...]:
     """Return what a wish changes in a graph (API format), fresh seeds last. `fresh` draws so many different seeds.
 
-    One value goes into every place of a name, where these have one value now; fresh seeds into every pass.
+    One value goes into every place of a name, where these have one value now; a fresh seed into every pass whose seed is
+    not said.
     Raises: NothingVaries, ParameterUnknown, ParameterAmbiguous, InputNotFound, InputIsLinked, TitleAmbiguous, NoSeed,
     BadItems.
     """
@@ -71,7 +72,9 @@ def find_changes(
         *(_change(document, places, name, values) for name, values in wish.grid),
     ]
     if wish.seeds:
-        changes.append(_fresh_seeds(document, places, fresh(wish.seeds)))
+        # A pass whose seed is said keeps that one.
+        said = {place for change in changes for place in change.places}
+        changes.append(_fresh_seeds(document, places, said, fresh(wish.seeds)))
     if not changes:
         raise NothingVaries("no name and no seeds", hint=f"--seeds 4, or --set with one of {_names(places)}")
     taken = [place for change in changes for place in change.places]
@@ -123,14 +126,17 @@ def _typed(present: Json, name: str, value: Json) -> Json:
     return found
 
 
-def _fresh_seeds(document: Mapping[str, Any], places: Sequence[ParameterPlace], seeds: tuple[int, ...]) -> Change:
-    found = [place for place in places if place.name == SEED]
-    addresses = tuple(place.address for place in found)
+def _fresh_seeds(
+    document: Mapping[str, Any], places: Sequence[ParameterPlace], said: set[str], seeds: tuple[int, ...]
+) -> Change:
+    known = [place.address for place in places if place.name == SEED]
+    if not known and (other := find_seed_input(document)) is not None:
+        known = [other]
+    if not known:
+        raise NoSeed(f"{len(document)} nodes, and none has a seed", hint=f"vary something else: {_names(places)}")
+    addresses = tuple(address for address in known if address not in said)
     if not addresses:
-        other = find_seed_input(document)
-        if other is None:
-            raise NoSeed(f"{len(document)} nodes, and none has a seed", hint=f"vary something else: {_names(places)}")
-        addresses = (other,)
+        raise BadItems("every seed is said already", hint="leave one of them to the fresh seeds, or ask for none")
     node, _, name = addresses[0].rpartition(".")
     return Change(name=SEED, places=addresses, was=document[node]["inputs"][name], values=seeds)
 
