@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib.util
 import multiprocessing
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
 
 import psycopg
 from sqlalchemy import text
 
 from memoryd.dispatch import leases
-from memoryd.dispatch.facts import LeaseKey
+from memoryd.dispatch.facts import Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.queries import claiming, ending
 from memoryd.dispatch.states import JobState
 from memoryd.foundation.database import EXTENSION_SCHEMA, FARM_ROLE, FARM_SCHEMA, Database, Session
@@ -23,6 +25,7 @@ from memoryd.foundation.database import EXTENSION_SCHEMA, FARM_ROLE, FARM_SCHEMA
 from .claiming import _anybody, _serve_all
 from .figures import Figure, median
 from .places import Place, join_worker
+from .processor import spent
 from .submitting import claimers
 from .waiting_jobs import fill
 
@@ -32,6 +35,11 @@ WAITING = 10_000
 WARM_UP = 20
 """Jobs of each connection, and seconds of procrastinate's worker, that are not counted: plans and caches are made then."""
 WARM_UP_S = 1.0
+LOADED = ("model-0",)
+TOGETHER = 8
+"""Workers that one connection serves at once, where claims are made together as a busy server process makes them."""
+RATE_LIMIT = 6_000
+"""Jobs a second that no way here exceeds: so many wait for each second."""
 PLANNING = ("plan_cache_mode", "enable_seqscan", "enable_bitmapscan")
 
 
@@ -39,22 +47,32 @@ def throughput(place: Place, *, quick: bool) -> list[Figure]:
     """Jobs a second: ours over 16 connections, each a process of its own; procrastinate's worker, by its defaults and wide.
 
     All take turns, and the rounds' middle counts. What the target compares with is the better one of procrastinate's two
-    ways: its worker as it comes (one job at a time), and with a concurrency of 16.
+    ways: its worker as it comes (one job at a time), and with a concurrency of 16. Ours is measured twice: each claim for
+    itself; and TOGETHER workers served by one statement and one commit, as a server process does for those that ask while
+    a claim of its own is under way (`submission.claim_desk`). Each job is completed for itself in both. Beside the rates:
+    what a job takes of the processors, which a machine that others use blurs less.
     """
     if importlib.util.find_spec("procrastinate") is None:
         raise SystemExit("procrastinate is not installed: pip install '.[bench]'")
     rounds, seconds = (2, 4.0) if quick else (3, 8.0)
-    rates: dict[str, list[float]] = {"statements": [], "functions": [], "defaults": [], "wide": []}
+    ways: dict[str, Callable[[], Done]] = {
+        "statements": lambda: claim_and_complete(place, seconds, way=_statements),
+        "defaults": lambda: procrastinate_worker(place, seconds, concurrency=None),
+        "together": lambda: claim_and_complete(place, seconds, way=_together, each=TOGETHER),
+        "wide": lambda: procrastinate_worker(place, seconds, concurrency=CONNECTIONS),
+        "functions": lambda: claim_and_complete(place, seconds, way=_functions),
+    }
+    done: dict[str, list[Done]] = {name: [] for name in ways}
     for _ in range(rounds):
-        rates["statements"].append(claim_and_complete(place, seconds, statements=True))
-        rates["defaults"].append(procrastinate_worker(place, seconds, concurrency=None))
-        rates["functions"].append(claim_and_complete(place, seconds))
-        rates["wide"].append(procrastinate_worker(place, seconds, concurrency=CONNECTIONS))
-    rate = {name: median(several) for name, several in rates.items()}
+        for name, measured in ways.items():
+            done[name].append(measured())
+    rate = {name: median([one.rate for one in several]) for name, several in done.items()}
     best = max(rate["defaults"], rate["wide"])
     over = f"over {CONNECTIONS} connections"
+    together = f"claims of {TOGETHER} workers together"
     return [
         Figure(name=f"claim + complete, durable, {over}: dispatch.queries", value=rate["statements"], unit="jobs/s"),
+        Figure(name=f"   the same, {together}", value=rate["together"], unit="jobs/s"),
         Figure(name=f"claim + complete, durable, {over}: dispatch.leases", value=rate["functions"], unit="jobs/s"),
         Figure(name="claim + complete, durable, over HTTP, 8 workers", value=over_http(place, seconds), unit="jobs/s"),
         Figure(name="procrastinate's worker, its defaults", value=rate["defaults"], unit="jobs/s"),
@@ -67,97 +85,152 @@ def throughput(place: Place, *, quick: bool) -> list[Figure]:
             target=TARGET,
             least=True,
         ),
+        Figure(name=f"   the same, {together}", value=rate["together"] / best, unit="times"),
+        *[
+            figure
+            for name, called in (
+                ("statements", "dispatch.queries"),
+                ("together", f"dispatch.queries, {together}"),
+                ("wide", f"procrastinate's, concurrency {CONNECTIONS}"),
+            )
+            for figure in _costs(called, done[name])
+        ],
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a way has done: jobs a second, and processor time of a job in ms, of whoever asked and of Postgres."""
+
+    rate: float
+    asking: float
+    postgres: float
+
+
+def _costs(called: str, several: list[Done]) -> list[Figure]:
+    return [
+        Figure(name=f"processor time of a job: {called}", value=median([one.asking for one in several]), unit="ms"),
+        Figure(name="   in Postgres for it", value=median([one.postgres for one in several]), unit="ms"),
     ]
 
 
 # --- ours
 
 
-def claim_and_complete(
-    place: Place, seconds: float, *, connections: int = CONNECTIONS, statements: bool = False
-) -> float:
-    """Return jobs a second, each claimed and completed in a durable transaction of its own.
-
-    By the room's functions in the units of work that the server uses; or, `statements`, by the statements alone.
-    """
+def claim_and_complete(place: Place, seconds: float, *, way: Way, each: int = 1) -> Done:
+    """Return what CONNECTIONS processes do, each over a connection of its own, durably, `each` workers at a time."""
     context = multiprocessing.get_context("fork")
     with place.database() as (database, name):
-        fill(place.cluster.superuser_url(name), count=int(WAITING + seconds * 1_500), pool_id=place.pool.id)
-        workers = [join_worker(database, place.scope, f"gpu-{n}")[0] for n in range(connections)]
+        fill(place.cluster.superuser_url(name), count=int(WAITING + seconds * RATE_LIMIT), pool_id=place.pool.id)
+        workers = [join_worker(database, place.scope, f"gpu-{n}")[0] for n in range(CONNECTIONS * each)]
         for worker in workers:
             _serve_all(database, worker)
         database.close()
-        gate, answers = context.Barrier(connections), context.Queue()
-        url = place.cluster.server_url(name)
+        gate, answers = context.Barrier(CONNECTIONS + 1), context.Queue()
+        url, served = place.cluster.server_url(name), [_anybody(worker) for worker in workers]
         processes = [
-            context.Process(target=_work, args=(url, _anybody(worker), seconds, gate, answers, statements), daemon=True)
-            for worker in workers
+            context.Process(target=_work, args=(url, served[n::CONNECTIONS], seconds, gate, answers, way), daemon=True)
+            for n in range(CONNECTIONS)
         ]
         for process in processes:
             process.start()
-        done = [answers.get(timeout=seconds + 120) for _ in processes]
+        gate.wait()
+        with spent(place) as by:
+            found = [answers.get(timeout=seconds + 120) for _ in processes]
         for process in processes:
             process.join()
-    return sum(done) / seconds
+    jobs = sum(done for done, _ in found)
+    asking = sum(ms for _, ms in found)
+    return Done(rate=jobs / seconds, asking=asking / jobs, postgres=by.postgres / jobs)
 
 
-def _work(url: str, worker: Any, seconds: float, gate: Any, answers: Any, statements: bool) -> None:
+def _work(url: str, workers: list[WorkerIdentity], seconds: float, gate: Any, answers: Any, way: Way) -> None:
     database, done = Database(url, pool_size=1), 0
-    with _way(database, statements=statements) as one:
+    with way(database) as some:
         for _ in range(WARM_UP):
-            one(worker)
+            some(workers)
         gate.wait()
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and one(worker):
-            done += 1
-    answers.put(done)
+        until, began = time.monotonic() + seconds, time.process_time()
+        while time.monotonic() < until and (more := some(workers)):
+            done += more
+        answers.put((done, (time.process_time() - began) * 1000))
     database.close()
 
 
+Way: TypeAlias = Callable[[Database], AbstractContextManager[Callable[[list[WorkerIdentity]], int]]]
+"""Makes what claims a job for each of some workers and completes it, and tells how many that were."""
+
+
 @contextlib.contextmanager
-def _way(database: Database, *, statements: bool) -> Iterator[Callable[[Any], bool]]:
-    """Yield what claims and completes one job, and tells whether there was one."""
+def _functions(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
+    """By the room's functions, in the units of work that the server uses."""
+
+    def one(workers: list[WorkerIdentity]) -> int:
+        [worker] = workers
+        with database.farm_work() as session:
+            grant = leases.claim(session, worker, loaded=LOADED)
+        if grant is None:
+            return 0
+        with database.farm_work() as session:
+            leases.complete(session, worker, LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token))
+        return 1
+
+    yield one
+
+
+@contextlib.contextmanager
+def _statements(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
+    """Two statements, each its own transaction, as the room's functions send them where nothing is capped or paused."""
+    with _on_the_farm(database) as session:
+
+        def one(workers: list[WorkerIdentity]) -> int:
+            [worker] = workers
+            token_hash = leases.token_hash(secrets.token_urlsafe(24))
+            names = {"worker_id": worker.worker_id, "token_hash": token_hash, "incarnation": worker.incarnation}
+            asks = {**names, "pool_ids": list(worker.pool_ids)}
+            picked = claiming.claim(session, asks, serves=worker.serves, loaded=LOADED)
+            return 0 if picked is None else _complete(session, worker, picked, token_hash)
+
+        yield one
+
+
+@contextlib.contextmanager
+def _together(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
+    """One statement and one transaction for all the claims, as the room's function sends it; then each end for itself."""
+    with _on_the_farm(database) as session:
+
+        def all_of(workers: list[WorkerIdentity]) -> int:
+            grants = leases.claim_each(session, [(worker, LOADED) for worker in workers])
+            return sum(
+                _complete(session, worker, grant, leases.token_hash(grant.token))
+                for worker, grant in zip(workers, grants, strict=True)
+                if isinstance(grant, Grant)
+            )
+
+        yield all_of
+
+
+def _complete(session: Session, worker: WorkerIdentity, picked: Any, token_hash: bytes) -> int:
+    named = {"job_id": picked.job_id, "fence": picked.fence, "token_hash": token_hash, "worker_id": worker.worker_id}
+    done = ending.complete(session, {**named, "state": JobState.SUCCEEDED.value})
+    assert done is not None
+    assert done.id == picked.job_id
+    return 1
+
+
+@contextlib.contextmanager
+def _on_the_farm(database: Database) -> Iterator[Session]:
+    """A session whose statements are each their own transaction, durable, and planned once as the farm's are."""
     with database.farm_work() as session:
         assert session.execute(text("show synchronous_commit")).scalar_one() == "on"
-    if not statements:
-        yield lambda worker: _by_functions(database, worker)
-        return
+        settings = {name: session.execute(text(f"show {name}")).scalar_one() for name in PLANNING}
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        with database.farm_work() as session:
-            # As every transaction of the farm has them: its statements are planned once.
-            settings = {name: session.execute(text(f"show {name}")).scalar_one() for name in PLANNING}
         connection.execute(text(f"set role {FARM_ROLE}"))
         connection.execute(text(f"set search_path = {FARM_SCHEMA}, {EXTENSION_SCHEMA}"))
         for name, value in settings.items():
             connection.execute(text(f"set {name} = {value}"))
         with Session(connection) as session:
-            yield lambda worker: _by_queries(session, worker)
-
-
-def _by_functions(database: Database, worker: Any) -> bool:
-    with database.farm_work() as session:
-        grant = leases.claim(session, worker, loaded=("model-0",))
-    if grant is None:
-        return False
-    with database.farm_work() as session:
-        leases.complete(session, worker, LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token))
-    return True
-
-
-def _by_queries(session: Session, worker: Any) -> bool:
-    """Two statements, each its own transaction, as the room's functions send them where nothing is capped or paused."""
-    token_hash = leases.token_hash(secrets.token_urlsafe(24))
-    names = {"worker_id": worker.worker_id, "token_hash": token_hash}
-    asks = {**names, "incarnation": worker.incarnation, "pool_ids": list(worker.pool_ids)}
-    picked = claiming.claim(session, asks, serves=worker.serves, loaded=("model-0",))
-    if picked is None:
-        return False
-    done = ending.complete(
-        session, {**names, "job_id": picked.job_id, "fence": picked.fence, "state": JobState.SUCCEEDED.value}
-    )
-    assert done is not None
-    assert done.id == picked.job_id
-    return True
+            yield session
 
 
 def over_http(place: Place, seconds: float) -> float:
@@ -188,8 +261,8 @@ def over_http(place: Place, seconds: float) -> float:
 # --- procrastinate's
 
 
-def procrastinate_worker(place: Place, seconds: float, *, concurrency: int | None) -> float:
-    """Return jobs a second of procrastinate's worker on jobs that do nothing, the same number of them waiting."""
+def procrastinate_worker(place: Place, seconds: float, *, concurrency: int | None) -> Done:
+    """Return what procrastinate's worker does on jobs that do nothing, as many of them waiting as it comes to."""
     context = multiprocessing.get_context("fork")
     with place.database_name() as name:
         answers = context.Queue()
@@ -197,16 +270,20 @@ def procrastinate_worker(place: Place, seconds: float, *, concurrency: int | Non
             target=_procrastinate, args=(place.cluster.superuser_url(name), seconds, concurrency, answers), daemon=True
         )
         process.start()
-        rate = float(answers.get(timeout=seconds + 180))
+        answers.get(timeout=180)
+        with spent(place) as by:
+            jobs, took, asking = answers.get(timeout=seconds + 180)
         process.join()
-    return rate
+    return Done(rate=jobs / took, asking=asking / jobs, postgres=by.postgres / jobs)
 
 
 def _procrastinate(url: str, seconds: float, concurrency: int | None, answers: Any) -> None:
-    answers.put(asyncio.run(_run_procrastinate(url, seconds, concurrency)))
+    answers.put(asyncio.run(_run_procrastinate(url, seconds, concurrency, answers)))
 
 
-async def _run_procrastinate(url: str, seconds: float, concurrency: int | None) -> float:
+async def _run_procrastinate(
+    url: str, seconds: float, concurrency: int | None, answers: Any
+) -> tuple[int, float, float]:
     import procrastinate
 
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
@@ -219,7 +296,7 @@ async def _run_procrastinate(url: str, seconds: float, concurrency: int | None) 
         await app.schema_manager.apply_schema_async()
         with psycopg.connect(url) as connection:
             assert connection.execute("show synchronous_commit").fetchone() == ("on",)
-        for start in range(0, WAITING, 1_000):
+        for start in range(0, WAITING + int(seconds * 2_000), 1_000):
             await nothing.batch_defer_async(*({"number": number} for number in range(start, start + 1_000)))
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("vacuum analyze")
@@ -227,12 +304,13 @@ async def _run_procrastinate(url: str, seconds: float, concurrency: int | None) 
         asked = {} if concurrency is None else {"concurrency": concurrency}
         worker = asyncio.create_task(app.run_worker_async(install_signal_handlers=False, wait=False, **asked))
         await asyncio.wait([worker], timeout=WARM_UP_S)
-        first, began = _succeeded(url), time.monotonic()
+        answers.put("begun")
+        first, began, asking = _succeeded(url), time.monotonic(), time.process_time()
         await asyncio.wait([worker], timeout=seconds)
-        done, took = _succeeded(url) - first, time.monotonic() - began
+        done, took, asking = _succeeded(url) - first, time.monotonic() - began, time.process_time() - asking
         worker.cancel()
         await asyncio.wait([worker], timeout=10)
-    return done / took
+    return done, took, asking * 1000
 
 
 def _succeeded(url: str) -> int:
