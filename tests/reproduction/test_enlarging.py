@@ -113,7 +113,8 @@ def test_shapes_and_methods_are_as_asked_for(
         now = decided(studio, client, own, ask(client, own, digest(studio, WIDE), **body))
         assert now["outcome"] == "enlarged", now
         assert now["causes"] == []
-        assert now["measures"]["psnr"] > least, now["measures"]
+        # None: it is the original again, pixel for pixel.
+        assert (now["measures"]["psnr"] or 99) > least, now["measures"]
         made = picture(client, own, now["made_asset_id"])
         assert made.size == shown
         if "pad" in body:
@@ -144,6 +145,11 @@ def test_a_graph_that_makes_another_picture_is_measured_as_one(studio: Studio, t
         own = studio.key(Role.ADMIN)
         now = decided(studio, client, own, ask(client, own, digest(studio, BASIC), to="96x96", graph=inverted))
         assert now["measures"]["psnr"] < 20
+        assert [cause["code"] for cause in now["causes"]] == ["far-from-original"]
+        family = client.get(f"/v1/assets/{digest(studio, BASIC)}/lineage", headers=own).json()["descendants"]
+        assert [one["via"] for one in family] == ["input"], "it is not said to be the same picture, larger"
+        again = ask(client, own, digest(studio, BASIC), to="96x96").json()
+        assert (again["answer"], again["larger"]) == ("begun", [])
 
 
 def test_an_upscale_model_of_the_pool_is_used_and_the_size_is_exact(studio: Studio, tmp_path: Path) -> None:

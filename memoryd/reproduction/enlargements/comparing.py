@@ -20,6 +20,7 @@ from memoryd.reproduction import queries as attempts
 from memoryd.reproduction.deciding import without_result
 from memoryd.reproduction.enlargements import queries
 from memoryd.reproduction.enlargements.enlarging import ORIGINAL_BYTES_LIMIT
+from memoryd.reproduction.enlargements.facts import FAR_SSIM
 from memoryd.reproduction.enlargements.larger import VIA_UPSCALED
 from memoryd.reproduction.facts import Cause, Purpose, State, Verdict
 from memoryd.storage.blob_store import BlobStore
@@ -97,7 +98,13 @@ def _compare(
                 max(1, shown.width * width // wide),
                 max(1, shown.height * height // high),
             )
-        measures |= compare_scaled_back(before, after, taken=taken, shown=shown).as_json()
+        found = compare_scaled_back(before, after, taken=taken, shown=shown)
+        measures |= found.as_json()
+        if found.ssim is not None and found.ssim < FAR_SSIM:
+            detail = (
+                f"scaled back it is another picture (SSIM {found.ssim:.2f}): it is not linked as the original's, larger"
+            )
+            causes.append(Cause(code="far-from-original", detail=detail, next_step="choose another model or graph"))
     except Unavailable:
         raise
     except (MemorydError, OSError) as error:
@@ -118,11 +125,17 @@ def _bytes(database: Database, store: BlobStore, tenant: TenantScope, asset: Ass
         return stream.read()
 
 
+def _is_the_same(measures: object) -> bool:
+    ssim = measures.get("ssim") if isinstance(measures, dict) else None
+    # Not compared, nobody knows; that the original went into it, is recorded all the same.
+    return isinstance(ssim, (int, float)) and ssim >= FAR_SSIM
+
+
 def _write(session: Session, row: Any, values: Mapping[str, object], *, made: AssetId | None) -> bool:
     now = datetime.datetime.now(datetime.UTC)
     if not attempts.decide(session, row.id, values, now):
         return False
-    if made is not None:
+    if made is not None and _is_the_same(values.get("measures")):
         original = UUID(str(row.plan["of_asset"]))
         roots = queries.find_roots(session, [made, original])
         if roots[made] != roots[original]:

@@ -20,6 +20,12 @@ ANOTHER_PICTURE = (
 """What is said with every answer."""
 
 
+FAR_SSIM = 0.8
+"""Below this, a result that is scaled back is another picture, and is not said to be the original's, larger. Source:
+measured on random pixels, where plain methods do worst: bilinear 0.98, the others 0.99 and more; random weights as an
+upscale model 0.01, a negative less than 0."""
+
+
 class Fit(enum.StrEnum):
     """What is done where the size asked for has another shape than the picture."""
 
