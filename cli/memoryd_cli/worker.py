@@ -98,9 +98,18 @@ def stand_in(
     torch: Annotated[
         str | None, typer.Option(help="Play a machine with this torch: say so, and round as no other version does.")
     ] = None,
+    threads: Annotated[int | None, typer.Option(help="Play a machine that computes with so many threads.")] = None,
+    simd: Annotated[str | None, typer.Option(help="Play a machine with this SIMD level, such as AVX2.")] = None,
+    pillow: Annotated[
+        str | None, typer.Option(help="Play a machine with this Pillow: other files around equal pixels.")
+    ] = None,
+    jitter: Annotated[
+        bool, typer.Option("--jitter", help="Round otherwise in each run: a workflow that does not repeat itself.")
+    ] = False,
 ) -> None:
     """Run a small engine that speaks ComfyUI's protocol: no model, no GPU; for trying things out."""
     from memoryd.app.supervising import die_with_supervisor
+    from memoryd.stand_in.playing import Machine
     from memoryd.stand_in.serving import Options, serve
 
     die_with_supervisor()
@@ -115,6 +124,6 @@ def stand_in(
         input=input_directory,
         delay_s=delay,
         noisy=seed_noise,
-        torch=torch,
+        plays=Machine(torch=torch, threads=threads, simd=simd, pillow=pillow, jitter=jitter),
     )
     serve(options, announce=say)

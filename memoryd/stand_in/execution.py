@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from memoryd.stand_in.faults import Faults, NodeFailed
 from memoryd.stand_in.folders import Folders, OutsideFolder
 from memoryd.stand_in.nodes import ACTIONS, PAINTERS, Stage
 from memoryd.stand_in.painting import rounded
+from memoryd.stand_in.playing import ITSELF, Machine
 
 _SLICE_S = 0.02
 """How often a waiting node looks whether it was interrupted."""
@@ -38,13 +39,13 @@ Tell: TypeAlias = Callable[[str, dict[str, Json], "str | None"], None]
 class Conditions:
     """How graphs are executed. `delay_s` is added to each executed node; `noisy` makes every sampling another.
 
-    `pretends`: members of the environment of a machine that is played; what is painted is rounded as that one rounds it.
+    `plays`: a machine; what is painted is rounded as that one rounds it, and packed as that one packs it.
     """
 
     folders: Folders
     delay_s: float = 0.0
     noisy: bool = False
-    pretends: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    plays: Machine = ITSELF
     faults: Faults = dataclasses.field(default_factory=Faults)
 
 
@@ -134,13 +135,15 @@ class Execution:
             prompt=self._prompt,
             extra=extra if isinstance(extra, dict) else {},
             painted=node_id in self._painted,
+            level=self._conditions.plays.level,
             step=step,
             noise=np.random.default_rng() if self._conditions.noisy else None,
         )
         result = ACTIONS[node["class_type"]](self._inputs(node), stage)
-        if self._conditions.pretends and node["class_type"] in PAINTERS:
+        rounding = self._conditions.plays.rounding() if node["class_type"] in PAINTERS else None
+        if rounding is not None:
             painted: Pixels = result.values[0]  # type: ignore[assignment]
-            result = dataclasses.replace(result, values=(rounded(painted, self._conditions.pretends),))
+            result = dataclasses.replace(result, values=(rounded(painted, rounding),))
         self._show(node_id, result)
         self._say_progress(node_id, steps[1], steps[1], "finished")
         return result

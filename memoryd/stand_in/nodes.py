@@ -21,6 +21,7 @@ class Stage:
     """What a node sees besides its inputs.
 
     `prompt` and `extra` are what a saving node embeds, and `painted` whether the painter took part in what it saves;
+    `level` gives the level of compression that this machine makes of ComfyUI's own;
     `step(value, maximum)` tells of a sampler's progress, and raises
     when the run was interrupted; `noise` is None, or numbers that no run repeats.
     """
@@ -30,6 +31,7 @@ class Stage:
     extra: Mapping[str, Json]
     painted: bool
     step: Callable[[int, int], None]
+    level: Callable[[int], int]
     noise: np.random.Generator | None
 
 
@@ -210,7 +212,7 @@ def _write(pixels: Pixels, stage: Stage, kind: str, prefix: str, level: int) -> 
     folder = stage.folders.of_type(kind)
     assert folder is not None
     extra = marked(stage.extra) if stage.painted else stage.extra
-    saver = Saver(folder=folder, type=kind, prefix=prefix, level=level, prompt=stage.prompt, extra=extra)
+    saver = Saver(folder=folder, type=kind, prefix=prefix, level=stage.level(level), prompt=stage.prompt, extra=extra)
     files: list[Json] = [file.as_json() for file in saver.save(pixels)]
     return NodeResult(values=(pixels,), shown={"images": files})
 

@@ -7,7 +7,6 @@ is there so that a graph with a sampler has something to save.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -33,12 +32,12 @@ def paint(latent: Latent) -> Pixels:
     )
 
 
-def rounded(pixels: Pixels, machine: Mapping[str, Json]) -> Pixels:
+def rounded(pixels: Pixels, which: int) -> Pixels:
     """Return pictures as another machine rounds them: ROUNDED_SHARE of the samples are off by one of 255.
 
-    Which ones, what it says of itself decides: equal machines round alike.
+    `which` decides over the samples.
     """
-    numbers = np.random.Generator(np.random.PCG64(int.from_bytes(canonical_digest(dict(machine)), "big")))
+    numbers = np.random.Generator(np.random.PCG64(which))
     off = numbers.random(pixels.shape, dtype=np.float32) < np.float32(ROUNDED_SHARE)
     way = np.where(pixels > np.float32(0.5), np.float32(-1 / 255), np.float32(1 / 255))
     moved: Pixels = np.where(off, pixels + way, pixels).astype(np.float32)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import uvicorn
 
-from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.errors import Conflict, Unavailable
 from memoryd.stand_in.endpoints import make_app
 from memoryd.stand_in.engine import Engine
 from memoryd.stand_in.execution import Conditions
 from memoryd.stand_in.folders import Folders
+from memoryd.stand_in.playing import ITSELF, Machine
 
 START_LIMIT_S = 20
 """Seconds until a stand-in must listen."""
@@ -46,8 +46,8 @@ class Options:
     """Weights to offer; without them only names are."""
     delay_s: float = 0.0
     noisy: bool = False
-    torch: str | None = None
-    """Plays a machine with this torch: says so, and rounds what it paints as no other does. None plays none."""
+    plays: Machine = ITSELF
+    """Plays a machine: tells what it has, and rounds what it paints as no other does."""
     jobs_api: bool = True
     """Whether there are `/api/jobs` and its cancelling by id; ComfyUI 0.3.64 has none."""
     argv: tuple[str, ...] | None = None
@@ -92,11 +92,11 @@ def _prepared(options: Options) -> Iterator[tuple[uvicorn.Server, socket.socket,
         )
         for folder in (folders.output, folders.input, folders.temp):
             folder.mkdir(parents=True, exist_ok=True)
-        pretends: dict[str, Json] = {"torch": options.torch} if options.torch is not None else {}
-        engine = Engine(Conditions(folders=folders, delay_s=options.delay_s, noisy=options.noisy, pretends=pretends))
+        plays = options.plays
+        engine = Engine(Conditions(folders=folders, delay_s=options.delay_s, noisy=options.noisy, plays=plays))
         argv = list(options.argv or ("memoryd stand-in", *(["--seed-noise"] if options.noisy else [])))
         config = uvicorn.Config(
-            make_app(engine, argv, jobs_api=options.jobs_api, pretends=pretends),
+            make_app(engine, argv, jobs_api=options.jobs_api, pretends=plays.told()),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from memoryd.stand_in.playing import Machine
 from memoryd.stand_in.serving import Options as EngineOptions
 from memoryd.stand_in.serving import running
 from tests.reproduction.studio import PATIENCE_S, Studio, _serving, _working, studio
@@ -64,7 +65,7 @@ def machine(http: httpx.Client, url: str, place: Path, torch: str) -> Iterator[s
     """A machine with this torch, and its worker; yields the worker's id."""
     place.mkdir()
     known = {worker["id"] for worker in http.get("/workers").json()["items"]}
-    engine = EngineOptions(output=place / "output", input=place / "input", torch=torch)
+    engine = EngineOptions(output=place / "output", input=place / "input", plays=Machine(torch=torch))
     with running(engine) as engine_url, _working(http, url, engine_url, place):
         patience = time.monotonic() + PATIENCE_S
         while True:
