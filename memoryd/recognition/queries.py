@@ -110,16 +110,20 @@ def list_near_codes(
         if sees is None
         else "and exists (select from asset_project p where p.asset_id = near.asset_id and p.project_id = any(:sees))"
     )
+    # Apart, so that the few that are near are looked up one by one: else every asset is read besides.
     statement = text(
         f"""
+        with near as materialized (
+            select * from (
+                select f.asset_id, f.frame, f.code, least({", ".join(each)}) as apart
+                from fingerprint f
+                where f.recipe = :recipe and not f.mirrored and cardinality(f.bands) > 0
+            ) every
+            where apart <= :within
+        )
         select near.asset_id, near.frame, near.code, near.apart
-        from (
-            select f.asset_id, f.frame, f.code, least({", ".join(each)}) as apart
-            from fingerprint f
-            where f.recipe = :recipe and not f.mirrored and cardinality(f.bands) > 0
-        ) near
-        where near.apart <= :within
-          and exists (select from asset a where a.id = near.asset_id and a.erased_at is null) {seen}
+        from near
+        where exists (select from asset a where a.id = near.asset_id and a.erased_at is null) {seen}
         order by near.apart, near.asset_id, near.frame
         limit :limit
         """
