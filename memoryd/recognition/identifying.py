@@ -28,7 +28,7 @@ def identify(session: Session, shown: Shown, *, sees: Sees = None, within: int =
     """Return the assets that a file may be, each once by its strongest evidence, the strongest first.
 
     By fingerprint at most `within` bits apart, mirrored or not; a picture that shows too little to tell is found by its
-    bytes and pixels alone. Reads every fingerprint: 0.3 s for a million (see benchmarks/identify.py).
+    bytes and pixels alone. Reads every fingerprint: below a second for a million (benchmarks/identify.py).
     """
     found: dict[AssetId, Match] = {}
     with contextlib.suppress(AssetNotFound):

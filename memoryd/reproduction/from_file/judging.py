@@ -17,7 +17,7 @@ from memoryd.reproduction.from_file.facts import Standing
 
 LOOKS_THE_SAME = 0.95
 """How alike (0 to 1) a copy looks at least. Source: measured (benchmarks/identify.py), JPEG of quality 20 stays above 0.98,
-at a quarter of the size above 0.95 but for pictures of noise; a crop of 2 % is at 0.93."""
+at a quarter of the size mostly above 0.95; a crop of 2 % is at 0.93."""
 
 LOOKS_LIKE = 0.9
 """How alike what is further than POSSIBLE bits apart must look to be shown at all: grain moves a code, not the look."""
