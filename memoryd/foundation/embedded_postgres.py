@@ -242,6 +242,12 @@ class Cluster:
                 f"the keys in {self._keys} belong to a database that is not at {self.data}",
                 hint="was the home moved? Restore a backup, or run `memoryd db destroy` to begin anew",
             )
+        if self.data.exists() and not (self._keys / SUPERUSER_PASSWORD).exists():
+            # As root the data lie elsewhere, and outlive a home that somebody removed by hand.
+            raise ClusterLost(
+                f"the database at {self.data} belongs to keys that are no longer in {self._keys}",
+                hint="put the keys back from a backup, or run `memoryd db destroy` to begin anew",
+            )
         if not marker.exists():
             if self.folder.exists() and any(self.folder.iterdir()):
                 raise ClusterNotOurs(f"{self.folder} exists and has no file {_MARKER}", hint="move it away")

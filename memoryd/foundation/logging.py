@@ -7,6 +7,9 @@ import sys
 import time
 
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
 class _Lines(logging.Formatter):
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -14,12 +17,17 @@ class _Lines(logging.Formatter):
 
 
 def begin_logging(level: str = "INFO") -> None:
-    """Send memoryd's log lines to standard error. `level` is one of DEBUG, INFO, WARNING, ERROR."""
+    """Send memoryd's log lines to standard error.
+
+    `level` is one of DEBUG, INFO, WARNING, ERROR, in any case; a word that is none of them counts as INFO (a process
+    that reads it from its parent's environment has nobody to tell: `Settings` refuses it).
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    wanted = level.strip().upper()
+    root.setLevel(wanted if wanted in LEVELS else "INFO")
     for chatty in ("watchdog", "httpx", "httpcore", "websockets", "PIL", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

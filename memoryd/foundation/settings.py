@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from memoryd.foundation.errors import NotAcceptable
 
 SECRET_MODE = 0o600
 SECRET_FOLDER_MODE = 0o700
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    BeforeValidator(lambda said: said.strip().upper() if isinstance(said, str) else said),
+]
+
+
+class SettingUnusable(NotAcceptable):
+    """A setting has a value that it cannot have."""
 
 
 class Settings(BaseSettings):
@@ -35,7 +47,19 @@ class Settings(BaseSettings):
     key: SecretStr | None = Field(default=None, description="API key that commands send")
     tenant: str = Field(default="default", description="tenant of commands and of the local person")
     removal_days: int = Field(default=30, ge=1, description="days for which a file in a trash can be brought back")
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    def __init__(self, **given: object) -> None:
+        """Read what is not given from the environment. Raises: SettingUnusable."""
+        try:
+            super().__init__(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            # Never the value itself: it may be a password.
+            wrong = "; ".join(
+                f"MEMORYD_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+                for item in error.errors(include_input=False, include_url=False)
+            )
+            raise SettingUnusable(wrong, hint="correct it, or unset it; docs/settings.md lists all") from None
 
     @property
     def secrets_folder(self) -> Path:

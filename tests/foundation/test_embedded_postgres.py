@@ -138,6 +138,20 @@ def test_a_home_whose_data_went_away_is_reported_and_not_begun_anew() -> None:
             Cluster(home).ensure_running()
 
 
+def test_a_database_whose_keys_went_away_is_reported_at_once_and_can_be_begun_anew() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder) / "home")
+        cluster.data.mkdir(parents=True)
+        (cluster.folder / "memoryd-cluster").touch()
+        try:
+            with pytest.raises(ClusterLost, match="keys that are no longer in"):
+                cluster.ensure_running()
+            cluster.destroy()
+            assert not cluster.folder.exists()
+        finally:
+            shutil.rmtree(cluster.folder, ignore_errors=True)
+
+
 def test_a_folder_of_somebody_else_is_not_destroyed() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder) / "home")
