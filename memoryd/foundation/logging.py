@@ -6,7 +6,6 @@ import logging
 import sys
 import time
 
-
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
