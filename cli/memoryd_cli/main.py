@@ -44,6 +44,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "reproduction": ("reproduce",),
         "identifying": ("identify",),
         "receipts": ("receipt",),
+        "bundles": ("bundle",),
         "vary": ("vary", "enlarge"),
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),

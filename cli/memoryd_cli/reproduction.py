@@ -147,7 +147,7 @@ def reproduce(
         },
     )
     if wait:
-        attempt = _decided(client, attempt)
+        attempt = decided(client, attempt)
     if json_wanted:
         as_json(attempt if one is None else {**attempt, "chosen": one})
     else:
@@ -227,7 +227,7 @@ def _save(client: Client, asset_id: str, path: Path) -> Path:
     return path
 
 
-def _decided(client: Client, attempt: dict[str, Any]) -> dict[str, Any]:
+def decided(client: Client, attempt: dict[str, Any]) -> dict[str, Any]:
     """Return the attempt when there is a verdict."""
     while attempt["state"] != "decided":
         time.sleep(LOOK_EVERY_S)

@@ -30,6 +30,7 @@ API_ROOMS = (
     "reproduction.plans",
     "reproduction.enlargements",
     "reproduction.variants",
+    "reproduction.bundles",
     "submission",
     "submission.grouping",
     "submission.usage",

@@ -112,7 +112,7 @@ def _asset(
 ) -> AssetRecord:
     parameters = Parameters(node=output.node)
     if read.graph is not None:
-        parameters = _of_node(read, output.node, output.filename)
+        parameters = parameters_of_output(read, output.node, output.filename)
     parameters = dataclasses.replace(
         parameters, certain=True, inputs=tuple(_proven(use, job) for use in parameters.inputs)
     )
@@ -162,7 +162,8 @@ def _asset(
     )
 
 
-def _of_node(read: ReadGraph, node: str, filename: str) -> Parameters:
+def parameters_of_output(read: ReadGraph, node: str, filename: str) -> Parameters:
+    """Return what an executed graph (there must be one) says of what one of its nodes made, in a file of this name."""
     assert read.graph is not None
     graph = read.graph
     if node not in graph.nodes:

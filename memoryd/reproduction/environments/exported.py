@@ -26,7 +26,21 @@ class ExportTooLarge(TooLarge):
 
 
 def export(session: Session, store: BlobStore, caller: Caller, environment: KnownEnvironment) -> bytes:
-    """Return the ZIP. Raises: ExportTooLarge; BlobMissing, BlobDamaged for a kept source that is not there."""
+    """Return the ZIP. Raises: as export_members."""
+    files = export_members(session, store, caller, environment)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.external_attr = _EXECUTABLE if name.endswith(".sh") else _PLAIN
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def export_members(
+    session: Session, store: BlobStore, caller: Caller, environment: KnownEnvironment
+) -> dict[str, bytes]:
+    """Return the files of an export by name. Raises: ExportTooLarge; BlobMissing, BlobDamaged for a kept source."""
     document = environment.document
     kept = sources.find_kept(session, document)
     if (size := sum(each.size for each in kept.values())) > EXPORT_LIMIT:
@@ -37,10 +51,4 @@ def export(session: Session, store: BlobStore, caller: Caller, environment: Know
         name = archive_name(pack)
         if source is not None and name is not None:
             files[name] = store.read_verified(caller.tenant.slug, source.archive)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, _MOMENT)
-            entry.external_attr = _EXECUTABLE if name.endswith(".sh") else _PLAIN
-            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-    return packed.getvalue()
+    return files
