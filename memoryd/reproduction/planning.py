@@ -59,7 +59,8 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
     graph, findings = parse_graph(raw)
     if graph is None:
         detail = "; ".join(finding.detail for finding in findings) or "the graph cannot be read"
-        return _impossible(session, original, sees, Cause(code="graph-unreadable", detail=detail))
+        unreadable = Cause(code="graph-unreadable", detail=detail, next_step=NO_GRAPH.next_step)
+        return _impossible(session, original, sees, unreadable)
     extras = tuple(
         (str(each["key"]), load_document(session, bytes.fromhex(each["sha256"])))
         for each in run.extra_documents
