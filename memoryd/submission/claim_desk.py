@@ -10,8 +10,6 @@ import asyncio
 import threading
 import weakref
 
-from fastapi.concurrency import run_in_threadpool
-
 from memoryd.dispatch.wire import Claimed
 from memoryd.foundation.database import Database
 from memoryd.submission import claiming
@@ -49,7 +47,7 @@ class ClaimDesk:
 
     async def _serve_some(self, served: list[tuple[Ask, asyncio.Future[Claimed | None]]]) -> None:
         try:
-            found = await run_in_threadpool(claiming.claim_each, self._database, [ask for ask, _ in served])
+            found = await asyncio.to_thread(claiming.claim_each, self._database, [ask for ask, _ in served])
         except BaseException as error:
             for _, answer in served:
                 if not answer.done():

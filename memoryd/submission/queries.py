@@ -30,9 +30,9 @@ def storable_json(value: object) -> object:
 _INSERT_DETAIL = Lean("""
     with detail as (
         insert into job_detail (job_id, project_id, person_id, kind, name, pool, urgency, prompt, extra_data, recompute,
-                                inputs, pins, via, workflow)
+                                inputs, pins, environments, via, workflow)
         values (:job_id, :project_id, :person_id, :kind, :name, :pool, :urgency, :prompt, :extra_data, :recompute,
-                :inputs, :pins, :via, :workflow) returning job_id),
+                :inputs, :pins, :environments, :via, :workflow) returning job_id),
     told as (insert into job_event (job_id, state) select job_id, cast(:state as text) from detail)
     insert into job_words (job_id, words)
     select job_id, cast(cast(:words as text) as tsvector) from detail where cast(:words as text) <> ''""")
