@@ -78,6 +78,7 @@ def read_history_entry(prompt_id: str, entry: Json) -> RunRecord:
         state=_state(status.get("status_str"), messages),
         outputs=tuple(read_outputs(members.get("outputs"))),
         cached_nodes=tuple(_cached(messages)),
+        told_cached=any(kind == "execution_cached" for kind, _ in messages),
         started_ms=_moment(messages, ("execution_start",)),
         ended_ms=_moment(messages, ("execution_success", "execution_error", "execution_interrupted")),
         failure=_failure(messages),

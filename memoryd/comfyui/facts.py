@@ -67,13 +67,15 @@ class RunFailure:
 class RunRecord:
     """A finished run, from its history entry. Times are milliseconds since 1970 by ComfyUI's clock, None if unsaid.
 
-    `prompt` is the graph as ComfyUI took it (coerced, without `is_changed`); `cached_nodes` were not executed.
+    `prompt` is the graph as ComfyUI took it (coerced, without `is_changed`); `cached_nodes` were not executed, as far as it
+    `told_cached`: ComfyUI says so of each run, also where there are none; without a word of it nothing is proven.
     """
 
     prompt_id: str
     state: RunState
     outputs: tuple[OutputFile, ...]
     cached_nodes: tuple[str, ...]
+    told_cached: bool
     started_ms: int | None
     ended_ms: int | None
     failure: RunFailure | None

@@ -185,7 +185,7 @@ class JobRun:
                 return GivenBack(reason="somebody interrupted the run at this ComfyUI", kind="foreign-interrupt")
             if record.state is RunState.ERROR:
                 return self._execution_failed(record)
-            if record.cached_nodes and self._job.recompute:
+            if self._job.recompute and (record.cached_nodes or not record.told_cached):
                 continue
             self._lease.tell("collecting", progress=1.0)
             try:
@@ -195,7 +195,10 @@ class JobRun:
                     return self._failed("output-missing", error.detail)
                 # A cached run names the file of an earlier one, which may be gone: this one must be made anew.
                 free_first = True
-        return self._failed("cache-not-bypassed", f"nodes came from the cache in each of {RECOMPUTE_TRIES} runs")
+        return self._failed(
+            "cache-not-bypassed",
+            f"nodes came from the cache in each of {RECOMPUTE_TRIES} runs, or ComfyUI does not tell whether any did",
+        )
 
     def _collect(self, record: RunRecord) -> Finished:
         folder = self._shop.state.open_result(self._job.job_id, self._job.fence)

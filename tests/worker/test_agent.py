@@ -254,6 +254,24 @@ def test_a_cache_that_cannot_be_emptied_is_no_result(server: Any, start: Any, mo
     assert (error.kind, len(asked)) == ("cache-not-bypassed", RECOMPUTE_TRIES)
 
 
+def test_a_run_of_which_nobody_tells_what_came_from_the_cache_proves_nothing(
+    server: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = ComfyClient.history
+
+    def silent(comfyui: ComfyClient, prompt_id: str, **limits: Any) -> Any:
+        record = history(comfyui, prompt_id, **limits)
+        return None if record is None else dataclasses.replace(record, cached_nodes=(), told_cached=False)
+
+    monkeypatch.setattr(ComfyClient, "history", silent)
+    with start():
+        server.add(picture())
+        server.wait_for(lambda: len(server.completed) == 1)
+        server.add(picture(), recompute=True, kind=JobKind.REPRODUCE)
+        server.wait_for(lambda: len(server.completed) == 2)
+    assert [each.error and each.error.kind for each in server.completed] == [None, "cache-not-bypassed"]
+
+
 def test_a_job_for_another_environment_is_given_back(server: Any, start: Any) -> None:
     with start():
         server.add(picture(), environments=["0" * 64])
