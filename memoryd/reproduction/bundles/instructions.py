@@ -43,7 +43,7 @@ def readme(said: Manifest) -> str:
             "",
             "## Make it again on a bare ComfyUI",
             "",
-            "Unpacked, with Python 3.8 or newer and nothing else:",
+            "Unpacked, with Python 3.8 or newer and nothing else (ComfyUI's own has Pillow: then pixels are compared too):",
             "",
             "    python3 run.py --comfyui http://127.0.0.1:8188 --models-dir /path/to/ComfyUI/models",
             "",

@@ -163,6 +163,10 @@ def compute(bundle: Bundle, engine: Engine, say: Callable[[str], None], timeout_
         if record.get("status", {}).get("status_str") != "success":
             reasons = [str(f.get("exception_message") or k) for k, f in messages if k.startswith("execution_") and f]
             raise NotAttempted(f"ComfyUI could not run it: {plain(reasons[-1] if reasons else 'it does not say why')}")
+        if not any(kind == "execution_cached" for kind, _ in messages):
+            raise NotAttempted(
+                "this ComfyUI does not tell what came from its cache: it proves nothing", "use a newer one"
+            )
         if not cached:
             return record
         say(f"  {len(cached)} nodes came from ComfyUI's cache: once more")
