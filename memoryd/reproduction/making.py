@@ -248,6 +248,14 @@ def show_reproduction(session: Session, attempt: ReproductionId, sees: Sees) -> 
     return dataclasses.replace(view_of(row), second_runs=second)
 
 
+def find_attempt_of_job(session: Session, job_id: JobId, sees: Sees) -> ReproductionId | None:
+    """Return the attempt that a job does; None where it does none that the caller may see."""
+    row = queries.find_reproduction_of_job(session, job_id)
+    if row is None or not (sees is None or row.project_id in sees):
+        return None
+    return ReproductionId(row.id)
+
+
 def list_reproductions(session: Session, asset_id: AssetId, sees: Sees) -> list[Reproduction]:
     """Return the newest attempts to make an asset again that the caller may see, LISTED_LIMIT at most.
 

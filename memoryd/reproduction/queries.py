@@ -178,6 +178,15 @@ def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int)
     ).all()
 
 
+def find_reproduction_of_job(session: Session, job_id: UUID) -> Found | None:
+    """Return the attempt to make the same again that a job does: id, project_id."""
+    return session.execute(
+        select(Reproduction.id, Reproduction.project_id).where(
+            Reproduction.job_id == job_id, Reproduction.purpose != Purpose.ENLARGEMENT.value
+        )
+    ).first()
+
+
 def set_job(session: Session, reproduction_id: UUID, job_id: UUID) -> None:
     """Note the job that does the attempt."""
     session.execute(update(Reproduction).where(Reproduction.id == reproduction_id).values(job_id=job_id))

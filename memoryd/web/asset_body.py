@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import cast
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -19,13 +21,18 @@ from memoryd.disclosure import disclosing
 from memoryd.disclosure.facts import Undecided
 from memoryd.dispatch import pools
 from memoryd.dispatch.jobs import JobNotFound
+from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.ids import AssetId
 from memoryd.reproduction import making
-from memoryd.reproduction.facts import Reproduction, State
+from memoryd.reproduction.facts import Cause, Reproduction, State
 from memoryd.submission import viewing
 from memoryd.submission.facts import JobView
+from memoryd.web.attempt_words import ATTEMPT_WORDS
 from memoryd.web.rendering import is_part, page
+
+CAUSES_SHOWN = 3
+"""Causes of an attempt that a list of attempts tells."""
 
 VERIFIED_AT_ONCE_BYTES = 64 << 20
 """A file up to here is verified whenever its page is opened; a larger one when somebody asks, since all of it is read."""
@@ -38,6 +45,11 @@ class Attempt:
     made: Reproduction
     job: JobView | None = None
     workers: int = 0
+
+    @property
+    def causes(self) -> list[Cause]:
+        """The likeliest causes; its own page has them all."""
+        return [Cause.of(cast("Mapping[str, Json]", each)) for each in self.made.causes[:CAUSES_SHOWN]]
 
 
 def asset_page(
@@ -72,6 +84,7 @@ def asset_page(
         paste=_paste(session, view),
         said=said,
         refused=refused,
+        **ATTEMPT_WORDS,
     )
 
 

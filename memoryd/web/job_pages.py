@@ -17,6 +17,7 @@ from memoryd.dispatch.facts import DeadFilter
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import JobId
+from memoryd.reproduction import making
 from memoryd.submission import job_document, repeating, viewing
 from memoryd.web.queue_pages import WORDS, done
 from memoryd.web.queue_rows import faces_of, job_rows
@@ -54,6 +55,7 @@ def show_job(job_id: UUID, request: Request, work: Reader) -> Response:
         document=document,
         asked=read_parameters(graph) if graph is not None else None,
         nodes=len(document.graph),
+        attempt=making.find_attempt_of_job(work.session, view.job_id, caller.sees),
         person=viewing.person_name(work.session, view),
         **common,
     )

@@ -66,4 +66,5 @@ def test_several_plausible_originals_stand_side_by_side(
         shown.locator("ol.candidates > li").first.get_by_role("link", name="Download the original").click()
     assert fetched.value.path().read_bytes() == (gallery / "one.png").read_bytes()
     shown.get_by_role("button", name="Make one.png again").click()
-    expect(tab.get_by_role("heading", level=1)).to_have_text("one.png")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("one.png, made again")
+    assert "/reproductions/" in tab.url

@@ -1,4 +1,4 @@
-// Copy buttons, the drop zone, short messages and live parts. Everything else is HTML and htmx.
+// Copy buttons, the drop zone, the slider, short messages and live parts. Everything else is HTML and htmx.
 "use strict";
 
 const SAID_MS = 6000;
@@ -67,6 +67,29 @@ function wireDrop() {
   });
 }
 document.addEventListener("DOMContentLoaded", wireDrop);
+
+// One picture laid over the other: a line that a keyboard moves as well as a pointer. Without a script they stand side
+// by side, and this part is not there.
+document.documentElement.classList.add("scripts");
+
+document.addEventListener("input", (event) => {
+  const slider = event.target.closest("[data-slider]");
+  if (!slider) return;
+  slider.querySelector(".stage").style.setProperty("--at", event.target.value + "%");
+  event.target.setAttribute("aria-valuetext", event.target.value + " % original");
+});
+
+function slide(event) {
+  const stage = event.target.closest("[data-slider] .stage");
+  if (!stage || !(event.buttons & 1)) return;
+  const box = stage.getBoundingClientRect();
+  const input = stage.parentElement.querySelector("input");
+  input.value = Math.round(100 * (event.clientX - box.left) / box.width);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+document.addEventListener("pointerdown", slide);
+document.addEventListener("pointermove", slide);
+document.addEventListener("dragstart", (event) => { if (event.target.closest("[data-slider]")) event.preventDefault(); });
 
 // Live parts of pages. A part with data-live names kinds of events; when one happens it asks for itself again.
 // While the stream of events is not there, they look every second instead.
