@@ -130,7 +130,12 @@ def show(
         _say_doubt(one)
     for other in found["others"]:
         say(f"doubted by somebody else since {other['first_bad_at']}")
-    _table(runs["items"])
+    if runs["items"]:
+        _table(runs["items"])
+    elif not found["items"]:
+        # An id is taken as it is given: it may be nobody's.
+        shown = client.get(f"/workers/{worker}")
+        say(f"canaries ran nothing on worker {shown['label']} yet")
 
 
 def run(
@@ -141,12 +146,22 @@ def run(
 ) -> None:
     """Run a project's canaries now, on each worker one at a time.
 
-    Exit codes with --wait: 0 as before, 11 a worker drifted, 12 none drifted, but some could not be run.
+    Exit codes with --wait: 0 as before, 11 a worker drifted, 12 none drifted, but some could not be run, or none was
+    due: no approved asset tells its graph, or no worker is there.
     """
     client = server()
     named = id_of(client, worker) if worker is not None else None
     asked = client.post("/canaries/runs", json={"project": project, "worker_id": named})
     runs = _open(client, project, named)
+    if not runs and not asked["due"]:
+        if json:
+            as_json({**asked, "runs": []})
+        else:
+            say("nothing to run: the project has no approved asset that tells its graph, or no worker is there")
+            say("Next: memoryd approve ASSET approves one; memoryd workers list shows who is there")
+        if wait:
+            raise typer.Exit(NOT_ATTEMPTED_EXIT_CODE)
+        return
     if not wait:
         if json:
             as_json({**asked, "runs": runs})

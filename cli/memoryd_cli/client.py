@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO
 import httpx
 
 from memoryd.foundation.canonical_json import NotJson, read_json
-from memoryd.foundation.errors import CATEGORIES, MemorydError, TooLarge, Unavailable
+from memoryd.foundation.errors import CATEGORIES, MemorydError, NotAcceptable, TooLarge, Unavailable
 from memoryd.foundation.paging import PAGE_LIMIT
 from memoryd.foundation.settings import Settings
 from memoryd.foundation.tls import trust
@@ -23,6 +24,12 @@ PATIENCE_S = 600.0
 """For how long a command that follows something looks again after a server that went away: longer than an update takes."""
 
 AGAIN_S = 2.0
+_OF_A_REQUEST = re.compile(r"^(?:query|body|path)\.(?=[\w.]+: )")
+"""How the server says where in a request something is wrong; who gave a command sent no such thing."""
+
+
+class NothingNamed(NotAcceptable):
+    """A name is empty."""
 
 
 class NoServerKnown(Unavailable):
@@ -128,7 +135,7 @@ class Client:
         """Write the answer's bytes to `into`; return how many. Raises as get."""
         written = 0
         try:
-            with self._http.stream("GET", path, params=_given(params)) as answer:
+            with self._http.stream("GET", _whole(path), params=_given(params)) as answer:
                 if answer.is_error:
                     answer.read()
                     raise problem(answer)
@@ -155,7 +162,7 @@ class Client:
 
     def _ask(self, method: str, path: str, *, params: dict[str, Any] | None = None, **more: Any) -> Any:
         try:
-            answer = self._http.request(method, path, params=_given(params or {}), **more)
+            answer = self._http.request(method, _whole(path), params=_given(params or {}), **more)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
@@ -171,6 +178,13 @@ class Client:
             if "CERTIFICATE_VERIFY_FAILED" in str(error)
             else "start one with `memoryd up FOLDER`, or name another with MEMORYD_URL",
         )
+
+
+def _whole(path: str) -> str:
+    """The path, where no part of it is empty: an empty name would ask for another address. Raises: NothingNamed."""
+    if path.endswith("/") or "//" in path:
+        raise NothingNamed("what is asked for was given as an empty word", hint="name it; --help says how")
+    return path
 
 
 def _given(params: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +205,13 @@ def problem(answer: httpx.Response) -> MemorydError:
             return ServerSilent(f"HTTP {answer.status_code} of a proxy before it", hint="is `memoryd serve` up?")
         return ServerFault(f"HTTP {answer.status_code}", hint="the server's log tells more")
     category = next((c for c in CATEGORIES if c.status == answer.status_code), ServerFault)
-    title, hint = body.get("title"), body.get("hint")
+    title, hint, detail = body.get("title"), body.get("hint"), str(body.get("detail", ""))
+    if body.get("type") == "about:memoryd#invalid-input" and _OF_A_REQUEST.match(detail):
+        detail, hint = _OF_A_REQUEST.sub("", detail), "the command with --help says what it takes"
     named: type[MemorydError] = type(
         category.__name__, (category,), {"__doc__": title if isinstance(title, str) else category.__doc__}
     )
-    return named(str(body.get("detail", "")), hint=hint if isinstance(hint, str) else None)
+    return named(detail, hint=hint if isinstance(hint, str) else None)
 
 
 @functools.lru_cache(maxsize=1)

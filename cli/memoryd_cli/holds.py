@@ -52,6 +52,10 @@ def list_holds(
         for picture in page["items"]
         for each in picture["contents"]
     ]
+    if not rows and cursor is None:
+        say("nothing is held: no picture is approved" + (" in this project" if project else ""))
+        say("Next: memoryd approve ASSET approves one")
+        return
     table(["approved", "what", "sha-256", "name", "copies", "state"], rows)
     if page["next_cursor"]:
         say(f"More: add --cursor {page['next_cursor']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -27,6 +28,19 @@ WarmUp = Annotated[float | None, typer.Option(help="Seconds that loading a model
 WarmUpGraph = Annotated[
     str | None, typer.Option(help="File with a graph (API format) that workers run before they claim; '' for none.")
 ]
+_SAID = {
+    "vram_mb": ("memory of its smallest card", "MiB"),
+    "region": ("region", ""),
+    "licence_server": ("licence server", ""),
+    "rank": ("rank", ""),
+    "max_run_time_s": ("a run is given up after", "s"),
+    "no_progress_limit_s": ("a run without progress is given up after", "s"),
+    "warm_up_s": ("loading a model takes", "s"),
+    "paused_at": ("paused since", ""),
+    "backs_off_until": ("backs off after failures until", ""),
+}
+"""What a pool tells, in the order and the words in which it is shown."""
+
 Project = Annotated[str | None, typer.Option(help="Only jobs of this project (its slug).")]
 
 
@@ -138,12 +152,15 @@ def show_pool(name: Name, json: AsJson = False) -> None:
 
 def pause_pool(name: Name) -> None:
     """Let nothing be claimed from a pool; what runs goes on."""
-    _tell(server().post(f"/pools/{quote(name, safe='')}/pause"))
+    pool = server().post(f"/pools/{quote(name, safe='')}/pause")
+    say(f"pool {pool['name']} is paused: nothing is claimed from it, what runs goes on")
+    say(f"Next: memoryd pools resume {shlex.quote(pool['name'])}")
 
 
 def resume_pool(name: Name) -> None:
     """Let a pool be claimed from again, also one that backs off after failures."""
-    _tell(server().post(f"/pools/{quote(name, safe='')}/resume"))
+    pool = server().post(f"/pools/{quote(name, safe='')}/resume")
+    say(f"pool {pool['name']}: {_state(pool)}")
 
 
 def list_caps(json: AsJson = False) -> None:
@@ -280,6 +297,13 @@ def _state(pool: dict[str, Any]) -> str:
 
 def _tell(pool: dict[str, Any]) -> None:
     say(f"pool {pool['name']}: {_state(pool)}")
-    for name, value in pool.items():
-        if name != "name" and value not in (None, {}):
-            say(f"  {name}: {value}")
+    say(f"  {'shared with every studio here' if pool['shared'] else 'of this studio alone'}")
+    for name, (said, unit) in _SAID.items():
+        value = pool.get(name)
+        if value is not None:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            say(f"  {said}: {shown}{' ' + unit if unit else ''}")
+    for name, value in (pool.get("labels") or {}).items():
+        say(f"  label {name}={value}")
+    if pool.get("has_warm_up"):
+        say("  workers run a warm-up graph before they claim")

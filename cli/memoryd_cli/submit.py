@@ -44,7 +44,7 @@ class BadInput(NotAcceptable):
 
 
 class BadAxis(NotAcceptable):
-    """An axis is named as `NODE.INPUT=VALUES`."""
+    """An axis is a name and its values: `NODE.INPUT=VALUES`."""
 
 
 class BadTime(NotAcceptable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 import uuid
@@ -33,6 +34,10 @@ _COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 
 class BadSetting(NotAcceptable):
     """A setting is named as `NAME=VALUE`."""
+
+
+class BadEnlargement(NotAcceptable):
+    """It must be said how to enlarge."""
 
 
 class NotConfirmed(NotAcceptable):
@@ -213,13 +218,14 @@ def enlarge(
 
     Exit codes with --wait: 0 enlarged or known, 12 not attempted.
     """
+    if not listed:
+        _check_enlargement(to, by=by, model=model, place=place, graph=graph)
+    colour = _colour(pad) if pad is not None else None
     client = server()
     where = at(asset_of(asset), "enlargements")
     if listed:
         _list_enlargements(client.get(where), json_wanted=json_wanted)
         return
-    if not to:
-        raise BadSetting("no size", hint="--to 3840x2160, --to 4k or --to 2x")
     answer = client.post(
         where,
         json={
@@ -229,7 +235,7 @@ def enlarge(
             "graph": read_graph(graph) if graph is not None else None,
             "input": place,
             "crop": crop,
-            "pad": _colour(pad) if pad is not None else None,
+            "pad": colour,
             "render": render,
             "pool": pool,
             "urgency": urgency,
@@ -245,12 +251,21 @@ def enlarge(
     if json_wanted:
         as_json(answer)
     else:
-        _say_answer(answer)
+        _say_answer(answer, named=str(asset))
     if wait and begun is not None and begun["outcome"] == "not attempted":
         raise typer.Exit(NOT_ATTEMPTED_EXIT_CODE)
 
 
-def _say_answer(answer: dict[str, Any]) -> None:
+def _check_enlargement(to: str, *, by: str, model: str | None, place: str | None, graph: Path | None) -> None:
+    if not to:
+        raise BadEnlargement("no size", hint="--to 3840x2160, --to 4k or --to 2x")
+    if model is not None and by != "model":
+        raise BadEnlargement(f"--model with --by {by}, which takes none", hint=f"--by model --model {model}")
+    if place is not None and graph is None:
+        raise BadEnlargement("--input names an input of no graph", hint=f"--graph FILE --input {place}")
+
+
+def _say_answer(answer: dict[str, Any], *, named: str) -> None:
     if answer["larger"]:
         say("larger and known:")
         table(
@@ -267,17 +282,17 @@ def _say_answer(answer: dict[str, Any]) -> None:
         )
     begun = answer["enlargement"]
     if begun is not None:
-        _say_enlargement(begun)
+        _say_enlargement(begun, named=named)
     for note in answer["notes"]:
         say(f"  {note}")
     if begun is None:
         say("Next: memoryd show ASSET tells where it lies; --render enlarges anew all the same")
 
 
-def _say_enlargement(begun: dict[str, Any]) -> None:
+def _say_enlargement(begun: dict[str, Any], *, named: str) -> None:
     if begun["outcome"] is None:
         say(f"job {begun['job_id']} enlarges it; `memoryd jobs watch {begun['job_id']}` follows it")
-        say("Next: memoryd enlarge ASSET --list tells how far it is from the original")
+        say(f"Next: memoryd enlarge {shlex.quote(named)} --list tells how far it is from the original")
         return
     say(f"{begun['outcome']}{': asset ' + begun['made_asset_id'] if begun['made_asset_id'] else ''}")
     if begun["measures"]:
@@ -319,5 +334,5 @@ def _list_enlargements(found: dict[str, Any], *, json_wanted: bool) -> None:
 def _colour(spelled: str) -> str:
     found = _COLOUR.fullmatch(spelled.strip())
     if found is None:
-        raise BadSetting(f"{spelled[:40]!r} is no colour", hint="such as --pad '#000000'")
+        raise BadEnlargement(f"{spelled[:40]!r} is no colour", hint="such as --pad '#000000'")
     return f"#{found[1]}"

@@ -8,13 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from memoryd.foundation.errors import NotFound
+from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.ids import parse_id
 from memoryd_cli.client import Client, server
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Which = Annotated[str, typer.Argument(metavar="WORKER", help="Id or label of the worker.")]
+
+
+COMFYUI = "http://127.0.0.1:8188"
+"""Where a ComfyUI listens that nobody told otherwise."""
+
+
+class TwoEngines(NotAcceptable):
+    """A worker runs jobs on one ComfyUI."""
 
 
 class NoSuchWorker(NotFound):
@@ -37,14 +45,25 @@ def add_worker(
     pool: Annotated[str, typer.Option(help="Pool that it serves.")] = "default",
     label: Annotated[str | None, typer.Option(help="Name to show; by default the machine's.")] = None,
     comfyui: Annotated[
-        str, typer.Option(help="Address of ComfyUI, as the worker's machine sees it.")
-    ] = "http://127.0.0.1:8188",
+        str | None,
+        typer.Option(
+            help="Address of a ComfyUI that runs already, as the worker's machine sees it; http://127.0.0.1:8188 "
+            "where neither is given."
+        ),
+    ] = None,
+    comfyui_dir: Annotated[
+        str | None,
+        typer.Option(help="Folder of a ComfyUI on that machine instead: the worker launches one of its own from it."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Print the command that makes a machine a worker. Its token is good once, and for a day."""
+    if comfyui is not None and comfyui_dir is not None:
+        raise TwoEngines("--comfyui and --comfyui-dir", hint="name the one that runs already, or the folder of one")
     client = server()
     made = client.post("/workers", json={"pool": pool, "label": label})
-    command = ["memoryd", "worker", "--server", client.url, "--token", made["token"], "--comfyui", comfyui]
+    engine = ["--comfyui-dir", comfyui_dir] if comfyui_dir is not None else ["--comfyui", comfyui or COMFYUI]
+    command = ["memoryd", "worker", "--server", client.url, "--token", made["token"], *engine]
     line = " ".join(shlex.quote(word) for word in command)
     if json:
         as_json({**made, "command": line})
@@ -59,6 +78,10 @@ def list_workers(json: AsJson = False) -> None:
         as_json(answer)
         return
     items: list[dict[str, Any]] = answer["items"]
+    if not items:
+        say("no worker serves this studio")
+        say("Next: memoryd workers add prints the command that joins one")
+        return
     table(
         ["id", "label", "state", "online", "pools", "running", "models", "last heard"],
         (

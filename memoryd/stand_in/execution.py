@@ -236,7 +236,7 @@ def _order(prompt: dict[str, Any], outputs: list[str]) -> list[str]:
             order[node_id] = None
         elif node_id not in order:
             waiting.append((node_id, True))
-            waiting.extend((parent, False) for parent in reversed(_parents(prompt[node_id])))
+            waiting.extend((parent, False) for parent in reversed(_parents(prompt, node_id)))
     return list(order)
 
 
@@ -244,7 +244,7 @@ def _painted(prompt: dict[str, Any], order: list[str]) -> frozenset[str]:
     """The nodes whose results rest on a painter's; `order` has ancestors first."""
     painted: set[str] = set()
     for node_id in order:
-        if prompt[node_id]["class_type"] in PAINTERS or not painted.isdisjoint(_parents(prompt[node_id])):
+        if prompt[node_id]["class_type"] in PAINTERS or not painted.isdisjoint(_parents(prompt, node_id)):
             painted.add(node_id)
     return frozenset(painted)
 
@@ -256,9 +256,10 @@ def _needed(prompt: dict[str, Any], outputs: list[str], have: set[str]) -> set[s
         node_id = waiting.pop()
         if node_id not in have and node_id not in needed:
             needed.add(node_id)
-            waiting.extend(_parents(prompt[node_id]))
+            waiting.extend(_parents(prompt, node_id))
     return needed
 
 
-def _parents(node: dict[str, Any]) -> list[str]:
-    return [value[0] for value in node["inputs"].values() if is_link(value)]
+def _parents(prompt: dict[str, Any], node_id: str) -> list[str]:
+    # An input that no class declares passes the check of a graph, wherever it leads: what is not there is no ancestor.
+    return [value[0] for value in prompt[node_id]["inputs"].values() if is_link(value) and value[0] in prompt]

@@ -59,6 +59,19 @@ def content(engine: ComfyClient, record: RunRecord) -> bytes:
         return b"".join(chunks)
 
 
+def test_an_undeclared_input_from_a_node_that_is_not_there_fails_its_run_and_the_next_one_runs(
+    engine: ComfyClient,
+) -> None:
+    prompt_id = engine.submit(painting(undeclared=["99", 0])).prompt_id
+    until, record = time.monotonic() + 10, engine.history(prompt_id)
+    while record is None and time.monotonic() < until:
+        time.sleep(0.01)
+        record = engine.history(prompt_id)
+    assert record is not None
+    assert record.failure is not None
+    assert run(engine, painting()).outputs
+
+
 def test_it_never_passes_for_a_comfyui(engine: ComfyClient) -> None:
     stats: Any = engine.system_stats()
     assert stats["system"]["memoryd_stand_in"] == "1"
