@@ -191,7 +191,8 @@ class WorkerMatch:
     """One worker held against a plan.
 
     `fits`: it can run the graph now (classes, model names, the pinned contents). `lacks` says what it has not, or has
-    with another content; `nearness` in which respects its environment is not that of then. `pools` are names.
+    with another content; `nearness` in which respects its environment, whose document has the hash `environment` (lower
+    hex; None: not stated), is not that of then. `pools` are names.
     """
 
     worker_id: WorkerId
@@ -201,6 +202,7 @@ class WorkerMatch:
     fits: bool
     nearness: Nearness
     lacks: tuple[Cause, ...] = ()
+    environment: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The match as stored and shown."""

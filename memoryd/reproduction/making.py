@@ -171,25 +171,18 @@ def _asset_with(session: Session, file: InputFile) -> UUID:
 
 def _begin(database: Database, store: BlobStore, asked: _Asked) -> None:
     """Record the attempt and queue its job. Raises: as submit."""
-    environments: tuple[str, ...] = ()
-    if asked.chosen.identical_only:
-        with database.farm_work() as session:
-            stated = queries.list_fleet(session, list(asked.chosen.route.workers))
-        environments = tuple({bytes(row.environment_sha256).hex() for row in stated.values() if row.environment_sha256})
     try:
         with database.tenant_work(asked.caller.tenant) as session:
-            _record_and_submit(session, store, asked, environments)
+            _record_and_submit(session, store, asked)
     except ModelUnknown:
         # The pool knows the file by another name: its worker links it under the graph's.
         if not asked.chosen.linked:
             raise
         with database.tenant_work(asked.caller.tenant) as session:
-            _record_and_submit(session, store, asked, environments, unchecked=True)
+            _record_and_submit(session, store, asked, unchecked=True)
 
 
-def _record_and_submit(
-    session: Session, store: BlobStore, asked: _Asked, environments: tuple[str, ...], *, unchecked: bool = False
-) -> None:
+def _record_and_submit(session: Session, store: BlobStore, asked: _Asked, *, unchecked: bool = False) -> None:
     plan, caller = asked.plan, asked.caller
     queries.insert_reproduction(session, asked.row(State.RUNNING))
     audit.note(session, caller, "asset.reproduce", f"asset:{asked.asset_id}", {"reproduction": str(asked.attempt)})
@@ -215,7 +208,7 @@ def _record_and_submit(
             follow_up=FollowUp(kind=CHORE_KIND, recipe=CHORE_RECIPE, subject=asked.attempt),
             unchecked=unchecked,
             route=asked.chosen.route,
-            environments=environments,
+            environments=asked.chosen.environments,
         ),
         scope=caller.tenant,
         caller=caller,
@@ -236,13 +229,18 @@ def _record_not_attempted(session: Session, asked: _Asked, causes: list[Cause]) 
     )
     facts: dict[str, Json] = {"reproduction": str(asked.attempt), "causes": [cause.code for cause in causes]}
     audit.note(session, asked.caller, "asset.reproduce", f"asset:{asked.asset_id}", facts)
-    outbox.announce(session, "reproduction.decided", asked.attempt, {"verdict": Verdict.NOT_ATTEMPTED.value})
+    told: dict[str, Json] = {"reproduction": str(asked.attempt), "verdict": Verdict.NOT_ATTEMPTED.value}
+    if asked.plan.project_id is not None:
+        told["project_id"] = str(asked.plan.project_id)
+    outbox.announce(session, "reproduction.decided", asked.attempt, told)
 
 
 def show_reproduction(session: Session, attempt: ReproductionId, sees: Sees) -> Reproduction:
     """Return an attempt as it stands. Raises: ReproductionNotFound, also for what the caller may not see."""
     row = queries.find_reproduction(session, attempt)
-    if row is None or not (sees is None or row.project_id in sees):
+    # An enlargement is no attempt to make the same again: nothing may show or sign it as one.
+    other = row is None or row.purpose == Purpose.ENLARGEMENT.value
+    if row is None or other or not (sees is None or row.project_id in sees):
         raise ReproductionNotFound(f"{attempt}", hint="`memoryd show ASSET` lists an asset's attempts")
     second = tuple(view_of(each) for each in queries.list_second_runs(session, [attempt]))
     return dataclasses.replace(view_of(row), second_runs=second)

@@ -43,6 +43,7 @@ class Needs:
 class FleetWorker:
     """A worker as it last stated itself; None: it did not state that.
 
+    `environment_sha256` (lower hex) names the environment.
     `models`: folder -> name with forward slashes -> SHA-256 or None (not hashed), of the names and contents asked for.
     """
 
@@ -50,6 +51,7 @@ class FleetWorker:
     classes: frozenset[str] | None
     environment: Mapping[str, Json] | None
     models: Mapping[str, Mapping[str, bytes | None]]
+    environment_sha256: str | None = None
     kept_out: bool = False
     """Its canaries found that it drifted, and nobody has let it back to reproduction work."""
 
@@ -109,13 +111,15 @@ def read_fleet(session: Session, tenant_id: TenantId, pins: Iterable[ModelPin]) 
     out = doubts.kept_out(session, tenant_id)
     for worker_id, view in views.items():
         row = stated[worker_id]
-        environment = environments.get(bytes(row.environment_sha256)) if row.environment_sha256 is not None else None
+        digest = bytes(row.environment_sha256) if row.environment_sha256 is not None else None
+        environment = environments.get(digest) if digest is not None else None
         fleet.append(
             FleetWorker(
                 view=view,
                 classes=classes.get(bytes(row.nodes_sha256)) if row.nodes_sha256 is not None else None,
                 environment=environment if isinstance(environment, dict) else None,
                 models=models.get(worker_id, {}),
+                environment_sha256=digest.hex() if digest is not None and isinstance(environment, dict) else None,
                 kept_out=worker_id in out,
             )
         )
@@ -133,6 +137,7 @@ def match(worker: FleetWorker, needs: Needs, then: Mapping[str, Json] | None) ->
         fits=all(cause.code in NO_HINDRANCE for cause in lacks),
         nearness=nearness(then, worker.environment),
         lacks=lacks,
+        environment=worker.environment_sha256,
     )
 
 

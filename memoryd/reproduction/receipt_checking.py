@@ -5,6 +5,7 @@ No server, no database, no network: what is stated is held against the files alo
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import enum
 import hashlib
@@ -20,7 +21,7 @@ from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.errors import MemorydError, NotAcceptable
 from memoryd.imaging.differences import PixelDifference, compare_pixels
 from memoryd.imaging.pixels import pixel_digest
-from memoryd.reproduction.facts import Verdict
+from memoryd.reproduction.facts import ComparedWith, Verdict
 from memoryd.reproduction.receipt_wire import FORMAT, PixelsPart, Receipt
 from memoryd.reproduction.verdict import Compared, grade
 
@@ -28,6 +29,14 @@ RECEIPT_BYTES_LIMIT = 4 * 1024 * 1024
 """Bytes of a receipt that is read; one with all its causes and measures is below 100 kB."""
 FILE_BYTES_LIMIT = 512 * 1024 * 1024
 """Bytes of a file that is held against it."""
+
+
+_NEEDS = {
+    Verdict.IDENTICAL_FILE: {ComparedWith.BYTES, ComparedWith.STORED_HASH},
+    Verdict.IDENTICAL_PIXELS: {ComparedWith.BYTES, ComparedWith.STORED_PIXEL_DIGEST},
+    Verdict.WITHIN_TOLERANCE: {ComparedWith.BYTES},
+}
+"""What a verdict must rest on."""
 
 
 class FileUnreadable(NotAcceptable):
@@ -102,7 +111,7 @@ def check_receipt(
         )
         return ReceiptVerdict(seal=verdict, checks=tuple(checks))
     checks.append(Check(what="schema", holds=Holds.YES, detail="by reproduction_verdict.v1"))
-    checks += _consistent(shape)
+    checks += [_signer_is_named(shape), *_consistent(shape)]
     checks += _against_files(shape, original, made)
     return ReceiptVerdict(
         seal=verdict,
@@ -121,6 +130,16 @@ def _check(what: str, holds: bool, yes: str, no: str) -> Check:
     return Check(what=what, holds=Holds.YES if holds else Holds.NO, detail=yes if holds else no)
 
 
+def _signer_is_named(receipt: Receipt) -> Check:
+    """Return whether the statement names the certificate that signed it, and not a better one."""
+    try:
+        leaf = base64.b64decode(receipt.seal.chain[0], validate=True)
+    except ValueError:
+        leaf = b""
+    named = hashlib.sha256(leaf).hexdigest() == receipt.statement.signer.certificate_sha256
+    return _check("signer", named, "the statement names who signed it", "the statement names another signer")
+
+
 def _consistent(receipt: Receipt) -> list[Check]:
     """Return whether the statement contradicts itself: a claim of identity needs equal hashes or digests."""
     said = receipt.statement
@@ -134,6 +153,11 @@ def _consistent(receipt: Receipt) -> list[Check]:
         checks = [_check("claim", equal, "both hashes are equal", "the hashes are not equal")]
     else:
         checks = [_check("claim", not equal, "the hashes are not equal, as it says", "the hashes are equal")]
+    if verdict in _NEEDS:
+        enough = said.compared.by in _NEEDS[verdict]
+        checks.append(
+            _check("evidence", enough, f"it rests on {said.compared.by}", f"{said.compared.by} cannot show that much")
+        )
     ours, theirs = said.compared.original_pixels, said.compared.made_pixels
     if verdict is Verdict.IDENTICAL_PIXELS and ours is not None and theirs is not None and ours.recipe == theirs.recipe:
         checks.append(

@@ -141,7 +141,7 @@ def _statement(session: Session, row: queries.Found, identity: SigningIdentity) 
         "means": MEANS[Verdict(row.verdict)],
         "compared": _compared(row, measures),
         "measures": {name: value for name, value in measures.items() if name not in _TOLD_BESIDE},
-        "causes": [_cause(each) for each in row.causes_tested or row.causes],
+        "causes": [_cause(each) for each in (row.causes if row.causes_tested is None else row.causes_tested)],
         "tests": {
             "state": Testing(row.testing).value,
             "over_at": _time(row.tested_at),

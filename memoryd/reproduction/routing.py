@@ -25,15 +25,21 @@ VALUE_LIMIT = 60
 class Chosen:
     """Where an attempt goes. With `causes` nowhere: it is not attempted.
 
-    `route` without workers: to whichever of the pool comes first. `identical_only`: none but workers whose environment is
-    as it is now. `linked`: a worker has weights under another name, so that names are not checked against the pool.
+    `route` without workers: to whichever of the pool comes first. `environments` (SHA-256, lower hex): where somebody
+    insists, those alone that were held against that of then and are equal to it; what a worker states later is another.
+    `linked`: a worker has weights under another name, so that names are not checked against the pool.
     """
 
     pool: str
     route: Route = dataclasses.field(default_factory=lambda: Route(workers=()))
-    identical_only: bool = False
+    environments: tuple[str, ...] = ()
     linked: bool = False
     causes: tuple[Cause, ...] = ()
+
+    @property
+    def identical_only(self) -> bool:
+        """Whether somebody insists on the environment of then."""
+        return bool(self.environments)
 
     def as_json(self) -> dict[str, Json]:
         """What the attempt's plan keeps of it."""
@@ -100,7 +106,8 @@ def _one(matches: Sequence[WorkerMatch], worker: UUID, pool: str, *, require_ide
     if not match.online:
         return Chosen(pool=pool, causes=(_away(match),))
     route = _route([match], only=True)
-    return Chosen(pool=pool, route=route, identical_only=require_identical, linked=bool(match.lacks))
+    environments = _environments([match]) if require_identical else ()
+    return Chosen(pool=pool, route=route, environments=environments, linked=bool(match.lacks))
 
 
 def _identical(inside: Sequence[WorkerMatch], pool: str) -> Chosen:
@@ -108,7 +115,7 @@ def _identical(inside: Sequence[WorkerMatch], pool: str) -> Chosen:
     online = [match for match in identical if match.online]
     if online:
         linked = any(match.lacks for match in online)
-        return Chosen(pool=pool, route=_route(online, only=True), identical_only=True, linked=linked)
+        return Chosen(pool=pool, route=_route(online, only=True), environments=_environments(online), linked=linked)
     if identical:
         return Chosen(pool=pool, causes=(_away(identical[0]),))
     nearest = min(inside, key=lambda match: (not match.online, match.nearness.distance), default=None)
@@ -119,7 +126,11 @@ def _identical(inside: Sequence[WorkerMatch], pool: str) -> Chosen:
 
 
 def _is_identical(match: WorkerMatch) -> bool:
-    return match.nearness.known and match.nearness.identical
+    return match.nearness.known and match.nearness.identical and match.environment is not None
+
+
+def _environments(matches: Sequence[WorkerMatch]) -> tuple[str, ...]:
+    return tuple(sorted({match.environment for match in matches if match.environment is not None}))
 
 
 def _route(matches: Sequence[WorkerMatch], *, only: bool) -> Route:

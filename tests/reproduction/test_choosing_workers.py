@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from memoryd.dispatch.facts import Route
+from memoryd.foundation.canonical_json import canonical_digest
 from memoryd.foundation.ids import WorkerId
 from memoryd.reproduction.environments.nearness import nearness
 from memoryd.reproduction.facts import Cause, WorkerMatch
@@ -24,6 +25,7 @@ def worker(label: str, now: dict[str, Any] | None = None, **changes: Any) -> Wor
         "online": True,
         "fits": True,
         "nearness": nearness(THEN, THEN if now is None else now),
+        "environment": canonical_digest(THEN if now is None else now).hex(),
         **changes,
     }
     return WorkerMatch(**values)
@@ -68,7 +70,11 @@ def test_a_worker_with_the_file_under_another_name_will_do() -> None:
 def test_who_insists_on_the_environment_gets_it_or_a_refusal_that_names_the_nearest() -> None:
     same, other = worker("same"), worker("other", {"torch": "2.1", "comfyui": "0.29"})
     chosen = choose([other, same], pool="default", require_identical=True)
-    assert (chosen.route, chosen.identical_only) == (Route(workers=ids(same), only=True), True)
+    assert (chosen.route, chosen.environments) == (Route(workers=ids(same), only=True), (same.environment,))
+    silent = worker("silent", environment=None)
+    assert codes(choose([silent], pool="default", require_identical=True)) == ["environment-not-here"]
+    named = choose([other, same], pool="default", require_identical=True, on_worker=UUID(str(same.worker_id)))
+    assert named.environments == (same.environment,)
     refused = choose([other], pool="default", require_identical=True)
     assert codes(refused) == ["environment-not-here"]
     assert "worker 'other': torch: 2.9 then, 2.1 now" in refused.causes[0].detail

@@ -69,6 +69,8 @@ def test_a_picture_is_enlarged_compared_and_linked_and_the_next_wish_finds_it(st
         assert any("another picture" in note for note in first.json()["notes"]), "it is said plainly"
         now = decided(studio, client, own, first)
         assert (now["outcome"], now["measures"]["width"], now["measures"]["height"]) == ("enlarged", 256, 256)
+        for shown in ("", "/receipt", "/difference"):
+            assert client.get(f"/v1/reproductions/{now['id']}{shown}", headers=own).status_code == 404, "no attempt"
         assert now["measures"]["psnr"] > 30
         assert now["measures"]["ssim"] > 0.9
         assert picture(client, own, now["made_asset_id"]).size == (256, 256)

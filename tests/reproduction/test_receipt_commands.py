@@ -82,6 +82,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def signed(path: Path, said: dict[str, Any], folder: Path) -> Path:
     """A receipt's file."""
     identity = pki.signing_identity(folder)
+    said["signer"]["certificate_sha256"] = said["signer"].pop("as", identity.fingerprint.hex())
     seal_ = read_json(seal(canonical_bytes(said), identity))
     path.write_bytes(canonical_bytes({"statement": said, "seal": seal_}) + b"\n")
     return path
@@ -113,6 +114,17 @@ def test_a_statement_that_contradicts_itself_is_not_good_however_it_is_signed(tm
     found = verify(signed(tmp_path / "r.json", said, tmp_path / "elsewhere"))
     assert found.exit_code == receipts.BAD_RECEIPT_EXIT_CODE
     assert "the hashes are not equal" in found.output
+    better = statement()
+    better["signer"]["as"] = "0" * 64
+    found = verify(signed(tmp_path / "b.json", better, tmp_path / "elsewhere"))
+    assert found.exit_code == receipts.BAD_RECEIPT_EXIT_CODE
+    assert "names another signer" in found.output
+    thin = statement(verdict="identical pixels")
+    thin["compared"] |= {"with": "stored fingerprint"}
+    thin["compared"]["made"]["sha256"] = "0" * 64
+    found = verify(signed(tmp_path / "t.json", thin, tmp_path / "elsewhere"))
+    assert found.exit_code == receipts.BAD_RECEIPT_EXIT_CODE
+    assert "cannot show that much" in found.output
     cached = statement()
     cached["how"]["cached_nodes"] = 2
     assert verify(signed(tmp_path / "c.json", cached, tmp_path / "elsewhere")).exit_code != 0
