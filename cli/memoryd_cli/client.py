@@ -26,10 +26,12 @@ PATIENCE_S = 600.0
 AGAIN_S = 2.0
 _OF_A_REQUEST = re.compile(r"^(?:query|body|path)\.(?=[\w.]+: )")
 """How the server says where in a request something is wrong; who gave a command sent no such thing."""
+_ENDS_A_PATH = re.compile("[?#]")
+"""What follows is no part of a path. A name that holds them is spelled otherwise in one. Source: RFC 3986, 2.1."""
 
 
-class NothingNamed(NotAcceptable):
-    """A name is empty."""
+class NotAName(NotAcceptable):
+    """This cannot be the name of anything."""
 
 
 class NoServerKnown(Unavailable):
@@ -181,10 +183,11 @@ class Client:
 
 
 def _whole(path: str) -> str:
-    """The path, where no part of it is empty: an empty name would ask for another address. Raises: NothingNamed."""
-    if path.endswith("/") or "//" in path:
-        raise NothingNamed("what is asked for was given as an empty word", hint="name it; --help says how")
-    return path
+    """The path, where each part names something: others would ask for another address. Raises: NotAName."""
+    wrong = next((part for part in path.removeprefix("/").split("/") if part in ("", ".", "..")), None)
+    if wrong is None and not _ENDS_A_PATH.search(path):
+        return path
+    raise NotAName(repr(path if wrong is None else wrong), hint="the command's list shows what there is")
 
 
 def _given(params: dict[str, Any]) -> dict[str, Any]:
@@ -208,6 +211,9 @@ def problem(answer: httpx.Response) -> MemorydError:
     title, hint, detail = body.get("title"), body.get("hint"), str(body.get("detail", ""))
     if body.get("type") == "about:memoryd#invalid-input" and _OF_A_REQUEST.match(detail):
         detail, hint = _OF_A_REQUEST.sub("", detail), "the command with --help says what it takes"
+    elif body.get("type") == "about:memoryd#http-404":
+        # An address that there is not: a name with a slash in it, or a server of another version.
+        title, hint = "There is no such thing.", "the command's list shows what there is; `memoryd doctor` the versions"
     named: type[MemorydError] = type(
         category.__name__, (category,), {"__doc__": title if isinstance(title, str) else category.__doc__}
     )

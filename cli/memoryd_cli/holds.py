@@ -8,13 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from memoryd.foundation.errors import Conflict
+from memoryd.foundation.errors import Conflict, NotFound
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 from memoryd_cli.search import AsJson
 
 CHUNK = 1024 * 1024
 _DIGITS = 64
+
+
+class NoContent(NotFound):
+    """This is neither a file nor a SHA-256."""
+
 
 Content = Annotated[str, typer.Argument(help="A SHA-256 (64 digits), or a file whose content is meant.")]
 
@@ -106,6 +111,8 @@ def _digest(content: str) -> str:
     path = Path(content)
     if len(content) == _DIGITS and not path.exists():
         return content.lower()
+    if not path.exists():
+        raise NoContent(repr(content[:200]), hint="name a file that is there, or all 64 digits of a SHA-256")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""The commands' way to a server: what it refuses is said in words of the command, and an empty name asks for nothing."""
+"""The commands' way to a server: what it refuses is said in words of the command, and what is no name asks for nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from memoryd.foundation.errors import NotAcceptable
-from memoryd_cli.client import Client, NothingNamed
+from memoryd_cli.client import Client, NotAName
 
 
 def _answering(status: int, body: object) -> Client:
@@ -40,10 +40,10 @@ def test_a_refusal_of_a_room_keeps_its_words() -> None:
     assert (refused.value.detail, refused.value.hint) == ("query.x: y", "do that")
 
 
-@pytest.mark.parametrize("path", ["/environments/", "/environments//runs", "/assets//plan"])
-def test_an_empty_name_is_refused_before_another_address_is_asked(path: str) -> None:
+@pytest.mark.parametrize("path", ["/environments/", "/assets//plan", "/pools/.", "/x/../y", "/x/a?b", "/x/a#b"])
+def test_what_cannot_be_a_name_is_refused_before_another_address_is_asked(path: str) -> None:
     client = _answering(200, {"items": []})
-    with pytest.raises(NothingNamed):
+    with pytest.raises(NotAName):
         client.get(path)
-    with pytest.raises(NothingNamed):
+    with pytest.raises(NotAName):
         client.download(path, io.BytesIO())
