@@ -38,6 +38,8 @@ RATIO_LIMIT = 200
 """How many times its packed size a file may unpack to. Source: texts and floats pack to a hundredth at best."""
 RATIO_FREE_BYTES = 1024 * 1024
 """Bytes up to which a file may unpack to any multiple: an empty text is nothing to fear."""
+TEXT_LIMIT = 64 * 1024 * 1024
+"""Bytes of a text that is read whole: a graph, what goes along with it, an environment."""
 _BLOCK = 1024 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)
@@ -167,6 +169,8 @@ def _listed_wrongly(manifest: Manifest) -> Iterator[str]:
     for name in (*others, "prompt.json", "extra_data.json"):
         if name not in listed:
             yield f"{MANIFEST} speaks of {name[:100]!r}, which it does not list"
+        elif listed[name].size > TEXT_LIMIT:
+            yield f"{name!r} has {listed[name].size} bytes, {TEXT_LIMIT} at most (TEXT_LIMIT)"
 
 
 def _beside(manifest: Manifest, names: set[str]) -> Iterator[str]:

@@ -45,7 +45,7 @@ from memoryd.ingest.uploads import NAME_LIMIT, understand_stored
 from memoryd.plugin_api.facts import DocumentKind
 from memoryd.reproduction import queries as attempts
 from memoryd.reproduction.bundles import queries
-from memoryd.reproduction.bundles.checking import BundleVerdict, check_bundle, documents_of
+from memoryd.reproduction.bundles.checking import TEXT_LIMIT, BundleVerdict, check_bundle, documents_of
 from memoryd.reproduction.bundles.wire import Manifest
 from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
@@ -185,7 +185,7 @@ def _environment(archive: zipfile.ZipFile, said: Manifest) -> Mapping[str, Json]
     if said.environment is None or said.environment.folder is None:
         return None
     name = f"{said.environment.folder}/environment.json"
-    if name not in {file.name for file in said.files}:
+    if not any(file.name == name and file.size <= TEXT_LIMIT for file in said.files):
         return None
     document = read_json(archive.read(name))
     if not isinstance(document, dict) or canonical_digest(document).hex() != said.environment.sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import io
@@ -179,6 +180,37 @@ def decided(studio: Studio, client: Any, attempt: dict[str, Any], headers: dict[
         time.sleep(0.05)
         attempt = client.get(f"/v1/reproductions/{attempt['id']}", headers=headers).json()
     return attempt
+
+
+def test_content_of_others_is_not_claimed_without_its_bytes(studio: Studio, made: bytes) -> None:
+    without = bundle_of(studio, BLEND, original=False)
+    stranger = studio.key(Role.ARTIST, project="advert")
+    with studio.speaking() as client:
+        refused = post(client, without, stranger, project="advert")
+        taken = post(client, made, stranger, project="advert")
+    assert refused.status_code == 422, refused.text
+    assert "bytes" in refused.json()["detail"]
+    assert taken.status_code == 202, taken.text
+
+
+def test_the_page_of_an_asset_offers_its_bundle(studio: Studio) -> None:
+    studio.take_in(BLEND, BARE)
+    with studio.speaking() as client:
+        own = studio.key(Role.VIEWER)
+        pages = [client.get(f"/assets/{digest(studio, name)}", headers=own).text for name in (BLEND, BARE)]
+    assert ["Download bundle" in page for page in pages] == [True, False]
+
+
+def test_the_script_needs_no_more_than_python_3_8() -> None:
+    folder = Path(bare.__file__).parent
+    for source in folder.glob("*.py"):
+        tree = ast.parse(source.read_text(), feature_version=(3, 8))
+        for node in ast.walk(tree):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in names:
+                assert name.partition(".")[0] in {*sys.stdlib_module_names, "PIL"}, name
 
 
 def test_the_published_schema_is_the_one_of_this_version() -> None:

@@ -148,6 +148,8 @@ def _is_input_place(name: str, subfolder: str, kind: str) -> bool:
 def compute(bundle: Bundle, engine: Engine, say: Callable[[str], None], timeout_s: float) -> dict[str, Any]:
     """Return the history of a run that computed every node. Raises: NotAttempted."""
     prompt, extra = bundle.read("prompt.json"), bundle.read("extra_data.json")
+    if not all(isinstance(json.loads(raw.decode("utf-8", "surrogatepass")), dict) for raw in (prompt, extra)):
+        raise NotAttempted("prompt.json or extra_data.json is no object", "this bundle is not sound")
     for number in range(1, TRIES + 1):
         engine.ask("/free", b'{"unload_models": true, "free_memory": true}')
         time.sleep(SETTLE_S)
