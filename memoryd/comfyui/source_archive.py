@@ -112,7 +112,8 @@ def _content(read: tarfile.TarFile, header: tarfile.TarInfo) -> bytes:
         if target.is_absolute() or ".." in target.parts:
             raise _bad(f"{header.name} points outside")
         return os.fsencode(header.linkname)
-    file = read.extractfile(header) if header.isreg() else None
+    # A sparse file of a few bytes would unpack to as many as it says.
+    file = read.extractfile(header) if header.isreg() and not header.issparse() else None
     if file is None:
         raise _bad(f"{header.name} is no file")
     return file.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import zlib
+from collections.abc import Sequence
 
 from memoryd.dispatch.queries import stated_environments as queries
 from memoryd.foundation.canonical_json import Json, read_json
@@ -49,11 +50,13 @@ def list_stated(
     )
 
 
-def find_document(session: Session, sha256: bytes, *, tenant_id: TenantId) -> dict[str, Json] | None:
-    """Return an environment's document where a worker that serves the tenant stated it, else None.
+def find_documents(session: Session, digests: Sequence[bytes], *, tenant_id: TenantId) -> dict[bytes, dict[str, Json]]:
+    """Return the documents of those of these environments that a worker stated which serves the tenant.
 
     `session` has taken the farm.
     """
-    packed = queries.find_document(session, tenant_id=tenant_id, sha256=sha256)
-    document = read_json(zlib.decompress(packed)) if packed is not None else None
-    return document if isinstance(document, dict) else None
+    found = {}
+    for row in queries.find_documents(session, tenant_id=tenant_id, digests=digests):
+        document = read_json(zlib.decompress(row.document))
+        found[bytes(row.sha256)] = document if isinstance(document, dict) else {}
+    return found

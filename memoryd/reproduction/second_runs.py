@@ -17,7 +17,9 @@ from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope
+from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import AssetId, ReproductionId
+from memoryd.foundation.logging import log_for
 from memoryd.reproduction import making, queries, receipts
 from memoryd.reproduction.causes import SecondRun, retold
 from memoryd.reproduction.environments.nearness import nearness
@@ -39,6 +41,7 @@ EXPLAINED = SHORT_OF_IDENTICAL
 """Verdicts that are looked into."""
 
 VIA = "second-run"
+_log = log_for(__name__)
 _TESTED_BY = {Purpose.REPEAT: TestedBy.REPEAT, Purpose.OTHER_WORKER: TestedBy.OTHER_WORKER}
 
 
@@ -68,17 +71,22 @@ def _begin(database: Database, store: BlobStore, tenant: TenantScope, row: queri
         with database.tenant_work(tenant) as session:
             known = queries.find_reproduction(session, attempt)
         if known is None:
-            making.make_again(
-                database,
-                store,
-                _caller(tenant, row),
-                AssetId(row.asset_id),
-                pool=pool,
-                purpose=purpose,
-                parent=ReproductionId(row.id),
-                on_worker=worker,
-                attempt=attempt,
-            )
+            try:
+                making.make_again(
+                    database,
+                    store,
+                    _caller(tenant, row),
+                    AssetId(row.asset_id),
+                    pool=pool,
+                    purpose=purpose,
+                    parent=ReproductionId(row.id),
+                    on_worker=worker,
+                    attempt=attempt,
+                )
+            except NotFound as error:
+                # The asset left the project meanwhile: there is nothing to run, and nobody waits for it.
+                _log.info("no second run of %s: %s", row.id, error.detail)
+                continue
         begun += 1
     with database.tenant_work(tenant) as session:
         queries.set_testing(session, row.id, (Testing.RUNNING if begun else Testing.OFF).value, now=Testing.WANTED)

@@ -228,7 +228,7 @@ def _gone(with_: ComparedWith) -> Cause:
     }[with_]
     return Cause(
         code="original-gone",
-        detail=f"the original's bytes are gone: {what}",
+        detail=f"the original's bytes cannot be had: {what}",
         next_step="bring a copy back with `memoryd ingest FILE`, and make it again for measures",
     )
 

@@ -38,13 +38,15 @@ def list_stated(
     ).all()
 
 
-def find_document(session: Session, *, tenant_id: UUID, sha256: bytes) -> bytes | None:
-    """An environment's document (compressed), where a worker that serves the tenant stated it."""
+def find_documents(session: Session, *, tenant_id: UUID, digests: Sequence[bytes]) -> Sequence[Found]:
+    """Environments' documents (sha256, document: compressed), each once, where a worker that serves the tenant stated it."""
     return session.execute(
-        text("""select e.document from worker_environment e join worker w on w.id = e.worker_id
-                 where e.sha256 = :sha256 and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves)) limit 1"""),
-        {"tenant_id": tenant_id, "sha256": sha256},
-    ).scalar()
+        text("""select distinct on (e.sha256) e.sha256, e.document
+                  from worker_environment e join worker w on w.id = e.worker_id
+                 where e.sha256 = any(:digests) and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves))
+                 order by e.sha256"""),
+        {"tenant_id": tenant_id, "digests": list(digests)},
+    ).all()
 
 
 def find_tenant_of_result(

@@ -44,25 +44,25 @@ def list_environments(
 ) -> Page[KnownEnvironment]:
     """Return a page of the tenant's environments, newest first. Raises: BadCursor; BadPageSize."""
     size, before = page_size(limit), _before(cursor)
-    found = {
-        each.sha256: (each.recorded_at, each.document)
-        for each in recorded.list_recorded(session, before=before, limit=size + 1)
-    }
+    documents = {}
+    found = {}
+    for each in recorded.list_recorded(session, before=before, limit=size + 1):
+        found[each.sha256], documents[each.sha256] = each.recorded_at, each.document
     stated = _stated(session, caller)
     # A worker's that no run had yet; one that a run had stands at the time of its first run, maybe on another page.
     known = recorded.find_recorded(session, [digest for digest in stated if digest not in found])
     for digest, workers in stated.items():
         at = min(each.first_at for each in workers)
         if digest not in found and digest not in known and (before is None or (at, digest) < before):
-            document = _stated_document(session, caller, digest)
-            found |= {digest: (at, document)} if document is not None else {}
-    order = sorted(found, key=lambda digest: (found[digest][0], digest), reverse=True)[: size + 1]
+            found[digest] = at
+    order = sorted(found, key=lambda digest: (found[digest], digest), reverse=True)[: size + 1]
+    documents |= _stated_documents(session, caller, [digest for digest in order if digest not in documents])
     counts = recorded.count_runs(session, order[:size], caller.sees)
     rows = [
         KnownEnvironment(
             sha256=digest,
-            document=found[digest][1],
-            at=found[digest][0],
+            document=documents[digest],
+            at=found[digest],
             runs=counts.get(digest, RunCount()),
             stated=tuple(stated.get(digest, ())),
         )
@@ -90,7 +90,7 @@ def find_environment(session: Session, caller: Caller, ref: str) -> KnownEnviron
     for digest in digests:
         found = recorded.find_recorded(session, [digest]).get(digest)
         workers = tuple(stated.get(digest, ()))
-        document = found.document if found is not None else _stated_document(session, caller, digest)
+        document = found.document if found is not None else _stated_documents(session, caller, [digest]).get(digest)
         if document is None:
             break
         at = found.recorded_at if found is not None else min(each.first_at for each in workers)
@@ -142,11 +142,13 @@ def _stated(
     return found
 
 
-def _stated_document(session: Session, caller: Caller, digest: bytes) -> dict[str, Json] | None:
+def _stated_documents(session: Session, caller: Caller, digests: Sequence[bytes]) -> dict[bytes, dict[str, Json]]:
+    if not digests:
+        return {}
     take_farm(session)
-    document = stated_environments.find_document(session, digest, tenant_id=caller.tenant.id)
+    documents = stated_environments.find_documents(session, digests, tenant_id=caller.tenant.id)
     take_tenant(session, caller.tenant)
-    return document
+    return documents
 
 
 def _unknown(ref: str) -> EnvironmentNotFound:
