@@ -63,12 +63,16 @@ def test_nothing_that_a_file_says_runs(studio: Studio, hostile: str, tab: Page) 
 
 def test_every_page_carries_the_policy_and_nothing_inline(studio: Studio, hostile: str, http: httpx.Client) -> None:
     asset = hostile.rsplit("/", 1)[1]
+    attempt = http.post(f"/assets/{asset}/reproductions").headers["location"]
+    assert attempt.startswith("/reproductions/")
     paths = [
         "/",
         "/?q=vixen",
         "/?q=colour:red",
         f"/assets/{asset}",
         f"/assets/{asset}/verification",
+        f"/assets/{asset}/reproductions",
+        attempt,
         "/assets/deadbeefdead",
         "/queue",
         "/verify",

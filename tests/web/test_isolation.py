@@ -18,6 +18,7 @@ from memoryd.dispatch.pools import DEFAULT_POOL
 from memoryd.foundation.database import Session, TenantScope
 from memoryd.foundation.ids import AssetId, DoubtId, JobId, ProjectId, TenantId, WorkerId
 from memoryd.ingest import quarantine
+from memoryd.reproduction import making
 from memoryd.submission.facts import Submission
 from memoryd.submission.grouping.asking import submit_group
 from memoryd.submission.grouping.facts import GroupAsked
@@ -43,6 +44,9 @@ PAGES = (
     "/decisions",
     "/removed",
     "/assets/{asset}",
+    "/assets/{asset}/reproductions",
+    "/reproductions/{attempt}",
+    "/reproductions/{attempt}/made",
 )
 CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/tags", {"tag": "t", "project": "secret"}),
@@ -56,6 +60,7 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/restoration", {"project": "secret"}),
     ("/decisions/{proposal}/refuse", {}),
     ("/assets/{asset}/reproductions", {}),
+    ("/assets/{asset}/reproductions", {"pool": "default", "identical": "true", "untested": "true"}),
     ("/assets/{asset}/disclosures", {}),
     ("/assets/{asset}/report", {}),
     ("/assets/{asset}/variations", {"count": "1"}),
@@ -92,6 +97,7 @@ READS = (
     "/queue/groups/{group}",
     "/assets/{asset}",
     "/assets/{asset}/reproductions",
+    "/reproductions/{attempt}",
     "/assets/{asset}/variations",
     "/assets/{asset}/enlargements",
     "/assets/{asset}/verification",
@@ -133,12 +139,14 @@ def secrets(studio: Studio) -> dict[str, str]:
         doubt = raise_doubt(session, worker, studio.tenant.id, project)
     asset: AssetId = studio.asset(folder / "hidden-picture.png")
     lone: AssetId = studio.asset(folder / "hidden-lone.png")
+    attempt = making.make_again(studio.database, studio.store, caller, asset, pool=DEFAULT_POOL)
     with studio.database.tenant_work(studio.tenant) as session:
         propose(session, asset, lone, "copied", {"distance": 1})
         [proposal] = [one.id for one in list_proposals(session, caller).rows if AssetId(one.child.id) == asset]
     return {
         "asset": str(asset),
         "lone": str(lone),
+        "attempt": str(attempt),
         "job": str(job),
         "dead": str(dead),
         "group": str(group),
