@@ -99,6 +99,10 @@ def empty(
     emptied, erased = _Tally(), _Tally()
     after: UUID | None = None
     while True:
+        if release is not None:
+            with database.tenant_work(caller.tenant) as session:
+                rows = queries.list_trashed(session, states=[TRASHED], until=now, at=past, after=after, limit=AT_ONCE)
+                _let_go(session, wish, _last_copies(session, wish, [move_of(row) for row in rows if _is_here(row)]))
         with database.tenant_work(caller.tenant) as session:
             rows = queries.list_trashed(session, states=[TRASHED], until=now, at=past, after=after, limit=AT_ONCE)
             if not rows:
@@ -107,6 +111,9 @@ def empty(
         after = rows[-1].TrashedFile.id
     place: bytes | None = b""
     while place is not None:
+        if release is not None:
+            with database.tenant_work(caller.tenant) as session:
+                _let_go(session, wish, _contents(_erasable(session, now, past, place)))
         with database.tenant_work(caller.tenant) as session:
             place = _purge(session, wish, now, past, place, erased)
     return Emptied(
@@ -125,7 +132,7 @@ def _is_here(row: queries.AnyRow) -> bool:
 def _empty_some(session: Session, wish: _Wish, moves: Sequence[Move], tally: _Tally) -> None:
     """Delete files in the trash, but no last copy that approved pictures hold. Approvals wait until this commits."""
     holding.begin_removing(session)
-    held = _held(session, wish, holding.last_copies(session, wish.store, wish.tenant, [move.asset for move in moves]))
+    held = _held(session, wish, _last_copies(session, wish, moves))
     tally.held += {each.sha256: each for each in held.values()}.values()
     gone: list[Move] = []
     for move in moves:
@@ -148,12 +155,20 @@ def _empty_some(session: Session, wish: _Wish, moves: Sequence[Move], tally: _Ta
     tally.size += size
 
 
+def _last_copies(session: Session, wish: _Wish, moves: Sequence[Move]) -> dict[UUID, bytes]:
+    return holding.last_copies(session, wish.store, wish.tenant, [move.asset for move in moves])
+
+
+def _let_go(session: Session, wish: _Wish, last: Mapping[UUID, bytes]) -> None:
+    """Let go of those of these last copies that are held: decided and committed before anything of it is deleted."""
+    held = holding.holders_of(session, last.values())
+    if held and wish.release is not None:
+        holding.release(session, wish.caller, list(held), wish.release)
+
+
 def _held(session: Session, wish: _Wish, last: Mapping[UUID, bytes]) -> dict[UUID, Holders]:
-    """Return those of these last copies that stay, with who holds them; what may be let go is let go here."""
+    """Return those of these last copies that stay, with who holds them."""
     holders = holding.holders_of(session, last.values(), wish.caller.sees)
-    if holders and wish.release is not None:
-        released = holding.release(session, wish.caller, list(holders), wish.release)
-        holders = {sha256: who for sha256, who in holders.items() if sha256 not in released}
     return {asset: holders[sha256] for asset, sha256 in last.items() if sha256 in holders}
 
 
@@ -173,9 +188,8 @@ def _purge(
     They are locked until this commits.
     """
     holding.begin_removing(session)
-    recent = now - datetime.timedelta(seconds=JUST_WRITTEN_S)
-    found = queries.lock_erasable(session, now, past, recent, FILES_LIMIT, after)
-    held = _held(session, wish, {row.id: bytes(row.sha256) for row in found})
+    found = _erasable(session, now, past, after)
+    held = _held(session, wish, _contents(found))
     tally.held += held.values()
     rows = [row for row in found if row.id not in held]
     if rows:
@@ -187,6 +201,17 @@ def _purge(
         audit.note(session, wish.caller, "asset.erase", "trash", {"assets": len(rows), "sha256": told})
         tally.count += len(rows)
     return bytes(found[-1].sha256) if len(found) == FILES_LIMIT else None
+
+
+def _erasable(
+    session: Session, now: datetime.datetime, past: datetime.datetime, after: bytes
+) -> Sequence[queries.AnyRow]:
+    recent = now - datetime.timedelta(seconds=JUST_WRITTEN_S)
+    return queries.lock_erasable(session, now, past, recent, FILES_LIMIT, after)
+
+
+def _contents(rows: Sequence[queries.AnyRow]) -> dict[UUID, bytes]:
+    return {row.id: bytes(row.sha256) for row in rows}
 
 
 def _remove(session: Session, wish: _Wish, digests: Sequence[bytes]) -> None:

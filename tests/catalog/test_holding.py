@@ -22,7 +22,7 @@ from sqlalchemy import text
 from memoryd.access.facts import Caller, Role, Scope
 from memoryd.access.projects import ensure_project
 from memoryd.catalog import annotations as attaching
-from memoryd.catalog import collecting, emptying, holding, roots, trashing
+from memoryd.catalog import collecting, emptying, holding, roots, trash_folder, trashing
 from memoryd.catalog.facts import LocationRecord
 from memoryd.catalog.looking_up import AssetNotFound
 from memoryd.catalog.recording import record_assets
@@ -193,6 +193,24 @@ def test_letting_go_needs_a_reason_is_audited_and_ends_with_the_next_approval(st
         facts = [json.loads(each) for each in told]
     assert [each["reason"] for each in facts] == ["the client is gone", "the contract ended"]
     assert facts[-1]["needed_by"] == [str(studio.assets["picture"])]
+
+
+def test_a_hold_is_let_go_on_record_before_anything_is_deleted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio.make("a", stored=False, in_folder=True)
+    studio.approve("picture")
+    studio.trash("picture")
+    delete = trash_folder.empty
+
+    def killed(*place: object) -> None:
+        delete(*place)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trash_folder, "empty", killed)
+    with pytest.raises(KeyboardInterrupt):
+        studio.empty("the contract ended")
+    assert not studio.has("picture")
+    with studio.database.tenant_work(studio.tenant) as session:
+        assert session.execute(text("select reason from hold_release")).scalars().all() == ["the contract ended"]
 
 
 def test_who_does_not_decide_for_every_project_that_holds_lets_go_of_nothing(studio: Studio) -> None:
