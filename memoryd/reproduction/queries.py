@@ -179,8 +179,11 @@ def list_reproductions(session: Session, asset_id: UUID, sees: Sees, limit: int)
 
 
 def find_reproduction_of_job(session: Session, job_id: UUID) -> Found | None:
-    """Return the attempt that a job does: id, project_id."""
-    return session.execute(text("select id, project_id from reproduction where job_id = :job"), {"job": job_id}).first()
+    """Return the attempt to make the same again that a job does: id, project_id."""
+    return session.execute(
+        text("select id, project_id from reproduction where job_id = :job and purpose <> :other"),
+        {"job": job_id, "other": Purpose.ENLARGEMENT.value},
+    ).first()
 
 
 def set_job(session: Session, reproduction_id: UUID, job_id: UUID) -> None:
