@@ -71,7 +71,7 @@ def readme(said: Manifest) -> str:
             "",
             "## What is missing, or may make it differ",
             "",
-            *([f"- {plain(c.detail)}" for c in (*said.plan.missing, *said.plan.notices)] or ["Nothing that is known."]),
+            *([f"- {line}" for line in _doubts(said)] or ["Nothing that is known."]),
             "",
         ]
     )
@@ -94,7 +94,8 @@ def _about(said: Manifest) -> Iterator[str]:
 def _by_hand(said: Manifest) -> Iterator[str]:
     for one in said.inputs:
         yield _upload(one)
-    yield "(cd /path/to/ComfyUI/models && sha256sum -c /path/to/this/models.sha256)"
+    if any(model.sha256 for model in said.models):
+        yield "(cd /path/to/ComfyUI/models && sha256sum -c /path/to/this/models.sha256)"
     yield """curl -f http://127.0.0.1:8188/free -d '{"unload_models": true, "free_memory": true}'; sleep 2"""
     yield "curl -f http://127.0.0.1:8188/prompt -H 'Content-Type: application/json' --data-binary @request.json"
     yield f"sha256sum /path/to/ComfyUI/output/*   # one of them should be {said.asset.original_sha256}"
@@ -117,7 +118,7 @@ def _models(models: Sequence[ModelPart]) -> Iterator[str]:
         yield f"- `models/{plain(model.folder)}/{plain(model.name)}`: {content}"
         for source in model.sources:
             yield f"  - can be had at {plain(source)}"
-        if not model.sources:
+        if not model.sources and model.sha256:
             yield "  - nobody recorded where it can be had; sites find weights by their SHA-256"
         if model.licence is not None:
             url = f", {plain(model.licence.url)}" if model.licence.url else ""
@@ -126,6 +127,17 @@ def _models(models: Sequence[ModelPart]) -> Iterator[str]:
             yield "  - licence: nobody named one"
     if not models:
         yield "None."
+
+
+def _doubts(said: Manifest) -> Iterator[str]:
+    yield from (plain(cause.detail) for cause in (*said.plan.missing, *said.plan.notices))
+    for model in said.models:
+        if model.sha256 is None:
+            yield f"Which file `{plain(model.name)}` was is not recorded: another one of that name makes another picture."
+    if said.environment is None:
+        yield "What it was made on is not recorded: another processor, torch or thread count may round otherwise."
+    if not said.plan.certain:
+        yield "Which output of the graph it was is not certain: all are compared."
 
 
 def _environment(said: Manifest) -> Iterator[str]:
