@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,9 +94,11 @@ def say_identified(file: Path, found: dict[str, Any]) -> None:
 
 def next_for_unknown(file: Path, found: dict[str, Any]) -> str:
     """Return what to do about a file that the memory does not know."""
+    name = shlex.quote(str(file))
     if found["holds_graph"]:
-        return f"it tells its own graph: `memoryd reproduce {file} --take-in` records it, and makes it again from that"
-    return f"`memoryd ingest {file}` records it; `memoryd search` finds pictures by words; ask for a copy with its metadata"
+        record = f"`memoryd reproduce {name} --take-in` records it"
+        return f"it tells its own graph: {record}, and makes it again from that"
+    return f"`memoryd ingest {name}` records it; `memoryd search` finds pictures by words; ask for a copy with its metadata"
 
 
 def _say_choice(file: Path, found: dict[str, Any]) -> None:
@@ -112,7 +115,7 @@ def _say_choice(file: Path, found: dict[str, Any]) -> None:
             ["number", *found["apart"]],
             [[one["number"], *(one["facts"].get(name) for name in found["apart"])] for one in candidates],
         )
-    say(f"  Next: `memoryd reproduce {file} --choose N`, when you know which one it is")
+    say(f"  Next: `memoryd reproduce {shlex.quote(str(file))} --choose N`, when you know which one it is")
 
 
 def _named(one: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_text
 from typing import Any
 
 import typer
@@ -101,8 +102,13 @@ def _say_worker(worker: dict[str, Any]) -> None:
 def _near(worker: dict[str, Any]) -> str:
     if not worker["known"]:
         return "then's environment is not known"
-    return "the same environment" if worker["identical"] else f"{worker['differences_found']} differences"
+    if worker["identical"]:
+        return "the same environment"
+    found = worker["differences_found"]
+    return "1 difference" if found == 1 else f"{found} differences"
 
 
 def _word(value: object) -> str:
-    return "unknown" if value is None else str(value)
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)

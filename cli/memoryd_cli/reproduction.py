@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -10,8 +11,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from memoryd.foundation.errors import TooLarge, Unavailable
-from memoryd_cli.attempts import say_attempt
-from memoryd_cli.client import Client, server
+from memoryd_cli.attempts import say_attempt, say_waiting
+from memoryd_cli.client import Client, Patience, server
 from memoryd_cli.identifying import (
     EXIT_CHOOSE,
     FileUnknown,
@@ -99,8 +100,13 @@ def reproduce(
     second. Where several originals are plausible, none is taken.
 
     Exit codes with --wait: 0 identical file or pixels, 10 within tolerance, 11 different,
-    12 not attempted, 13 similar. 14: a person has to choose; nothing was done. With --plan: 12 where something is missing.
+    12 not attempted, 13 similar. 12 also without it, where it is refused at once. 14: a person has to choose; nothing was
+    done. With --plan: 12 where something is missing.
     """
+    of_many = [word for word, said in (("--project", project), ("--search", search), ("--approved", approved)) if said]
+    if of_many and (not plan or asset is not None):
+        said = "with an asset or a file" if plan else "without --plan"
+        raise typer.BadParameter(f"says nothing {said}: `memoryd reproduce --plan --project P`", param_hint=of_many[0])
     if plan and asset is not None and not Path(asset).is_file():
         say_plan(asset, json=json_wanted)
         return
@@ -147,12 +153,14 @@ def reproduce(
         },
     )
     if wait:
+        if not json_wanted:
+            say_waiting(attempt)
         attempt = decided(client, attempt)
     if json_wanted:
         as_json(attempt if one is None else {**attempt, "chosen": one})
     else:
         say_attempt(attempt)
-    if wait:
+    if wait or attempt["verdict"] == "not attempted":
         raise typer.Exit(EXIT_CODES[attempt["verdict"]])
 
 
@@ -192,7 +200,7 @@ def _taken_in(client: Client, file: Path) -> str:
 
 
 def _again(asset: str, choose: int | None) -> str:
-    return asset if choose is None else f"{asset} --choose {choose}"
+    return shlex.quote(asset) + ("" if choose is None else f" --choose {choose}")
 
 
 class _Checked:
@@ -228,8 +236,17 @@ def _save(client: Client, asset_id: str, path: Path) -> Path:
 
 
 def decided(client: Client, attempt: dict[str, Any]) -> dict[str, Any]:
-    """Return the attempt when there is a verdict."""
+    """Return the attempt when there is a verdict. A server that goes away meanwhile is waited for.
+
+    Raises: Unavailable, where it stays away.
+    """
+    patience = Patience()
+    patience.heard()
     while attempt["state"] != "decided":
         time.sleep(LOOK_EVERY_S)
-        attempt = client.get(f"/reproductions/{attempt['id']}")
+        try:
+            attempt = client.get(f"/reproductions/{attempt['id']}")
+            patience.heard()
+        except Unavailable as error:
+            patience.wait(error)
     return attempt

@@ -155,6 +155,8 @@ def show(
     for kind in ("parents", "children"):
         for relative in _each_once(asset[kind]):
             _say(kind[:-1] if kind == "parents" else "child", _relative(relative))
+    for attempt in server().get(at(asset["id"], "reproductions"))["items"]:
+        _say("made again", f"{attempt['asked_at'][:16]} {attempt['verdict'] or 'running'} (attempt {attempt['id']})")
     for reading in asset["extractions"]:
         for finding in reading["findings"] if reading["current"] else []:
             _say("finding", f"{finding['code']}: {finding['detail']}")

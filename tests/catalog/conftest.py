@@ -19,6 +19,7 @@ from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.settings import Settings
 from memoryd.ingest import endpoints as ingest_endpoints
+from memoryd.reproduction import endpoints as reproduction_endpoints
 from memoryd.search import endpoints as search_endpoints
 from memoryd.storage.blob_store import BlobStore
 
@@ -43,6 +44,7 @@ def stranger(offices: Offices) -> Iterator[TestClient]:
     app.include_router(search_endpoints.router, prefix="/v1")
     app.include_router(endpoints.router, prefix="/v1")
     app.include_router(ingest_endpoints.router, prefix="/v1")
+    app.include_router(reproduction_endpoints.router, prefix="/v1")
 
     @app.exception_handler(MemorydError)
     def problem(_: Request, error: MemorydError) -> JSONResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,3 +112,22 @@ def test_a_known_file_is_made_again_as_ever(studio: Studio, run: Run, tmp_path: 
     saved.mkdir()
     assert run("reproduce", sha256, "--save", saved).exit_code == 0
     assert (saved / "fox.png").read_bytes() == content
+
+
+def test_what_is_refused_at_once_ends_with_its_code_and_words_that_mean_nothing_here_are_refused(
+    studio: Studio, run: Run, tmp_path: Path
+) -> None:
+    plain = one(studio, "plain.png", encoded(painted(3)))
+    refused = run("reproduce", plain)
+    assert refused.exit_code == 12, refused.output
+    assert "verdict: not attempted" in refused.output
+    for words in (("--approved",), ("--project", "film"), ("--plan", "--search", "fox")):
+        said = run("reproduce", plain, *words)
+        assert said.exit_code == 2, said.output
+        assert "--plan --project" in said.output
+    odd = tmp_path / "client's copy.png"
+    odd.write_bytes(b"no picture")
+    assert (
+        f"memoryd ingest {shlex.quote(str(odd))}"
+        in str(vars(run("reproduce", odd).exception or SystemExit())) + run("identify", odd).output
+    )
