@@ -40,7 +40,8 @@ Name = Annotated[str, Field(max_length=4_096)]
 
 
 def _without_credentials(address: str) -> str:
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@", r"\1", address)
+    # Up to the last @ before the path: a password may hold one.
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@", r"\1", address)
 
 
 Remote = Annotated[Name, AfterValidator(_without_credentials)]

@@ -29,7 +29,7 @@ offices, app, person, other_person = farm.offices, farm.app, farm.person, farm.o
 stranger, join = farm.stranger, farm.join
 Join = Callable[..., FarmHand]
 PACKS = [
-    {"name": "ComfyUI-Impact-Pack", "remote": "https://me:secret@github.com/ltdrdata/x", "commit": "a" * 40},
+    {"name": "ComfyUI-Impact-Pack", "remote": "https://me:sec@ret@github.com/ltdrdata/x", "commit": "a" * 40},
     {"name": "own.py"},
 ]
 STATED = {
