@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -82,6 +82,15 @@ def means(verdict: Verdict) -> str:
     return f"{told[0].upper()}{told[1:]}."
 
 
+def what_to_do(verdict: Verdict, *, held: bool, codes: Collection[str] = ()) -> str:
+    """Return what follows from a verdict. `held`: the original's bytes can be had. `codes`: of what it is told to rest on."""
+    if verdict is Verdict.IDENTICAL_PIXELS and not held:
+        return "It is the same picture, and the nearest there is: the original's own bytes are gone."
+    if "compared-by-bytes" in codes:
+        return "Only bytes could be compared: whether it shows or sounds the same, look and listen."
+    return WHAT_TO_DO[verdict]
+
+
 def tested_words(tested: Tested) -> str:
     """Return what a second run showed of a cause: confirmed, ruled out, or nothing by itself."""
     shown = {True: "confirmed", False: "ruled out", None: "not decided"}[tested.holds]
@@ -143,7 +152,7 @@ def _alike(ssim: float) -> str:
 
 ATTEMPT_WORDS: Mapping[str, Any] = MappingProxyType(
     {
-        "what_to_do": WHAT_TO_DO,
+        "what_to_do": what_to_do,
         "tones": TONES,
         "compared_words": COMPARED_WORDS,
         "purpose_words": PURPOSE_WORDS,

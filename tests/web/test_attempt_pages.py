@@ -275,6 +275,7 @@ def test_it_says_by_what_it_was_compared_where_the_original_is_gone(room: Room, 
     assert "the recorded digest of the original&#39;s pixels, since its bytes were gone" in text
     assert "Its bytes are gone." in text
     assert f"/v1/assets/{asset}/thumbnail?size=1024" in text, "what is left of it is shown"
+    assert "the original&#39;s own bytes are gone" in text
     assert "Download original" not in text
 
 
@@ -293,6 +294,7 @@ def test_what_plays_is_played_side_by_side(
     assert text.count(element) == 2
     assert 'type="range"' not in text
     assert "compared-by-bytes" in text
+    assert "Only bytes could be compared" in text
 
 
 def test_what_no_browser_shows_is_told_by_size_and_hash(room: Room, http: httpx.Client) -> None:
