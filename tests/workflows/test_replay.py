@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from memoryd.plugin_api.png import read_png
 from memoryd.comfyui.submitted_graph import without_is_changed
+from memoryd.plugin_api.png import read_png
 from memoryd.workflows.replay import NotReplayable, replay
 
 
