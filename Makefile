@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Processes of a test run: two for each of two cores, since half of the time a test waits for Postgres or a browser.
 JOBS ?= 4
 
-.PHONY: help setup setup-dev demo test check fix bench conformance faults chaos canary invariants fuzz lint types walls package clean
+.PHONY: help setup setup-dev demo test check fix bench conformance faults chaos canary exactness invariants fuzz lint types walls package clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ chaos: setup-dev ## a farm on fire: kill -9 of everything, cut networks, zombies
 
 canary: setup-dev ## a worker that drifts: found, since when, after which change, and decided about; about 3 minutes
 	@$(BIN)/python tests/canary/run.py
+
+exactness: setup-dev ## a real ComfyUI, named by two variables: 100 runs made again, and what differs named; about 20 minutes
+	@$(BIN)/python tests/exactness/run.py
 
 invariants: setup-dev ## the queue's invariants as state machines, a thousand times as long as in `make test`
 	@MEMORYD_TEST_LONG=1 $(BIN)/pytest -q tests/dispatch/test_invariants.py tests/dispatch/test_invariants_of_order.py

@@ -61,11 +61,11 @@ def until(studio: Studio) -> Callable[[Callable[[], Any]], Any]:
 
 
 @contextlib.contextmanager
-def machine(http: httpx.Client, url: str, place: Path, torch: str) -> Iterator[str]:
-    """A machine with this torch, and its worker; yields the worker's id."""
+def machine(http: httpx.Client, url: str, place: Path, plays: Machine) -> Iterator[str]:
+    """A machine, and its worker; yields the worker's id."""
     place.mkdir()
     known = {worker["id"] for worker in http.get("/workers").json()["items"]}
-    engine = EngineOptions(output=place / "output", input=place / "input", plays=Machine(torch=torch))
+    engine = EngineOptions(output=place / "output", input=place / "input", plays=plays)
     with running(engine) as engine_url, _working(http, url, engine_url, place):
         patience = time.monotonic() + PATIENCE_S
         while True:
@@ -83,12 +83,12 @@ def test_the_other_worker_shows_that_it_is_the_other_torch(
     with (
         _serving(studio.offices) as url,
         httpx.Client(base_url=f"{url}/v1", trust_env=False, timeout=30) as http,
-        machine(http, url, tmp_path / "old", "2.8.0"),
+        machine(http, url, tmp_path / "old", Machine(torch="2.8.0")),
     ):
         job = http.post("/jobs", json={"graph": GRAPH}).json()["id"]
         made = until(lambda: http.get(f"/jobs/{job}").json()["result"])
         sha256 = made["outputs"][0]["sha256"]
-        with machine(http, url, tmp_path / "new", "2.9.0") as new:
+        with machine(http, url, tmp_path / "new", Machine(torch="2.9.0")) as new:
             asked = http.post(f"/assets/{sha256}/reproductions", json={"worker": new}).json()
 
             def over() -> Any:
