@@ -290,7 +290,9 @@ def test_enlargements_are_for_the_project_alone(studio: Studio) -> None:
         assert ask(client, foreign, sha256, to="2x").status_code == 404
         assert ask(client, studio.key(Role.ARTIST, project="third"), sha256, to="2x").status_code == 404
         own = studio.key(Role.ARTIST, project="film")
-        begun = ask(client, own, sha256, to="2x").json()["enlargement"]["id"]
+        begun = ask(client, own, sha256, to="2x", key="once").json()["enlargement"]["id"]
+        same_key = ask(client, studio.key(Role.ARTIST, project="advert"), sha256, to="2x", key="once")
+        assert (same_key.status_code, kind_of(same_key)) == (409, "key-reused"), "a key opens nobody else's wish"
         for address, others in ((f"/v1/assets/{sha256}/enlargements", 200), (f"/v1/enlargements/{begun}", 404)):
             assert client.get(address).status_code == 401
             assert client.get(address, headers=foreign).status_code == 404

@@ -214,7 +214,8 @@ def _begin(
         plan = _plan(original, layout, wish, model)
         known = attempts.find_reproduction(session, enlargement)
         if known is not None:
-            if known.plan != plan or known.asset_id != asset_id:
+            own = caller.sees is None or known.project_id in caller.sees
+            if known.plan != plan or known.asset_id != asset_id or not own:
                 raise KeyReused("a wish of this key was another one", hint="send a new key with a new wish")
             return view_of(known)
         project = attempts.find_project(session, original.asset_id, caller.sees)
