@@ -23,6 +23,7 @@ from memoryd.imaging.recipes import Part
 from memoryd.recognition import keeping
 from memoryd.reproduction import queries
 from memoryd.reproduction.facts import ComparedWith, Made
+from memoryd.reproduction.latent_values import LATENT, latent_values
 from memoryd.reproduction.verdict import SIMILAR_PSNR_DB, Compared
 from memoryd.storage.blob_store import BlobStore
 
@@ -123,7 +124,7 @@ class Comparing:
         try:
             return compare_and_map(left, right)[0].identical
         except MemorydError:
-            return False
+            return self._same_values((left, one), (right, other)) or False
 
     def _with_what_was_kept(self, theirs: bytes, made: Made) -> Compared:
         original = self._original
@@ -140,13 +141,22 @@ class Comparing:
         return Compared(compared_with=kept, same_digest=same, bits=bits)
 
     def _without_pixels(self, ours: bytes, theirs: bytes, made: Made, reason: str) -> Compared:
-        """Compare what is no picture of few bits: an EXR by the digest of its values, a film by two of its frames."""
+        """Compare what is no picture of few bits: EXR and latents by the digest of their values, a film by two frames."""
+        same = self._same_values((ours, self._original.sha256), (theirs, made.sha256))
         one, other = self._derive(ours, self._original.sha256), self._derive(theirs, made.sha256)
-        same: bool | None = None
-        if one.pixels is not None and other.pixels is not None and one.pixels.recipe == other.pixels.recipe:
-            same = one.pixels.digest == other.pixels.digest
+        if same is not None and one.pixels is not None and other.pixels is not None:
             self._evidence[made.sha256] = Evidence(pixels=(one.pixels, other.pixels))
         return Compared(same_digest=same, bits=None if same else _apart(_code(one), _code(other)), reason=reason)
+
+    def _same_values(self, left: tuple[bytes, bytes], right: tuple[bytes, bytes]) -> bool | None:
+        """Whether two files (content, SHA-256) without comparable pixels hold equal values; None: they have none."""
+        if self._original.media_type == LATENT:
+            values = latent_values(left[0])
+            return None if values is None else values == latent_values(right[0])
+        one, other = (self._derive(*each).pixels for each in (left, right))
+        if one is None or other is None or one.recipe != other.recipe:
+            return None
+        return one.digest == other.digest
 
     def _bits(self, theirs: bytes, ours: bytes) -> int | None:
         code = self._original.code or _code(self._derive(ours, self._original.sha256, pixels=False))

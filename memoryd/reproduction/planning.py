@@ -34,6 +34,8 @@ BATCH_INPUTS = ("batch_size",)
 """Inputs that say how many pictures are computed together. Source: ComfyUI, nodes.py, EmptyLatentImage and its kin."""
 REPEATING_CLASSES = frozenset({"RepeatLatentBatch", "RepeatImageBatch"})
 """Classes that make a batch several times as large, by their `amount`. Source: ComfyUI, nodes.py, nodes_images.py."""
+WRITERS_OWN = frozenset({"duration", "encoder", "tsse", "writer"})
+"""Texts that FFmpeg and OpenEXR put into films, sounds and EXR files themselves, each time. Source: reference runs."""
 NO_GRAPH = Cause(
     code="no-graph",
     detail="no executed graph is known for this asset: neither its file nor a job tells how it was made",
@@ -64,8 +66,8 @@ def make_plan(session: Session, asset_id: AssetId, sees: Sees) -> Plan:
     extras = tuple(
         (str(each["key"]), load_document(session, bytes.fromhex(each["sha256"])))
         for each in run.extra_documents
-        # The stand-in writes its mark itself; handed to a ComfyUI, it would mark what a model made.
-        if each["key"] != STAND_IN_MARK
+        # The stand-in writes its mark itself; handed to a ComfyUI, it would mark what a model made. Encoders write theirs.
+        if each["key"] != STAND_IN_MARK and each["key"].lower() not in WRITERS_OWN
     )
     inputs, missing = _inputs(session, graph, GenerationId(run.generation_id))
     environment = bytes(run.environment) if run.environment else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_what_has_no_pixels_is_compared_by_its_bytes_and_says_so(
     content = (files / MEDIA / name).read_bytes()
     verdict, causes = grade(compare(files / MEDIA / name, content + b"\0"))
     assert (verdict, causes[0].code) == (Verdict.DIFFERENT, "compared-by-bytes")
+
+
+def test_a_latent_is_compared_by_its_numbers_since_its_texts_come_in_any_order(
+    compare: Callable[[Path, bytes], Compared], files: Path
+) -> None:
+    content = (files / MEDIA / "latent.latent").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(reversed(header["__metadata__"].items()))
+    turned = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    again = len(turned).to_bytes(8, "little") + turned + content[8 + size :]
+    verdict, causes = grade(compare(files / MEDIA / "latent.latent", again))
+    assert again != content
+    assert (verdict, causes[0].code) == (Verdict.IDENTICAL_PIXELS, "header-not-compared")
+    other = bytearray(again)
+    other[-1] ^= 1
+    assert grade(compare(files / MEDIA / "latent.latent", bytes(other)))[0] is Verdict.DIFFERENT
 
 
 def test_a_film_is_at_best_similar(compare: Callable[[Path, bytes], Compared], files: Path) -> None:
