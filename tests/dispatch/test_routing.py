@@ -79,6 +79,20 @@ def test_a_job_goes_to_the_next_worker_when_its_own_falls_silent_or_drains_and_t
     assert grant.job_id == job_id
 
 
+def test_jobs_of_which_nothing_becomes_now_hold_up_no_others(
+    farm: Session, tenant: TenantScope, worker: WorkerIdentity, other: WorkerIdentity, enqueue: Enqueue
+) -> None:
+    enqueue(route=Route(workers=(other.worker_id,)))
+    assert claim(farm, other) is not None
+    enqueue(route=Route(workers=()))
+    stays = enqueue(route=Route(workers=(worker.worker_id,)))
+    silence(farm, worker)
+    assert routing.step(farm, limit=1) == 1
+    assert jobs.find_standing(farm, stays).pool == "default"
+    third = add_worker(farm, tenant.id, label="gpu-3")
+    assert {grant.job_id for grant in (claim(farm, third), claim(farm, third)) if grant is not None} >= {stays}
+
+
 def test_who_is_not_there_when_a_job_comes_is_passed_over(
     farm: Session, tenant: TenantScope, worker: WorkerIdentity, other: WorkerIdentity, enqueue: Enqueue
 ) -> None:

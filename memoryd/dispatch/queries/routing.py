@@ -94,6 +94,8 @@ def insert_route(session: Session, values: Mapping[str, object]) -> None:
 def list_open(session: Session, *, hopeless: Sequence[str], limit: int) -> Sequence[Found]:
     """Routed jobs that may still go elsewhere, those that wait longest first: their routes, and how job and worker stand.
 
+    Left out, so that a thousand of them hold up nobody's: those that run or are held, and those that lie in the pool that
+    was asked for and failed nowhere; nothing becomes of them now.
     Columns: those of the route; tenant_id, state, pool_id, private_pool_id, paused, avoid_worker, kind (of the last
     failure), message; there, worker_state, label, waited_s, away_s; refusers (workers that gave it back for a reason in
     `hopeless`), online (workers of the pool that was asked for).
@@ -115,7 +117,9 @@ def list_open(session: Session, *, hopeless: Sequence[str], limit: int) -> Seque
                       and {_IS_THERE.replace("w.", "o.")}) end as online
           from route r join job j on j.id = r.job_id
           left join worker w on w.id = r.worker_id left join pool p on p.owner_worker = r.worker_id
-         where r.open order by r.job_id limit :limit"""),
+         where r.open and not (j.state in ('leased', 'held') and r.away_since is null)
+           and not (j.state in ('ready', 'delayed') and j.pool_id = r.asked_pool_id and j.failures = '[]')
+         order by r.job_id limit :limit"""),
         {"limit": limit, "hopeless": list(hopeless)},
     ).all()
 
