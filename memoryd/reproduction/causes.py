@@ -320,5 +320,13 @@ def _ruled_out(cause: Cause, detail: str) -> Cause:
 
 
 def _word(value: Json) -> str:
-    word = "none" if value in (None, [], "") else " ".join(map(_word, value)) if isinstance(value, list) else str(value)
+    match value:
+        case _ if value in (None, "", [], {}):
+            word = "none"
+        case list():
+            word = " ".join(map(_word, value))
+        case dict():
+            word = ", ".join(f"{name} {_word(each)}" for name, each in sorted(value.items()))
+        case _:
+            word = str(value)
     return word if len(word) <= WORD_LIMIT else f"{word[:WORD_LIMIT]}…"
