@@ -135,7 +135,9 @@ class Demo:
         with self._step("make again: a model-free picture of a real ComfyUI"):
             self._make_again(self._first("modelfree_blend_invert.png"))
         with self._step("make again: the picture that the stand-in painted"):
-            self._make_again(painted)
+            attempt = self._make_again(painted)
+        with self._step("the proof of it: a signed receipt, verified offline with the file itself"):
+            self._prove(painted, attempt)
         with self._step("a lineage report, signed"):
             self._report(child)
 
@@ -261,12 +263,19 @@ class Demo:
         self._command(f"show {assets[0]}", shown=8)
         return str(assets[0])
 
-    def _make_again(self, asset: str) -> None:
+    def _make_again(self, asset: str) -> str:
         said = self._command(f"reproduce {asset} --wait")
         if "identical file" not in said:
             raise DemoFailed(
                 "the verdict is not *identical file*", hint="memoryd reproduce ASSET --wait --json tells why"
             )
+        return said.partition("memoryd receipt get ")[2].split()[0]
+
+    def _prove(self, asset: str, attempt: str) -> None:
+        receipt, original = self.place / "receipt.json", self.place / "original.png"
+        self._command(f"receipt get {attempt} -o {receipt}")
+        self._command(f"reproduce {asset} --save {original}")
+        self._command(f"receipt verify {receipt} --original {original}")
 
     def _report(self, asset: str) -> None:
         report = self.place / "report"

@@ -17,6 +17,7 @@ STEPS = (
     "submit a job",
     "make again: a model-free picture",
     "make again: the picture that the stand-in painted",
+    "the proof of it: a signed receipt",
     "a lineage report, signed",
 )
 DEMO_LIMIT_S = 400
