@@ -15,7 +15,7 @@ from memoryd.access.facts import Caller
 from memoryd.access.people import LOCAL_LOGIN, find_person
 from memoryd.access.projects import find_project
 from memoryd.access.sessions import caller_for
-from memoryd.catalog import annotations
+from memoryd.catalog import annotations as attaching
 from memoryd.catalog.environments import keep_environment
 from memoryd.catalog.looking_up import find_asset
 from memoryd.dispatch import doubts, pools, workers
@@ -68,7 +68,7 @@ class Cage:
         sha256 = hashlib.sha256((self.studio.files / "comfyui" / "images" / name).read_bytes()).hexdigest()
         with self.work() as session:
             asset = find_asset(session, sha256, None)
-            annotations.approve(session, self.caller(session), asset, project=project)
+            attaching.approve(session, self.caller(session), asset, project=project)
         return asset
 
     def asset(self, name: str) -> AssetId:
@@ -203,7 +203,8 @@ def cage(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Cage:
 
     def make_again(database: Any, store: Any, caller: Caller, asset_id: AssetId, **asked: Any) -> ReproductionId:
         made.asked.append({"caller": caller, "asset": asset_id, **asked})
-        (project,) = caller.sees or ()
+        assert caller.sees is not None
+        (project,) = caller.sees
         with database.tenant_work(caller.tenant) as session:
             session.execute(
                 text("""insert into reproduction (id, asset_id, project_id, state, purpose, plan, worker_id)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from memoryd.dispatch import doubts
 from memoryd.foundation.ids import TenantId, new_id
 from memoryd.reproduction import making
-from memoryd.reproduction.canaries import tending
+from memoryd.reproduction.canaries import due, queries, tending
 from memoryd.reproduction.canaries.due import RETRY_S, allowed_pools, reason_for
 from memoryd.reproduction.canaries.facts import Outcome, Reason, RunState
 from memoryd.reproduction.canaries.tending import BEGIN_AGAIN_S, DUE_LIMIT_S, RUNNING_LIMIT
@@ -200,11 +200,11 @@ def test_a_process_that_died_after_its_attempt_was_recorded_makes_no_second_one(
     cage.approved(SOLID)
     cage.worker()
     cage.keep()
-    real = tending.queries.set_running
-    monkeypatch.setattr(tending.queries, "set_running", _killed)
+    real = queries.set_running
+    monkeypatch.setattr(queries, "set_running", _killed)
     with pytest.raises(KeyboardInterrupt):
         cage.tend()
-    monkeypatch.setattr(tending.queries, "set_running", real)
+    monkeypatch.setattr(queries, "set_running", real)
     assert [run.state for run in cage.runs()] == [RunState.DUE]
     assert cage.tend().begun == 0, "not at once: whoever began it may still be at it"
     cage.later(BEGIN_AGAIN_S)
@@ -263,7 +263,7 @@ def test_a_policy_that_is_dropped_leaves_nothing_due(cage: Cage) -> None:
 def _step(cage: Cage) -> None:
     database, store = cage.studio.offices.database, cage.studio.store
     with cage.work() as session:
-        tending.due.plan_due(session, cage.scope, now=datetime.datetime.now(datetime.UTC))
+        due.plan_due(session, cage.scope, now=datetime.datetime.now(datetime.UTC))
     tending.begin_due(database, store, cage.scope)
 
 
