@@ -24,6 +24,9 @@ class BadPolicy(NotAcceptable):
     """Canaries cannot be kept like this."""
 
 
+_HINT = "`memoryd canaries set PROJECT --every 1d --after-change`"
+
+
 class NoCanaries(NotFound):
     """This project keeps no canaries."""
 
@@ -95,7 +98,7 @@ def find_policy(session: Session, project_id: ProjectId) -> Policy:
     """Return how a project keeps canaries. Raises: NoCanaries."""
     for row in queries.list_policies(session, frozenset({project_id})):
         return _policy(row)
-    raise _none(str(project_id))
+    raise NoCanaries("nobody set any for it", hint=_HINT)
 
 
 def list_policies(session: Session, sees: Sees) -> list[Policy]:
@@ -104,7 +107,7 @@ def list_policies(session: Session, sees: Sees) -> list[Policy]:
 
 
 def _none(project: str) -> NoCanaries:
-    return NoCanaries(f"project {project[:80]!r}", hint="`memoryd canaries set PROJECT --every 1d --after-change`")
+    return NoCanaries(f"project {project[:80]!r}", hint=_HINT)
 
 
 def _check(every_s: int | None, after_change: bool, assets: int) -> None:
