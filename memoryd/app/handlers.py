@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memoryd.disclosure.as_they_come import disclose_as_they_come
+from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import ReproductionId
@@ -35,7 +36,14 @@ Handler = Callable[[HandlerContext, Chore], None]
 
 def _compare_reproduction(context: HandlerContext, chore: Chore) -> None:
     for subject in chore.subjects:
-        deciding.decide(context.database, context.store, context.tenant, ReproductionId(subject), context.keys)
+        deciding.decide(
+            context.database,
+            context.store,
+            context.tenant,
+            ReproductionId(subject),
+            context.keys,
+            last_try=chore.attempt >= chores.TRIES_LIMIT,
+        )
 
 
 def _compare_enlargement(context: HandlerContext, chore: Chore) -> None:

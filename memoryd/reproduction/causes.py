@@ -33,6 +33,8 @@ _WEIGHT_DEVICE_UNKNOWN = 90_000
 _WEIGHT_LIKELY, _WEIGHT_POSSIBLE = 70_000, 30_000
 """What is unknown, between a torch of another version and another card: weights make other pictures, environments
 make rounding. Below both where it explains the other of the two."""
+_WEIGHT_OF_ROUNDING = 1_500
+"""Unknown weights where no more than rounding differs: below a number of threads that was not recorded then."""
 _WEIGHT_TEXTS = 1_000
 _WEIGHT_SAME = 5
 _HOLDS = 5_000_000
@@ -184,7 +186,7 @@ def _of_models(models: Sequence[ModelThenAndNow], *, likely: bool) -> Iterator[C
         yield Cause(
             code="weights-unknown",
             detail=f"which weights had these names then is not known: {', '.join(unknown[:SHOWN_LIMIT])}",
-            weight=_WEIGHT_LIKELY if likely else _WEIGHT_POSSIBLE,
+            weight=_WEIGHT_LIKELY if likely else _WEIGHT_OF_ROUNDING,
         )
 
 

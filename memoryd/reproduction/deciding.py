@@ -58,12 +58,19 @@ class _Drawn:
 
 
 def decide(
-    database: Database, store: BlobStore, tenant: TenantScope, attempt: ReproductionId, keys: Path | None = None
+    database: Database,
+    store: BlobStore,
+    tenant: TenantScope,
+    attempt: ReproductionId,
+    keys: Path | None = None,
+    *,
+    last_try: bool = False,
 ) -> Verdict | None:
     """Compare and record the verdict of an attempt whose job ended; None where it was decided before, or is unknown.
 
     Pixels are read between two units of work. What falls short of identical pixels is tested by second runs, where they
     are wanted. `keys` is the folder of the installation's keys: with it, the verdict is signed. Safe to repeat.
+    `last_try`: nobody tries again, so that what failed before (comparing pixels) is left out, and a verdict is written.
     Raises: DatabaseDown.
     """
     with database.tenant_work(tenant) as session:
@@ -73,13 +80,19 @@ def decide(
         ended = None if row.state == "decided" else _read(session, view_of(row))
     written: Verdict | None = None
     if ended is not None:
-        written = _decide(database, store, tenant, ended, keys)
+        written = _decide(database, store, tenant, ended, keys, bytes_alone=last_try)
     second_runs.go_on(database, store, tenant, attempt, keys)
     return written
 
 
 def _decide(
-    database: Database, store: BlobStore, tenant: TenantScope, ended: _Ended, keys: Path | None
+    database: Database,
+    store: BlobStore,
+    tenant: TenantScope,
+    ended: _Ended,
+    keys: Path | None,
+    *,
+    bytes_alone: bool,
 ) -> Verdict | None:
     assert ended.reproduction.job_id is not None
     failure = read_failure(database, ended.reproduction.job_id)
@@ -87,7 +100,7 @@ def _decide(
     drawn: _Drawn | None = None
     if judgement is None:
         assert ended.result is not None
-        comparing = Comparing(database, store, tenant, ended.original)
+        comparing = Comparing(database, store, tenant, ended.original, bytes_alone=bytes_alone)
         judgement = judge(
             ended.original.sha256,
             _expected(ended.reproduction, ended.original.asset_id),

@@ -19,9 +19,10 @@ from memoryd.access.facts import Role
 from memoryd.disclosure import pki
 from memoryd.disclosure.facts import SealState
 from memoryd.disclosure.pki import Anchors
+from memoryd.dispatch import chores
 from memoryd.foundation.canonical_json import canonical_bytes
 from memoryd.ingest.backlog import Wish, ingest_paths, plan
-from memoryd.reproduction import deciding, second_runs
+from memoryd.reproduction import comparing, deciding, second_runs
 from memoryd.reproduction.facts import Verdict
 from memoryd.reproduction.receipt_checking import FileUnreadable, Holds, check_receipt
 from memoryd.reproduction.receipt_wire import Receipt
@@ -349,3 +350,20 @@ def test_a_chore_that_died_after_the_verdict_still_begins_the_second_runs(
             deciding.decide(studio.offices.database, studio.store, studio.tenant, attempt["id"], studio.offices.keys)
         now = settled(studio, attempt)
     assert (now["testing"], len(now["second_runs"])) == ("over", 1)
+
+
+def test_a_picture_on_which_every_comparison_fails_still_gets_its_verdict(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken by this picture")
+
+    monkeypatch.setattr(comparing, "compare_and_map", broken)
+    monkeypatch.setattr(chores, "TRIES_LIMIT", 1)
+    studio.take_in(BASIC)
+    sha256 = take_in(studio, kept(studio, BLEND, one_off))
+    with studio.farm(tmp_path) as verdict:
+        attempt = verdict(sha256)
+    assert attempt["verdict"] == Verdict.DIFFERENT
+    assert "failed each time" in json.dumps(attempt["causes"])
+    assert "max_abs" not in attempt["measures"]
