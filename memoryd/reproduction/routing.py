@@ -126,7 +126,9 @@ def _identical(inside: Sequence[WorkerMatch], pool: str) -> Chosen:
 
 
 def _is_identical(match: WorkerMatch) -> bool:
-    return match.nearness.known and match.nearness.identical and match.environment is not None
+    near = match.nearness
+    # Two that do not tell their threads are equal in what they tell, and may be any two.
+    return near.known and near.identical and not near.untold and match.environment is not None
 
 
 def _environments(matches: Sequence[WorkerMatch]) -> tuple[str, ...]:
@@ -157,10 +159,14 @@ def _not_here(nearest: WorkerMatch | None, pool: str) -> Cause:
     """The refusal that names the nearest worker and in which respects it is another environment."""
     if nearest is None:
         detail = f"pool {pool!r} has no worker"
-        step = "start a worker with that environment: `memoryd environment export` prints what it needs"
+        step = "start one there; `memoryd environment export` writes what an environment can be built from"
     elif not nearest.nearness.known:
         detail = "nobody recorded in which environment the original was made"
         step = "leave the requirement out: the verdict then says how near the result is"
+    elif nearest.nearness.identical and nearest.nearness.untold:
+        untold = ", ".join(nearest.nearness.untold)
+        detail = f"worker {nearest.label!r} is the same in what is known, and nobody knows: {untold}"
+        step = "run the worker on the machine of its ComfyUI, where it sees them, or leave the requirement out"
     else:
         named = [
             f"{each.name}: {_shown(each.then)} then, {_shown(each.now)} now"
@@ -174,6 +180,6 @@ def _not_here(nearest: WorkerMatch | None, pool: str) -> Cause:
 
 def _shown(value: Json) -> str:
     if value is None:
-        return "nothing"
+        return "unknown"
     text = value if isinstance(value, str) else canonical_bytes(value).decode("ascii")
     return text if len(text) <= VALUE_LIMIT else f"{text[: VALUE_LIMIT - 1]}…"

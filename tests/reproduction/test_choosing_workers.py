@@ -12,7 +12,16 @@ from memoryd.reproduction.environments.nearness import nearness
 from memoryd.reproduction.facts import Cause, WorkerMatch
 from memoryd.reproduction.routing import Chosen, choose
 
-THEN = {"torch": "2.9", "comfyui": "0.29"}
+THEN: dict[str, Any] = {
+    "torch": "2.9",
+    "comfyui": "0.29",
+    "python": "3.11.7",
+    "devices": [{"name": "cpu", "type": "cpu"}],
+    "flags": [],
+    "packages": {"torch": "2.9"},
+    "threads": {"intra_op": 1},
+    "simd": "AVX2",
+}
 DRIFTED = Cause(code="model-drifted", detail="its checkpoints/a is another file", next_step="bring it back")
 LINKED = Cause(code="model-under-other-name", detail="it has it as b")
 
@@ -40,7 +49,7 @@ def codes(chosen: Chosen) -> list[str]:
 
 
 def test_the_nearest_first_and_the_pool_in_the_end() -> None:
-    near, far, away = worker("near"), worker("far", {"torch": "2.1"}), worker("away", online=False)
+    near, far, away = worker("near"), worker("far", THEN | {"torch": "2.1"}), worker("away", online=False)
     assert choose([near, far, away], pool="default").route == Route(workers=ids(near, far))
 
 
@@ -68,7 +77,7 @@ def test_a_worker_with_the_file_under_another_name_will_do() -> None:
 
 
 def test_who_insists_on_the_environment_gets_it_or_a_refusal_that_names_the_nearest() -> None:
-    same, other = worker("same"), worker("other", {"torch": "2.1", "comfyui": "0.29"})
+    same, other = worker("same"), worker("other", THEN | {"torch": "2.1"})
     chosen = choose([other, same], pool="default", require_identical=True)
     assert (chosen.route, chosen.environments) == (Route(workers=ids(same), only=True), (same.environment,))
     silent = worker("silent", environment=None)
@@ -89,6 +98,17 @@ def test_who_insists_on_the_environment_gets_it_or_a_refusal_that_names_the_near
     )
 
 
+def test_equal_in_what_is_told_is_not_identical_where_what_decides_is_not_told() -> None:
+    for left_out in ("threads", "simd", "packages", "python"):
+        little = {name: value for name, value in THEN.items() if name != left_out}
+        remote = worker("remote", nearness=nearness(little, little))
+        assert remote.nearness.identical
+        refused = choose([remote], pool="default", require_identical=True)
+        assert codes(refused) == ["environment-not-here"]
+        assert f"nobody knows: {left_out}" in refused.causes[0].detail
+    assert codes(choose([worker("x", nearness=nearness({}, {}))], pool="default", require_identical=True))
+
+
 def test_one_worker_and_no_other() -> None:
     one, two = worker("one"), worker("two", pools=("big",))
     chosen = choose([one, two], pool="default", on_worker=UUID(str(two.worker_id)))
@@ -97,6 +117,6 @@ def test_one_worker_and_no_other() -> None:
     asleep, unfit = worker("asleep", online=False), worker("unfit", fits=False, lacks=(DRIFTED,))
     assert codes(choose([asleep], pool="default", on_worker=UUID(str(asleep.worker_id)))) == ["worker-not-there"]
     assert codes(choose([unfit], pool="default", on_worker=UUID(str(unfit.worker_id)))) == ["model-drifted"]
-    far = worker("far", {"torch": "2.1"})
+    far = worker("far", THEN | {"torch": "2.1"})
     refused = choose([far], pool="default", on_worker=UUID(str(far.worker_id)), require_identical=True)
     assert codes(refused) == ["environment-not-here"]

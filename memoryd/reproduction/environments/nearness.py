@@ -22,11 +22,15 @@ from memoryd.reproduction.environments.bearings import (
     flag_weight,
     package_weight,
 )
+from memoryd.reproduction.environments.members import unknown_members
 
 __all__ = ["UNKNOWN_DISTANCE", "Bearing", "Difference", "Nearness", "nearness"]
 
 UNKNOWN_DISTANCE = 1_000_000
 """The distance to an environment that nobody recorded: farther than any that is known."""
+
+_DECIDING = ("comfyui", "python", "torch", "devices", "flags", "packages", "threads", "simd")
+"""Members without which two environments may be any two. Source: reference runs, where each of them changed pixels."""
 
 _DEVICE_NAME = re.compile(r"^(?:[a-z]+:\d+ )?(.*?)(?: : [A-Za-z]+)?$")
 """ComfyUI calls a card `cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync`: its place and its allocator are not its name."""
@@ -58,12 +62,16 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Nearness:
-    """How near an environment is to one of then. `known`: that of then was recorded. `differences`: heaviest first."""
+    """How near an environment is to one of then. `known`: that of then was recorded. `differences`: heaviest first.
+
+    `untold`: members that decide over pixels and that neither tells: as far as they go, *identical* is not known.
+    """
 
     identical: bool
     known: bool
     distance: int
     differences: tuple[Difference, ...]
+    untold: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The nearness as stored and shown."""
@@ -72,6 +80,7 @@ class Nearness:
             "known": self.known,
             "distance": self.distance,
             "differences": [difference.as_json() for difference in self.differences],
+            "untold": list(self.untold),
         }
 
 
@@ -83,7 +92,11 @@ def nearness(
         return Nearness(identical=False, known=then is not None, distance=UNKNOWN_DISTANCE, differences=())
     found = sorted(_differences(then, now, packs), key=lambda each: (-each.weight, each.name))
     return Nearness(
-        identical=not found, known=True, distance=sum(each.weight for each in found), differences=tuple(found)
+        identical=not found,
+        known=True,
+        distance=sum(each.weight for each in found),
+        differences=tuple(found),
+        untold=tuple(name for name in _DECIDING if name in unknown_members(then) and name in unknown_members(now)),
     )
 
 
