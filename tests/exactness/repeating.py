@@ -11,7 +11,10 @@ from comfyui import ComfyUI, a_turn
 from house import House
 from kinds import CACHED, Original, paint_all, read_runs, send_all
 from PIL import Image
-from telling import IDENTICAL_FILE, Telling, first
+from telling import IDENTICAL_FILE, IDENTICAL_PIXELS, Telling, first
+
+HEADER_ALONE = "header-not-compared"
+"""A latent's texts come in an order that its writer draws by chance: its numbers are what can be equal."""
 
 
 def repeat(engine: ComfyUI, house: House, fixtures: Path, runs: int, telling: Telling) -> None:
@@ -23,28 +26,31 @@ def repeat(engine: ComfyUI, house: House, fixtures: Path, runs: int, telling: Te
         engine.stop()
     seconds: list[float] = []
     outcomes: collections.Counter[str] = collections.Counter()
-    rounds = 0
-    while sum(outcomes.values()) < runs:
+    rounds = headers = 0
+    while sum(outcomes.values()) < runs + headers:
         house.restart(hard=rounds % 2 == 1)
         with a_turn():
             engine.start()
             _ready(house)
             rounds += 1
-            for each in originals[: runs - sum(outcomes.values())]:
+            for each in originals[: runs + headers - sum(outcomes.values())]:
                 began = time.monotonic()
                 attempt = house.make_again(each.sha256, tests=False)
                 seconds.append(time.monotonic() - began)
                 outcomes[attempt["verdict"]] += 1
-                if attempt["verdict"] != IDENTICAL_FILE:
+                if attempt["verdict"] == IDENTICAL_PIXELS and first(attempt["causes"]) == HEADER_ALONE:
+                    telling.say(f"-- round {rounds}: {each.kind}: {attempt['verdict']}, {HEADER_ALONE}")
+                    headers += 1
+                elif attempt["verdict"] != IDENTICAL_FILE:
                     what = f"{attempt['verdict']}: {first(attempt['causes'])} {attempt['causes'][:1]}"
                     telling.check(f"round {rounds}: {each.kind}", False, what)
             engine.stop()
         telling.say(f"-- round {rounds}: {dict(outcomes)}")
     done = sum(outcomes.values())
     telling.check(
-        f"{outcomes[IDENTICAL_FILE]} of {done} runs are the identical file,"
-        f" {len(originals)} pictures, {rounds} rounds with server and ComfyUI restarted",
-        outcomes[IDENTICAL_FILE] == done,
+        f"{outcomes[IDENTICAL_FILE]} of {done} runs are the identical file ({headers} hold equal values, see latents),"
+        f" {len(originals)} files, {rounds} rounds with server and ComfyUI restarted",
+        outcomes[IDENTICAL_FILE] + headers == done,
         f"({statistics.median(seconds):.1f} s a run, at most {max(seconds):.1f} s, {sum(seconds):.0f} s in all)",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import io
 import json
@@ -30,9 +31,9 @@ from tests.reproduction.studio import PATIENCE_S, Studio, _serving, studio
 __all__ = ["studio"]
 
 CHECKPOINT = "memoryd-stand-in-no-real-model.safetensors"
+LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 STUCK_S = 4.0
 """Seconds of the first node of a run that is killed in the middle."""
-LEASE_S = 1.5
 
 
 def graph(**changes: Any) -> dict[str, Any]:
@@ -95,14 +96,15 @@ def png(prompt: str | None, number: int) -> bytes:
 
 @dataclasses.dataclass
 class House:
-    """A server, one engine, and workers as processes that can be killed."""
+    """A server, and workers as processes that can be killed, each with an engine."""
 
     studio: Studio
     database: Database
     http: httpx.Client
     url: str
-    engine: str
     place: Path
+    engines: contextlib.ExitStack
+    engine: str = ""
     workers: list[subprocess.Popen[bytes]] = dataclasses.field(default_factory=list)
 
     def until(self, look: Callable[[], Any]) -> Any:
@@ -115,12 +117,24 @@ class House:
             time.sleep(0.05)
         return found
 
-    def hire(self) -> subprocess.Popen[bytes]:
-        """Start a worker's process, and wait until it is online."""
+    def hire(self, *, slow: bool = False) -> subprocess.Popen[bytes]:
+        """Start a worker's process, and wait until it is online; `slow`: its first run will last."""
         known = sum(worker["online"] for worker in self.http.get("/workers").json()["items"])
         name = f"worker-{len(self.workers)}"
+        engine = EngineOptions(output=self.place / name / "output", input=self.place / name / "input")
+        self.engine = self.engines.enter_context(running(engine))
+        if slow:
+            self.slow_down()
         token = self.http.post("/workers", json={"label": name}).json()["token"]
-        command = ["worker", "--server", self.url, "--comfyui", self.engine, "--state", str(self.place / name)]
+        command = [
+            "worker",
+            "--server",
+            self.url,
+            "--comfyui",
+            self.engine,
+            "--state",
+            str(self.place / name / "state"),
+        ]
         process = subprocess.Popen(
             [sys.executable, "-m", "memoryd_cli", *command],
             env={**os.environ, "MEMORYD_JOIN_TOKEN": token, "MEMORYD_LOG_LEVEL": "ERROR"},
@@ -154,7 +168,7 @@ class House:
         return found
 
     def slow_down(self) -> None:
-        """Let the next run last."""
+        """Let the next run of the last worker last."""
         httpx.post(f"{self.engine}/memoryd_stand_in/faults", json={"stuck_s": STUCK_S}, trust_env=False)
 
     def kill_in_the_middle(self, attempt: dict[str, Any], worker: subprocess.Popen[bytes], number: int) -> None:
@@ -168,20 +182,19 @@ class House:
         worker.kill()
         worker.wait()
         with self.database.farm_work() as session:
-            # As if the minute were over after which a silent worker is not waited for.
+            # As if the minute were over after which a silent worker's lease ends and nobody waits for it.
             session.execute(text("update worker set seen_at = seen_at - interval '2 min'"))
+            session.execute(text("update lease set expires_at = clock_timestamp()"))
+            tending.reap(session, calm_since=LONG_AGO)
 
 
 @pytest.fixture
 def house(studio: Studio, database: Database, tmp_path: Path) -> Iterator[House]:
-    """All but workers, with short leases."""
-    with database.farm_work() as session:
-        session.execute(text("update job_class set visibility_s = :lease, backoff_s = 0.1"), {"lease": LEASE_S})
+    """All but workers."""
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(_serving(studio.offices))
         http = stack.enter_context(httpx.Client(base_url=f"{url}/v1", trust_env=False, timeout=30))
-        engine = EngineOptions(output=tmp_path / "output", input=tmp_path / "input")
-        house = House(studio, database, http, url, stack.enter_context(running(engine)), tmp_path)
+        house = House(studio, database, http, url, tmp_path, stack)
         try:
             yield house
         finally:
@@ -232,8 +245,7 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_second_death_is_the_a
     house.slow_down()
     attempt = house.ask(sha256)
     house.kill_in_the_middle(attempt, second, 1)
-    third = house.hire()
-    house.slow_down()
+    third = house.hire(slow=True)
     house.kill_in_the_middle(attempt, third, 2)
     found = house.decided(attempt)
     assert (found["verdict"], found["causes"][0]["code"]) == ("not attempted", "worker-died"), found
