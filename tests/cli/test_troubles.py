@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from memoryd_cli import usage
+from memoryd.foundation.spreadsheet_file import write_csv
 from memoryd_cli.client import NoServerKnown, problem, server
 from memoryd_cli.file_trouble import file_trouble
 
@@ -89,5 +89,5 @@ def test_a_proxys_refusals_are_no_faults_of_the_server() -> None:
 
 
 def test_a_bill_has_no_formulas_and_leaves_empty_cells_empty(capsys: pytest.CaptureFixture[str]) -> None:
-    usage._write(["model", "project"], [["", "=cmd()"], ["a", "-1"]])
+    write_csv(sys.stdout, ["model", "project"], [[None, "=cmd()"], ["a", "-1"]])
     assert capsys.readouterr().out.splitlines() == ["model,project", ",'=cmd()", "a,'-1"]

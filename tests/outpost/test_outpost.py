@@ -150,7 +150,7 @@ def test_files_are_sent_for_the_keys_person_and_seen_as_lying_elsewhere(
     }
     (root,) = rows("select host, shown_path, watched_by from watch_root")
     assert (root.host, root.shown_path, root.watched_by) == ("desk", str(folder), "outpost")
-    assert rows("select count(*) from thumbnail")[0][0] == 3
+    _until(lambda: rows("select count(*) from thumbnail")[0][0] == 3)
 
 
 def test_a_removed_file_is_missing_and_a_renamed_one_is_the_same_asset(

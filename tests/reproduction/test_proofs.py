@@ -106,9 +106,8 @@ def test_what_falls_short_is_run_again_and_the_causes_say_what_was_tested(studio
     assert "between then and now" in json.dumps(now["causes"])
     last = receipt_of(studio, attempt)
     told = [json.loads(each)["statement"]["tests"]["state"] for each in (first, last)]
-    assert told == ["over" if attempt["testing"] == "over" else "wanted", "over"], (
-        "the first is signed with the verdict"
-    )
+    assert told[0] in ("wanted", attempt["testing"]), "the first is signed with the verdict"
+    assert told[1] == "over"
     assert all(check_receipt(each, anchors(studio)).good for each in (first, last))
     with studio.speaking() as client:
         listed = client.get(f"/v1/assets/{sha256}/reproductions", headers=studio.key(Role.ADMIN)).json()["items"]

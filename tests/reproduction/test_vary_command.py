@@ -42,7 +42,7 @@ def test_an_axis_has_a_name_and_values() -> None:
 
 def test_a_colour_is_six_digits() -> None:
     assert vary._colour("FF8000") == "#FF8000"
-    with pytest.raises(BadSetting):
+    with pytest.raises(vary.BadEnlargement):
         vary._colour("red")
 
 
