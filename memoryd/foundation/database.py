@@ -81,7 +81,7 @@ class Database:
             },
         )
         event.listen(self.engine, "checkout", _ask_whether_it_lives)
-        event.listen(self.engine, "checkin", _note_use)
+        event.listen(self.engine, "checkin", self._comes_back)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self.closed = False
 
@@ -89,6 +89,12 @@ class Database:
         """Close all connections. Threads that look again and again see by `closed` that it is over."""
         self.closed = True
         self.engine.dispose()
+
+    def _comes_back(self, driver: object, entry: ConnectionPoolEntry) -> None:
+        entry.info["used_at"] = time.monotonic()
+        if self.closed and isinstance(driver, psycopg.Connection):
+            # It was in use when the others were closed: nobody would ever close it.
+            driver.close()
 
     @contextlib.contextmanager
     def tenant_work(self, tenant: TenantScope) -> Iterator[Session]:
@@ -127,10 +133,6 @@ def _begin(session: Session, taking: str) -> None:
     except psycopg.OperationalError as error:
         connection.invalidate()
         raise down(error) from error
-
-
-def _note_use(_: object, entry: ConnectionPoolEntry) -> None:
-    entry.info["used_at"] = time.monotonic()
 
 
 def _ask_whether_it_lives(driver: object, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from memoryd.foundation import database as ground
-from memoryd.foundation.database import Database, DatabaseDown, TenantScope, take_farm, take_tenant
+from memoryd.foundation.database import Database, DatabaseDown, TenantScope, raw_connection, take_farm, take_tenant
+from memoryd.foundation.embedded_postgres import Cluster
 
 
 def _projects(database: Database, tenant: TenantScope) -> int:
@@ -124,3 +125,14 @@ def test_a_name_that_memoryd_never_gives_is_not_spelled_into_a_statement(databas
     scope = TenantScope(id=None, slug="x", schema="x', true); drop schema farm; --", role="x")  # type: ignore[arg-type]
     with pytest.raises(ground.BadSchemaName), database.tenant_work(scope):
         pass
+
+
+def test_a_connection_that_is_in_use_when_the_database_is_closed_is_closed_afterwards(
+    cluster: Cluster, database_name: str
+) -> None:
+    own = Database(cluster.server_url(database_name))
+    with own.farm_work() as session:
+        driver = raw_connection(session)
+        own.close()
+        assert not driver.closed
+    assert driver.closed
