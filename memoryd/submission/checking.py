@@ -26,7 +26,9 @@ from memoryd.workflows.node_roles import model_role
 SEED_LIMIT = 2**64 - 1
 """The greatest seed. Source: ComfyUI 0.29, KSampler and RandomNoise."""
 
-UNCHECKED_HINT = "change what is named; where ComfyUI knows better: `memoryd submit --unchecked`, `unchecked` in the API"
+UNCHECKED_HINT = (
+    "change what is named; where ComfyUI knows better: `memoryd submit --unchecked`, `unchecked` in the API"
+)
 
 
 class PromptInvalid(NotAcceptable):
