@@ -40,7 +40,7 @@ _WEIGHT_SAME = 5
 _HOLDS = 5_000_000
 """Added where a second run shows that it is this one."""
 
-_SEEN = frozenset({"shown-otherwise", "hidden-colours", "size-differs"})
+_SEEN = frozenset({"shown-otherwise", "hidden-colours", "size-differs", "header-not-compared"})
 _BETWEEN = frozenset(
     {"environment-differs", "environment-unknown", "weights-unknown", "model-changed", "batch-differs"}
 )

@@ -49,6 +49,11 @@ class Original:
     pixel_digest: bytes | None
     code: bytes | None
 
+    @property
+    def is_one_file(self) -> bool:
+        """Whether a batch's pictures are the frames of one file, an animation's or a film's."""
+        return (self.frames or 1) > 1 or not self.media_type.startswith("image/")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

@@ -238,6 +238,8 @@ def _measured(ended: _Ended, judgement: Judgement, comparing: Comparing) -> Judg
     if ended.first is not None:
         measures["as_first"] = _as_first(ended.first, ended.outputs, comparing)
     about = dataclasses.replace(ended.about, parts=evidence.parts)
+    if ended.original.is_one_file:
+        about = dataclasses.replace(about, batch_then=None, batch_now=None)
     causes = explain(judgement.verdict, judgement.causes, about)
     return dataclasses.replace(judgement, measures=measures, causes=causes)
 

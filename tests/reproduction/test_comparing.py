@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memoryd.access import projects
-from memoryd.foundation.ids import AssetId
+from memoryd.foundation.ids import AssetId, new_id
 from memoryd.ingest.backlog import Wish, ingest_paths, plan
 from memoryd.reproduction import queries
-from memoryd.reproduction.comparing import Comparing, is_held, read_original
+from memoryd.reproduction.comparing import Comparing, Original, is_held, read_original
 from memoryd.reproduction.facts import ComparedWith, Made, Verdict
 from memoryd.reproduction.verdict import Compared, grade
 from tests.reproduction.studio import Studio, studio
@@ -162,3 +162,13 @@ def test_damage_is_never_compared_as_pixels(
     verdict, causes = grade(compare(path, bytes(damaged)))
     assert verdict in (Verdict.SIMILAR, Verdict.DIFFERENT)
     assert causes[0].code == "compared-by-bytes"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "frames", "one_file"),
+    [("image/png", 1, False), ("image/png", None, False), ("image/webp", 3, True), ("video/webm", None, True)],
+)
+def test_the_frames_of_a_film_are_no_pictures_of_a_batch(media_type: str, frames: int | None, one_file: bool) -> None:
+    known: dict[str, Any] = {"size": 1, "pixel_recipe": None, "pixel_digest": None, "code": None}
+    original = Original(asset_id=AssetId(new_id()), sha256=b"o" * 32, media_type=media_type, frames=frames, **known)
+    assert original.is_one_file is one_file
