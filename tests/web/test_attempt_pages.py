@@ -37,6 +37,19 @@ from tests.web.test_queue_pages import CLASSES, GRAPH, HOSTILE, PNG, SHOWN, Farm
 __all__ = ["farm"]
 
 
+WHOLE: dict[str, Any] = {
+    "comfyui": "0.29.0",
+    "python": "3.11.7",
+    "torch": "2.13.0",
+    "devices": [{"name": "cpu", "type": "cpu"}],
+    "flags": [],
+    "packages": {"torch": "2.13.0"},
+    "threads": {"intra_op": 1},
+    "simd": "AVX2",
+}
+"""An environment that tells everything that decides over pixels: only such a one can be insisted on."""
+
+
 def saved(picture: Image.Image, graph: str = GRAPH, **texts: str) -> bytes:
     """A picture as ComfyUI saves it."""
     told = PngInfo()
@@ -209,6 +222,7 @@ def test_an_attempt_is_followed_from_the_wish_to_the_reason(room: Room, tab: Pag
 
 @pytest.mark.browser
 def test_without_scripts_they_stand_side_by_side(room: Room, context: BrowserContext) -> None:
+    room.become(WHOLE)
     asset = room.original()
     attempt = room.again(asset, saved(rounded(room.picture, 50)))
     assert context.browser is not None
