@@ -336,17 +336,6 @@ def known_classes(session: Session, pool_id: PoolId) -> frozenset[str] | None:
     return frozenset(name for row in rows for name in row.classes) if rows else None
 
 
-def offered_models(session: Session, pool_id: PoolId) -> dict[str, dict[str, set[bytes | None]]] | None:
-    """Return what a pool's workers can load: folder -> name -> contents stated (None: not hashed). None: nobody stated."""
-    rows = fleet.list_offered_models(session, pool_id=pool_id)
-    if not rows:
-        return None
-    offered: dict[str, dict[str, set[bytes | None]]] = {}
-    for row in rows:
-        offered.setdefault(row.folder, {}).setdefault(row.path, set()).add(row.sha256)
-    return offered
-
-
 def hashed_models(session: Session, worker_id: WorkerId, names: Sequence[str]) -> dict[tuple[str, str], bytes]:
     """Return what a worker itself found in its model files of these names: (folder, name) -> SHA-256 (32 bytes)."""
     rows = fleet.list_hashed_models(session, worker_id=worker_id, paths=[storable(name)[0] for name in names])

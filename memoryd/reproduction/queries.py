@@ -136,11 +136,6 @@ def find_last_event(session: Session, job_id: UUID) -> Found | None:
     ).first()
 
 
-def find_digest(session: Session, asset_id: UUID) -> bytes:
-    """Return an asset's SHA-256."""
-    return bytes(session.execute(text("select sha256 from asset where id = :a"), {"a": asset_id}).scalar_one())
-
-
 def find_generation_of_job(session: Session, job_id: UUID) -> UUID | None:
     """Return the run that a job became."""
     found: UUID | None = session.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -67,3 +68,31 @@ def comfy_png(picture: Image.Image, *, seed: int, batch: int = 1) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG", pnginfo=told, compress_level=4)
     return out.getvalue()
+
+
+GRAPH: dict[str, Any] = {
+    "1": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+    "2": {
+        "class_type": "CheckpointLoaderSimple",
+        "inputs": {"ckpt_name": "memoryd-stand-in-no-real-model.safetensors"},
+    },
+    "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["2", 1], "text": "a fox"}},
+    "4": {
+        "class_type": "KSampler",
+        "inputs": {
+            "model": ["2", 0],
+            "positive": ["3", 0],
+            "negative": ["3", 0],
+            "latent_image": ["1", 0],
+            "seed": 7,
+            "steps": 2,
+            "cfg": 1.0,
+            "sampler_name": "euler",
+            "scheduler": "normal",
+            "denoise": 1.0,
+        },
+    },
+    "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["2", 2]}},
+    "6": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "fox"}},
+}
+"""A graph that the stand-in paints: a text to a picture of 64 x 64."""

@@ -27,6 +27,7 @@ from memoryd.reproduction.facts import Verdict
 from memoryd.reproduction.receipt_checking import FileUnreadable, Holds, check_receipt
 from memoryd.reproduction.receipt_wire import Receipt
 from memoryd.shipped import shipped
+from tests.reproduction.painting import GRAPH
 from tests.reproduction.studio import PATIENCE_S, Studio, studio
 
 __all__ = ["studio"]
@@ -34,7 +35,6 @@ __all__ = ["studio"]
 BLEND = "modelfree_blend_invert.png"
 BASIC = "txt2img_basic.png"
 BARE = "no_metadata.png"
-CHECKPOINT = "memoryd-stand-in-no-real-model.safetensors"
 
 
 def kept(studio: Studio, name: str, change: Callable[[Any], None] | None = None, **more: Any) -> Path:
@@ -149,31 +149,9 @@ def decided(studio: Studio, attempt: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_workflow_that_does_not_repeat_itself_is_said_to_be_just_that(studio: Studio, tmp_path: Path) -> None:
-    graph = {
-        "1": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
-        "2": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": CHECKPOINT}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["2", 1], "text": "a fox"}},
-        "4": {
-            "class_type": "KSampler",
-            "inputs": {
-                "model": ["2", 0],
-                "positive": ["3", 0],
-                "negative": ["3", 0],
-                "latent_image": ["1", 0],
-                "seed": 7,
-                "steps": 2,
-                "cfg": 1.0,
-                "sampler_name": "euler",
-                "scheduler": "normal",
-                "denoise": 1.0,
-            },
-        },
-        "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["2", 2]}},
-        "6": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "noisy"}},
-    }
     with studio.farm(tmp_path, noisy=True) as verdict, studio.speaking() as client:
         own = studio.key(Role.ADMIN)
-        job = client.post("/v1/jobs", json={"graph": graph}, headers=own)
+        job = client.post("/v1/jobs", json={"graph": GRAPH}, headers=own)
         assert job.status_code in (200, 201, 202), job.text
         made = output_of(studio, client, job.json()["id"], own)
         attempt = verdict(made)

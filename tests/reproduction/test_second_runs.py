@@ -14,35 +14,10 @@ import pytest
 from memoryd.stand_in.playing import Machine
 from memoryd.stand_in.serving import Options as EngineOptions
 from memoryd.stand_in.serving import running
+from tests.reproduction.painting import GRAPH
 from tests.reproduction.studio import PATIENCE_S, Studio, _serving, _working, studio
 
 __all__ = ["studio"]
-
-GRAPH = {
-    "1": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
-    "2": {
-        "class_type": "CheckpointLoaderSimple",
-        "inputs": {"ckpt_name": "memoryd-stand-in-no-real-model.safetensors"},
-    },
-    "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["2", 1], "text": "a fox"}},
-    "4": {
-        "class_type": "KSampler",
-        "inputs": {
-            "model": ["2", 0],
-            "positive": ["3", 0],
-            "negative": ["3", 0],
-            "latent_image": ["1", 0],
-            "seed": 7,
-            "steps": 2,
-            "cfg": 1.0,
-            "sampler_name": "euler",
-            "scheduler": "normal",
-            "denoise": 1.0,
-        },
-    },
-    "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["2", 2]}},
-    "6": {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "fox"}},
-}
 
 
 @pytest.fixture

@@ -249,16 +249,6 @@ def list_catalogues(session: Session, *, pool_id: UUID) -> Sequence[Found]:
     ).all()
 
 
-def list_offered_models(session: Session, *, pool_id: UUID) -> Sequence[Found]:
-    """The model files a pool's workers offer: worker_id, folder, path, sha256."""
-    return session.execute(
-        text("""select m.worker_id, m.folder, m.path, m.sha256 from worker_pool x join worker w on w.id = x.worker_id
-                  join worker_model m on m.worker_id = w.id
-                 where x.pool_id = :pool_id and w.state in ('active', 'draining')"""),
-        {"pool_id": pool_id},
-    ).all()
-
-
 def list_hashed_models(session: Session, *, worker_id: UUID, paths: Sequence[str]) -> Sequence[Found]:
     """The model files of these names that a worker has hashed: folder, path, sha256."""
     return session.execute(

@@ -130,12 +130,6 @@ def list_last(
     ).all()
 
 
-def has_open(session: Session) -> bool:
-    """Whether any run is due or under way."""
-    found: bool = session.execute(text("select exists (select 1 from canary_run where state <> 'over')")).scalar_one()
-    return found
-
-
 def list_due(session: Session, *, retry_s: float, limit: int) -> Sequence[Found]:
     """The runs that wait to be begun, the oldest first; one that somebody began in vain waits `retry_s` seconds."""
     return session.execute(
