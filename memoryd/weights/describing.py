@@ -14,6 +14,7 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.weights.kinds import ModelKind, guess_base, guess_kind
 from memoryd.weights.safetensors import SUFFIXES, SafetensorsHeader, read_header
+from memoryd.weights.sidecars import Sidecar
 
 MODEL_SUFFIXES = frozenset({*SUFFIXES, ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"})
 """Files that are weights. Of those that are no safetensors only bytes are read: a pickle can run code."""
@@ -50,6 +51,18 @@ class ModelFacts:
     aliases: Mapping[str, str]
     """Algorithm to hex value, as the file itself states them, unverified."""
     findings: tuple[Finding, ...]
+    format: str = "unknown"
+    """A `ModelFormat`: what the bytes are, whatever the suffix says."""
+    measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Algorithm to hex value, as we measured them: `autov2`, `autov3`, `blake3`."""
+    triggers: tuple[str, ...] = ()
+    """Words that call up what was trained, as header and sidecars state them, the most frequent first."""
+    parents: tuple[str, ...] = ()
+    """Hashes or names of the models it was made from, as the header states them."""
+    base_name: str | None = None
+    """The model it was trained on, as the header states it."""
+    sidecars: Sidecar | None = None
+    """What the files beside it say; None where there are none that can be believed."""
 
 
 def describe_model(path: Path, name: PurePath | str) -> ModelFacts:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from memoryd.foundation.canonical_json import NotJson, canonical_bytes, read_json
@@ -30,6 +30,8 @@ class FileDigest:
     sha256: bytes
     size: int
     mtime_ns: int
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Algorithm to hex value of the other digests that were asked for: `autov2`, `autov3`, `blake3`."""
 
 
 def hash_file(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> FileDigest:
