@@ -20,6 +20,7 @@ ROOMS_WITH_TABLES = (
     "search",
     "ingest",
     "clearance",
+    "clearance.recalls",
     "disclosure",
     "submission",
     "reproduction",

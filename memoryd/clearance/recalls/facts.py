@@ -1,0 +1,44 @@
+"""The values of recalls."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+from uuid import UUID
+
+
+class RecallKind(enum.StrEnum):
+    """Why a model is recalled."""
+
+    WITHDRAWN = "withdrawn"  # whoever published it took it back, or it was never theirs to give
+    LICENCE_CHANGED = "licence-changed"  # its terms are others now
+    MALICIOUS = "malicious"  # its file does what weights must not
+
+
+class MarkingState(enum.StrEnum):
+    """How far the marks of lines are."""
+
+    MARKING = "marking"
+    MARKED = "marked"
+    LIFTING = "lifting"
+    LIFTED = "lifted"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """Why weights are refused: the recall, and how they come under it."""
+
+    recall_id: UUID
+    model: bytes
+    """The model that was recalled."""
+    kind: RecallKind
+    reason: str
+    at: datetime.datetime
+    via: str | None = None
+    """How these weights were made of the recalled ones: quantised, merge, …; None: they are the recalled ones."""
+
+    def in_words(self) -> str:
+        """Return why it is refused, as a sentence's part."""
+        made = "" if self.via is None else f" (these weights were made of it: {self.via})"
+        return f"model {self.model.hex()[:12]} was recalled as {self.kind}{made}: {self.reason}"
