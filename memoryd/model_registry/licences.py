@@ -41,6 +41,11 @@ def list_licences(session: Session, sha256: bytes) -> tuple[LicenceStated, ...]:
     return tuple(_statements(session, [sha256])[sha256])
 
 
+def list_all(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, tuple[LicenceStated, ...]]:
+    """Return for each model every licence that is named for it, the one that counts first."""
+    return {sha256: tuple(stated) for sha256, stated in _statements(session, list(sha256s)).items()}
+
+
 def state_licence(
     session: Session, caller: Caller, sha256: bytes, name: str, *, version: str = "", url: str | None = None
 ) -> None:
