@@ -27,6 +27,48 @@ def change_flags(session: Session, roots: Sequence[UUID], add: Sequence[str], re
     )
 
 
+def replace_project_flags(
+    session: Session, roots: Sequence[UUID], flags: Sequence[str], stale: Sequence[str]
+) -> list[UUID]:
+    """Give lines these project flags in place of those that begin with `stale`, all of them pairs; return those changed."""
+    session.execute(
+        text(
+            """
+            insert into asset_mark (root_id)
+            select distinct root_id from unnest(cast(:roots as uuid[])) as given (root_id) order by root_id
+            on conflict do nothing
+            """
+        ),
+        {"roots": list(roots)},
+    )
+    changed = session.scalars(
+        text(
+            """
+            with given as (
+                select * from unnest(cast(:roots as uuid[]), cast(:flags as text[]), cast(:stale as text[]))
+                    as given (root_id, flag, stale)),
+            held as (
+                select root_id, project_flags from asset_mark
+                where root_id in (select root_id from given) order by root_id for update),
+            wanted as (
+                select held.root_id, held.project_flags as before, array(
+                    select kept from unnest(held.project_flags) as old (kept)
+                    where not exists (
+                        select 1 from given where given.root_id = held.root_id and starts_with(kept, given.stale))
+                    union
+                    select flag from given where given.root_id = held.root_id and flag <> ''
+                    order by 1) as after
+                from held)
+            update asset_mark set project_flags = wanted.after
+            from wanted where asset_mark.root_id = wanted.root_id and wanted.after <> wanted.before
+            returning asset_mark.root_id
+            """
+        ),
+        {"roots": list(roots), "flags": list(flags), "stale": list(stale)},
+    )
+    return list(changed)
+
+
 def rebuild_marks(session: Session, roots: Sequence[UUID]) -> None:
     """Make the marks of lines from their flags and from what people attached."""
     session.execute(
@@ -54,7 +96,13 @@ def rebuild_marks(session: Session, roots: Sequence[UUID]) -> None:
                 select root_id, kind || ':' || replace(project_id::text, '-', '') || ':' || word from attached
                 union
                 select root_id, 'is:' || flag
-                from asset_mark join given using (root_id), unnest(flags) as held (flag))
+                from asset_mark join given using (root_id), unnest(flags) as held (flag)
+                union
+                select root_id, 'f:' || split_part(flag, ':', 2)
+                from asset_mark join given using (root_id), unnest(project_flags) as held (flag)
+                union
+                select root_id, 'f:' || flag
+                from asset_mark join given using (root_id), unnest(project_flags) as held (flag))
             update asset_mark set marks = coalesce(
                 (select array_to_tsvector(array_agg(lexeme)) from lexemes where lexemes.root_id = asset_mark.root_id),
                 '')

@@ -97,12 +97,14 @@ Index("asset_text_words_idx", AssetText.words, postgresql_using="gin", postgresq
 class AssetMark(TenantTable):
     """A line's marks for search, apart from the words so that a mark does not rewrite them.
 
-    `flags` are set by rooms above through `marks.set_marks`; `marks` is made of them and of what people attached.
+    `flags` are set by rooms above through `marks.set_marks`, `project_flags` (`<project>:<word>`, `-` where there is none)
+    through `marks.set_project_marks`; `marks` is made of them and of what people attached.
     """
 
     __tablename__ = "asset_mark"
     root_id: Mapped[UUID] = mapped_column(ForeignKey("asset.id"), primary_key=True)
     flags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    project_flags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     marks: Mapped[str] = mapped_column(TSVECTOR, server_default="")
 
 
