@@ -13,7 +13,6 @@ from memoryd.access.facts import Caller
 from memoryd.access.guards import Annotator, Approver, Office, Reader, ReaderCaller
 from memoryd.catalog import annotations as attaching
 from memoryd.catalog import content, differing, faces, lineage, showing, thumbnails
-from memoryd.catalog.byte_ranges import Answer, ByteRange, asked_range
 from memoryd.catalog.curation import endpoints as curation
 from memoryd.catalog.holds import endpoints as holds
 from memoryd.catalog.looking_up import find_asset
@@ -34,6 +33,7 @@ from memoryd.catalog.wire import (
 )
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.errors import NotFound
+from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range
 from memoryd.workflows.difference import diff_graphs
 from memoryd.workflows.documents import load_document
 from memoryd.workflows.wire import GraphDifferenceShape, show_difference

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from memoryd.access.facts import Role
 from memoryd.access.guards import Offices
 from memoryd.catalog import content
-from memoryd.catalog.byte_ranges import Answer, ByteRange, asked_range
 from memoryd.catalog.content import ContentMissing, Copies, open_copy
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import AssetId, new_id
 from memoryd.storage.blob_store import BlobStore
+from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range
 from tests.catalog.conftest import Knock
 from tests.catalog.test_endpoints import PICTURE
 from tests.catalog.test_endpoints import asset as asset
