@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from memoryd.clearance.recalls import queries
 from memoryd.clearance.recalls.facts import Recalled, RecallKind
+from memoryd.clearance.recalls.queries import recalls as queries
 from memoryd.foundation.database import Session
 
 

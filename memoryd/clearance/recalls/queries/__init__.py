@@ -1,0 +1,1 @@
+"""Every statement about recalls, one module per part of it."""
