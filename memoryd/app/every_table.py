@@ -10,6 +10,7 @@ from memoryd.foundation.migrations import Line
 
 ROOMS_WITH_TABLES = (
     "access",
+    "access.changes",
     "events",
     "dispatch",
     "storage",
@@ -20,6 +21,7 @@ ROOMS_WITH_TABLES = (
     "search",
     "ingest",
     "clearance",
+    "clearance.policies",
     "clearance.recalls",
     "disclosure",
     "submission",

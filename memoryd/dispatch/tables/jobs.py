@@ -16,9 +16,10 @@ class Job(FarmTable):
     __tablename__ = "job"
     __table_args__ = (
         Index(None, "tenant_id", "id"),
-        # Neither of them ever changes: state changes stay in their page (HOT).
+        # None of them ever changes: state changes stay in their page (HOT).
         Index(None, "group_id", postgresql_where=text("group_id is not null")),
         Index(None, "after_job_id", postgresql_where=text("after_job_id is not null")),
+        Index(None, "approval_id", postgresql_where=text("approval_id is not null")),
         MOSTLY_FULL,
     )
 
@@ -54,6 +55,8 @@ class Job(FarmTable):
     followed: Mapped[bool] = mapped_column(server_default="false")
     """Whether a job waits for this one's end: set by an update, so that an end that comes at the same moment sees it."""
     starts_after: Mapped[Moment | None]
+    approval_id: Mapped[UUID | None]
+    """Not while this approval is awaited, and not at all once it was refused."""
     created_at: Mapped[RecordedNow]
     expires_at: Mapped[Moment]
     """Not started by then: given up."""
@@ -111,11 +114,23 @@ class Held(FarmTable):
     tenant_id: Mapped[UUID]
     project_id: Mapped[UUID | None]
     reason: Mapped[str]
-    """`after`, `group`, `project` or `cap`."""
+    """`after`, `approval`, `group`, `project` or `cap`."""
     waits_for: Mapped[UUID]
-    """The job, group, project or cap."""
+    """The job, approval, group, project or cap."""
     vtag: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[Moment]
+    at: Mapped[RecordedNow]
+
+
+class ApprovalHold(FarmTable):
+    """That jobs wait for somebody to approve, or that it was refused. Given, it is gone, and nothing holds them back."""
+
+    __tablename__ = "approval_hold"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"))
+    refused: Mapped[str | None]
+    """Why; null while it is awaited."""
     at: Mapped[RecordedNow]
 
 
