@@ -55,7 +55,7 @@ class AttributionWhen(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RevenueCap:
-    """Up to which yearly revenue the terms hold by themselves."""
+    """The yearly revenue from which on the terms do not hold by themselves; below it they do."""
 
     amount: int
     """Whole units of the currency, a year."""
@@ -109,6 +109,8 @@ class Terms:
     attribution: Attribution | None = None
     derivative_naming: str | None = None
     """How derived models have to be named."""
+    derivatives_allowed: bool = True
+    """Other models may be made from it and passed on."""
     share_alike: bool = False
     training_ban: bool = False
     """What was made may not train other models (which: see the clause)."""
@@ -122,7 +124,7 @@ class Terms:
     confidence: Confidence = Confidence.LOW
     verified_at: datetime.date | None = None
     verified_by: str = ""
-    clauses: Mapping[str, Clause] = MappingProxyType({})
+    clauses: Mapping[str, Clause] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     """By the term's name."""
     notes: str = ""
 
