@@ -38,9 +38,55 @@ class LicenceStated:
     """Other licences that were named for the same model: a contradiction, or a choice."""
 
 
+class PlaceKind(enum.StrEnum):
+    """What makes a folder with models a place."""
+
+    SCANNED = "scanned"
+    """Somebody scanned it: machine and folder."""
+    SHARED = "shared"
+    """Several workers may see it: a network share, a folder of one machine, or one with a marker."""
+    OWN = "own"
+    """What one worker states, whose folders cannot be told apart from others'."""
+
+
+class StatedBy(enum.StrEnum):
+    """Who says where a model belongs or what it was made from."""
+
+    HEADER = "header"
+    """The file itself."""
+    SIDECAR = "sidecar"
+    """A file beside it."""
+    LOOK_UP = "look-up"
+    """A public service, asked by its hash."""
+    PERSON = "person"
+    """A person of this tenant, who is in the audit trail."""
+
+
+class Via(enum.StrEnum):
+    """How a model came from another."""
+
+    LORA_BASE = "lora-base"
+    """A LoRA, or something like it, trained on a base."""
+    MERGE = "merge"
+    FINETUNE = "finetune"
+    QUANTISED = "quantised"
+    CONVERTED = "converted"
+    """The same weights in another format or precision."""
+
+
+class FamilySource(enum.StrEnum):
+    """Where a model comes from."""
+
+    CIVITAI = "civitai"
+    HUGGINGFACE = "huggingface"
+    TRAINED_HERE = "trained-here"
+    PERSON = "person"
+    """A person named it, and nobody says where it comes from."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NameView:
-    """A name that a model has or had."""
+    """A name that a model has or had, in one place. `workers`: who sees the place now, where workers tell of it."""
 
     worker: str
     root: str
@@ -48,6 +94,65 @@ class NameView:
     path: str
     seen_from: datetime.datetime
     seen_to: datetime.datetime | None
+    place: PlaceKind = PlaceKind.SCANNED
+    workers: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """Which version of which family a file is, as somebody says."""
+
+    file_id: UUID
+    version_id: UUID
+    family: str
+    version: str
+    source: FamilySource
+    source_id: str | None
+    version_source_id: str | None
+    url: str | None
+    base_name: str | None
+    stated_by: StatedBy
+    at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OriginView:
+    """That a model was made from another, as somebody says. `parent` is None as long as no such file is known."""
+
+    id: UUID
+    child: bytes
+    parent: bytes | None
+    stated: str
+    """The parent as it was named."""
+    via: Via
+    stated_by: StatedBy
+    at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestor:
+    """A model that another was made from, directly (`depth` 1) or by way of others."""
+
+    sha256: bytes | None
+    """None: it is only named (`stated`), and no file of that name's hash is known."""
+    stated: str
+    via: Via
+    """How `child`, the next one on the way down, was made from it."""
+    child: bytes
+    depth: int
+    stated_by: StatedBy
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Descendant:
+    """A model that was made from another, directly (`depth` 1) or by way of others."""
+
+    sha256: bytes
+    via: Via
+    """How it was made from `parent`, the next one on the way up."""
+    parent: bytes
+    depth: int
+    stated_by: StatedBy
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +167,17 @@ class ModelView:
     names: tuple[NameView, ...]
     """Present names first."""
     licence: LicenceStated | None
+    last_seen: datetime.datetime
+    format: str
+    base_name: str | None
+    triggers: tuple[str, ...]
+    version: VersionView | None
+    """The statement that counts: a person's before what lies beside the file."""
+    parents: tuple[OriginView, ...]
+    children: int
+    """Models that were made from it, CHILDREN_SHOWN at most."""
+    drifted: tuple[str, ...]
+    """Those of its present or past names (`folder/path`) that had other contents too."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +188,16 @@ class ModelDetail:
     stated: Mapping[str, Json]
     """What the file says about itself, shortened, unverified."""
     aliases: Mapping[str, str]
+    """Other hashes by algorithm."""
+    measured: frozenset[str]
+    """The algorithms whose value we computed; the others the file states of itself."""
     findings: tuple[Mapping[str, str], ...]
     licences: tuple[LicenceStated, ...]
+    versions: tuple[VersionView, ...]
+    derived: tuple[OriginView, ...]
+    """What was made from it, CHILDREN_SHOWN at most."""
+    sidecar: Mapping[str, Json] | None
+    """What lay beside the file and was believed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from memoryd.access.facts import Caller
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.texts import storable
-from memoryd.model_registry import queries
 from memoryd.model_registry.facts import LicenceSource, LicenceStated
+from memoryd.model_registry.queries import licences as queries
 from memoryd.weights.describing import LICENCE_LIMIT
 
 URL_LIMIT = 2_000

@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 
 from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
-from memoryd.model_registry import queries
+from memoryd.model_registry.queries import names as queries
 from memoryd.weights.describing import MODEL_SUFFIXES
 
 LOOK_UP_LIMIT = 5_000
 """Paths of one statement."""
 
-_SAME_FOLDER = (
+SAME_FOLDERS = (
     frozenset({"diffusion_models", "unet", "unet_gguf"}),
     frozenset({"text_encoders", "clip", "clip_gguf"}),
     frozenset({"controlnet", "t2i_adapter"}),
@@ -63,7 +63,7 @@ def _paths(name: str) -> tuple[str, ...]:
 
 
 def _only_content(role: str, places: list[tuple[str, bytes | None]]) -> bytes | None:
-    folders = next((group for group in _SAME_FOLDER if role in group), frozenset({role}))
+    folders = next((group for group in SAME_FOLDERS if role in group), frozenset({role}))
     # A scan of a folder without roles knows none; such a name serves where no folder of the role has it.
     named = [sha256 for folder, sha256 in places if not role or folder in folders]
     contents = set(named or [sha256 for folder, sha256 in places if not folder])

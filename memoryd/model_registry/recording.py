@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, TooLarge
-from memoryd.model_registry import licences, queries
-from memoryd.model_registry.facts import Observation, PresentName, Recorded
+from memoryd.model_registry import licences, origins, versions
+from memoryd.model_registry.facts import Observation, PlaceKind, PresentName, Recorded
+from memoryd.model_registry.queries import models as model_queries
+from memoryd.model_registry.queries import names as name_queries
 from memoryd.model_registry.scanning import NAME_LIMIT
 
 OBSERVATION_LIMIT = 500
-"""Observations of one call; ten parameters each stay below Postgres's 65,535."""
+"""Observations of one call."""
 GONE_LIMIT = 10_000
 WORKER_LIMIT = 200
 PRESENT_PAGE = 1_000
@@ -48,10 +53,12 @@ def record_observations(
         )
     by_key = {(seen.folder, seen.path): seen for seen in observations}
     _check_names(worker, root, [*by_key, *gone])
-    queries.lock_root(session, worker, root)
-    new_models = _keep_models(session, observations)
-    recorded = _keep_names(session, worker, root, by_key)
-    gone_names = queries.close_names(session, worker, root, sorted(set(gone) - set(by_key)))
+    place_id = name_queries.ensure_place(
+        session, key=scan_key(worker, root), kind=PlaceKind.SCANNED.value, worker=worker, root=root
+    )
+    new_models = keep_models(session, {seen.sha256: seen for seen in observations if seen.sha256 is not None})
+    recorded = keep_names(session, place_id, list(by_key.values()))
+    gone_names = name_queries.close_names(session, place_id, sorted(set(gone) - set(by_key)))
     total = recorded + Recorded(models_new=new_models, names_gone=gone_names)
     if total != Recorded():
         facts = {
@@ -69,10 +76,44 @@ def list_present(
     session: Session, worker: str, root: str, *, after: tuple[str, str] | None = None, limit: int = PRESENT_PAGE
 ) -> list[PresentName]:
     """Return names as the last scan of a folder left them, by (folder, path), after the one named."""
+    place_id = name_queries.find_place(session, scan_key(worker, root))
+    rows = [] if place_id is None else name_queries.list_present_names(session, place_id, after=after, limit=limit)
     return [
         PresentName(folder=row.folder, path=row.path, size=row.size, mtime_ns=row.mtime_ns, sha256=row.sha256)
-        for row in queries.list_present_names(session, worker, root, after=after, limit=limit)
+        for row in rows
     ]
+
+
+def scan_key(worker: str, root: str) -> str:
+    """Return the key of the place that a scan of a machine's folder is."""
+    return "scan:" + hashlib.sha256(f"{worker}\n{root}".encode()).hexdigest()
+
+
+def keep_models(session: Session, seen: Mapping[bytes, Observation]) -> int:
+    """Record what was read of models, and return how many were not known."""
+    # In the order of their hashes: two scans with the same models wait for each other instead of deadlocking.
+    ordered = sorted(seen)
+    new: set[bytes] = set()
+    for first in range(0, len(ordered), OBSERVATION_LIMIT):
+        some = ordered[first : first + OBSERVATION_LIMIT]
+        new |= model_queries.insert_models(session, [_row(sha256, seen[sha256]) for sha256 in some])
+        model_queries.insert_aliases(session, [row for sha256 in some for row in _aliases(sha256, seen[sha256])])
+        _keep_said(session, [(sha256, seen[sha256]) for sha256 in some])
+    return len(new)
+
+
+def keep_names(session: Session, place_id: UUID, seen: Sequence[Observation]) -> Recorded:
+    """Record which content each of these names has now in a place; others of its names stay as they are."""
+    if not seen:
+        return Recorded()
+    rows = [
+        {"folder": one.folder, "path": one.path, "size": one.size, "mtime_ns": one.mtime_ns, "sha256": one.sha256}
+        for one in seen
+    ]
+    changed = name_queries.close_changed(session, place_id, rows)
+    name_queries.touch_names(session, place_id, rows)
+    begun = name_queries.begin_names(session, place_id, rows)
+    return Recorded(names_new=begun - changed, names_changed=changed)
 
 
 def _check_names(worker: str, root: str, keys: Sequence[tuple[str, str]]) -> None:
@@ -91,45 +132,37 @@ def _check_names(worker: str, root: str, keys: Sequence[tuple[str, str]]) -> Non
             raise BadModelName(f"{path[:100]!r}…", hint=f"names are {NAME_LIMIT} bytes at most (NAME_LIMIT)")
 
 
-def _keep_models(session: Session, observations: Sequence[Observation]) -> int:
-    # In the order of their hashes: two scans with the same models wait for each other instead of deadlocking.
-    seen = {o.sha256: o for o in observations if o.sha256 is not None}
-    ordered = sorted(seen)
-    rows = [
-        {
-            "sha256": sha256,
-            "size": seen[sha256].size,
-            "kind": seen[sha256].facts.kind.value,
-            "base": seen[sha256].facts.base,
-            "header": dict(seen[sha256].facts.stated),
-            "findings": [finding.as_json() for finding in seen[sha256].facts.findings],
-        }
-        for sha256 in ordered
+def _row(sha256: bytes, seen: Observation) -> dict[str, object]:
+    facts = seen.facts
+    return {
+        "sha256": sha256,
+        "size": seen.size,
+        "kind": facts.kind.value,
+        "base": facts.base,
+        "header": dict(facts.stated),
+        "findings": [finding.as_json() for finding in facts.findings],
+        "format": facts.format,
+        "base_name": facts.base_name or (facts.sidecars.base_model if facts.sidecars is not None else None),
+        "triggers": list(facts.triggers),
+        "sidecar": None if facts.sidecars is None else dataclasses.asdict(facts.sidecars),
+    }
+
+
+def _aliases(sha256: bytes, seen: Observation) -> list[dict[str, object]]:
+    told = dict.fromkeys(seen.facts.aliases.items(), False)
+    told |= dict.fromkeys(seen.facts.measured.items(), True)
+    return [
+        {"algorithm": algorithm, "value": value, "sha256": sha256, "measured": measured}
+        for (algorithm, value), measured in sorted(told.items())
     ]
-    new = queries.insert_models(session, rows)
-    aliases = [
-        {"algorithm": algorithm, "value": value, "sha256": sha256}
-        for sha256 in ordered
-        for algorithm, value in sorted(seen[sha256].facts.aliases.items())
-    ]
-    queries.insert_aliases(session, aliases)
-    stated = [(sha256, licence) for sha256 in ordered if (licence := seen[sha256].facts.licence) is not None]
+
+
+def _keep_said(session: Session, seen: Sequence[tuple[bytes, Observation]]) -> None:
+    """Record licences, versions and origins that these files and what lies beside them state."""
+    stated = [(sha256, licence) for sha256, one in seen if (licence := one.facts.licence) is not None]
     licences.keep_stated(session, stated)
-    return len(new)
-
-
-def _keep_names(session: Session, worker: str, root: str, by_key: dict[tuple[str, str], Observation]) -> Recorded:
-    if not by_key:
-        return Recorded()
-    present = {(row.folder, row.path): row.sha256 for row in queries.lock_names(session, worker, root, sorted(by_key))}
-    changed = [key for key, sha256 in present.items() if by_key[key].sha256 != sha256]
-    queries.close_names(session, worker, root, changed)
-    begun = [key for key in sorted(by_key) if key not in present or key in set(changed)]
-
-    def row(key: tuple[str, str]) -> dict[str, object]:
-        seen = by_key[key]
-        return {"folder": key[0], "path": key[1], "size": seen.size, "mtime_ns": seen.mtime_ns, "sha256": seen.sha256}
-
-    queries.insert_names(session, [{"worker": worker, "root": root, **row(key)} for key in begun])
-    queries.touch_names(session, worker, root, [row(key) for key in sorted(by_key) if key not in set(begun)])
-    return Recorded(names_new=len(begun) - len(changed), names_changed=len(changed))
+    said = [(sha256, one.facts) for sha256, one in seen]
+    versions.keep_stated(session, said)
+    origins.keep_stated(session, said)
+    hashes = {value for _, one in seen for value in (*one.facts.aliases.values(), *one.facts.measured.values())}
+    origins.link_new(session, hashes | {sha256.hex() for sha256, _ in seen})

@@ -11,15 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.facts import (
+    FamilySource,
     LicenceSource,
     LicenceStated,
     ModelDetail,
     ModelView,
     NameView,
     Observation,
+    OriginView,
+    PlaceKind,
     PresentName,
     Recorded,
     ScanProgress,
+    StatedBy,
+    VersionView,
+    Via,
 )
 from memoryd.model_registry.recording import GONE_LIMIT, OBSERVATION_LIMIT
 from memoryd.weights.describing import (
@@ -85,6 +91,8 @@ class NameShape(Shape):
     path: str
     seen_from: datetime.datetime
     seen_to: datetime.datetime | None
+    place: PlaceKind
+    workers: list[str]
 
     @classmethod
     def of(cls, name: NameView) -> NameShape:
@@ -96,11 +104,65 @@ class NameShape(Shape):
             path=name.path,
             seen_from=name.seen_from,
             seen_to=name.seen_to,
+            place=name.place,
+            workers=list(name.workers),
+        )
+
+
+class VersionShape(Shape):
+    """Which version of which family a file is, as somebody says."""
+
+    family: str
+    version: str
+    source: FamilySource
+    source_id: str | None
+    version_source_id: str | None
+    url: str | None
+    base_name: str | None
+    stated_by: StatedBy
+    at: datetime.datetime
+
+    @classmethod
+    def of(cls, view: VersionView) -> VersionShape:
+        """Return the shape of a statement."""
+        return cls(
+            family=view.family,
+            version=view.version,
+            source=view.source,
+            source_id=view.source_id,
+            version_source_id=view.version_source_id,
+            url=view.url,
+            base_name=view.base_name,
+            stated_by=view.stated_by,
+            at=view.at,
+        )
+
+
+class OriginShape(Shape):
+    """That `child` was made from `parent` (null: known by what was `stated` only), as somebody says."""
+
+    child: str
+    parent: str | None
+    stated: str
+    via: Via
+    stated_by: StatedBy
+    at: datetime.datetime
+
+    @classmethod
+    def of(cls, view: OriginView) -> OriginShape:
+        """Return the shape of a statement."""
+        return cls(
+            child=view.child.hex(),
+            parent=None if view.parent is None else view.parent.hex(),
+            stated=view.stated,
+            via=view.via,
+            stated_by=view.stated_by,
+            at=view.at,
         )
 
 
 class ModelShape(Shape):
-    """A model; `licence` null is *unknown*, never *free*."""
+    """A model; `licence` null is *unknown*, never *free*. `children` counts what was made from it, 100 at most."""
 
     sha256: str
     size: int
@@ -109,6 +171,14 @@ class ModelShape(Shape):
     first_seen: datetime.datetime
     names: list[NameShape]
     licence: LicenceShape | None
+    last_seen: datetime.datetime
+    format: str
+    base_name: str | None
+    triggers: list[str]
+    version: VersionShape | None
+    parents: list[OriginShape]
+    children: int
+    drifted: list[str]
 
     @classmethod
     def of(cls, model: ModelView) -> ModelShape:
@@ -121,6 +191,14 @@ class ModelShape(Shape):
             first_seen=model.first_seen,
             names=[NameShape.of(name) for name in model.names],
             licence=None if model.licence is None else LicenceShape.of(model.licence),
+            last_seen=model.last_seen,
+            format=model.format,
+            base_name=model.base_name,
+            triggers=list(model.triggers),
+            version=None if model.version is None else VersionShape.of(model.version),
+            parents=[OriginShape.of(parent) for parent in model.parents],
+            children=model.children,
+            drifted=list(model.drifted),
         )
 
 
@@ -136,8 +214,13 @@ class ModelDetailShape(ModelShape):
 
     stated: dict[str, Any]
     aliases: dict[str, str]
+    measured: list[str]
+    """The algorithms of `aliases` that we computed; the others the file states of itself."""
     findings: list[dict[str, str]]
     licences: list[LicenceShape]
+    versions: list[VersionShape]
+    derived: list[OriginShape]
+    sidecar: dict[str, Any] | None
 
     @classmethod
     def of_detail(cls, detail: ModelDetail) -> ModelDetailShape:
@@ -148,6 +231,10 @@ class ModelDetailShape(ModelShape):
             aliases=dict(detail.aliases),
             findings=[dict(finding) for finding in detail.findings],
             licences=[LicenceShape.of(licence) for licence in detail.licences],
+            measured=sorted(detail.measured),
+            versions=[VersionShape.of(version) for version in detail.versions],
+            derived=[OriginShape.of(child) for child in detail.derived],
+            sidecar=None if detail.sidecar is None else dict(detail.sidecar),
         )
 
 

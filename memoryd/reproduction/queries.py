@@ -267,10 +267,10 @@ def list_changed_names(
         text(
             """
             select distinct folder, path from (
-                select worker, root, folder, path from model_name
+                select place_id, folder, path from model_name
                 where (folder, path) in (select * from unnest(cast(:folders as text[]), cast(:paths as text[])))
                   and sha256 is not null and (seen_to is null or seen_to >= :since)
-                group by worker, root, folder, path having count(distinct sha256) > 1) as changed
+                group by place_id, folder, path having count(distinct sha256) > 1) as changed
             """
         ),
         {"folders": [folder for folder, _ in names], "paths": [name for _, name in names], "since": since},

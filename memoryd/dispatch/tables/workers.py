@@ -82,7 +82,35 @@ class WorkerModel(FarmTable):
     size: Mapped[int | None] = mapped_column(BigInteger)
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     mount: Mapped[str | None]
-    """Names the file system that the folder lies on, where several workers may see the same one."""
+    """The key of the WorkerPlace that it lies in; null where the worker did not tell."""
+
+
+class WorkerPlace(FarmTable):
+    """A folder with model files that a worker sees, as it stated at its last start."""
+
+    __tablename__ = "worker_place"
+
+    worker_id: Mapped[UUID] = mapped_column(ForeignKey("worker.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """Of a folder that several workers see, the same for all of them."""
+    kind: Mapped[str]
+    """A wire.PlaceKind."""
+    root: Mapped[str]
+    """The folder, as this worker calls it."""
+
+
+class WorkerDescription(FarmTable):
+    """What a worker read in a model file and beside it. Told to those tenants only that the worker serves."""
+
+    __tablename__ = "worker_description"
+
+    worker_id: Mapped[UUID] = mapped_column(ForeignKey("worker.id"), primary_key=True)
+    sha256: Mapped[Sha256] = mapped_column(primary_key=True)
+    stamp: Mapped[str]
+    """Changes when the files beside it change, or the way of reading them."""
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    """A wire.ModelDescription, canonical JSON, compressed (zlib)."""
+    told_at: Mapped[RecordedNow]
 
 
 class ModelHash(FarmTable):
