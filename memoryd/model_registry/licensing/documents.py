@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.errors import MemorydError, NotAcceptable
+from memoryd.foundation.texts import storable
 from memoryd.model_registry.licensing.terms import (
     AboveCap,
     Answer,
@@ -43,16 +45,18 @@ def check_document(document: Json) -> dict[str, Json]:
     """Return a licence's document when the schema accepts it. Raises: BadTerms."""
     try:
         spelled = canonical_bytes(document)
-    except (MemorydError, ValueError, RecursionError) as error:
-        raise BadTerms(f"not plain JSON: {str(error)[:200]}", hint=_see()) from None
+    except MemorydError as unspelled:
+        raise BadTerms(f"not plain JSON: {unspelled.detail[:200]}", hint=_see()) from None
+    if storable(json.dumps(document, ensure_ascii=False))[1]:
+        raise BadTerms("half of a character (a lone surrogate) stands in it", hint="save the file as UTF-8")
     if len(spelled) > DOCUMENT_LIMIT:
         raise BadTerms(
             f"{len(spelled)} bytes (DOCUMENT_LIMIT is {DOCUMENT_LIMIT})", hint="terms only; the text stays where it is"
         )
-    error = next(iter(sorted(_validator().iter_errors(document), key=lambda one: list(map(str, one.path)))), None)
-    if error is not None:
-        place = ".".join(map(str, error.absolute_path)) or "the document"
-        raise BadTerms(f"{place}: {error.message[:300]}", hint=_see())
+    wrong = sorted(_validator().iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path])
+    if wrong:
+        place = ".".join(str(part) for part in wrong[0].absolute_path) or "the document"
+        raise BadTerms(f"{place}: {str(wrong[0].message)[:300]}", hint=_see())
     assert isinstance(document, dict)
     _date(str(document["verified_at"]))
     return document
