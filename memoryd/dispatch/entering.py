@@ -57,7 +57,7 @@ def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charg
     held: list[tuple[UUID, HeldBy, UUID]] = []
     for row in rows:
         reason = holding.of(row)
-        if row.cancel_requested:
+        if row.cancel_requested or holding.is_refused(row):
             states[JobId(row.id)] = JobState.CANCELLED
         elif reason is not None:
             states[JobId(row.id)] = JobState.HELD
@@ -77,6 +77,8 @@ def let_in(session: Session, job_ids: Iterable[UUID], *, charges: Sequence[Charg
     cancelled = [job_id for job_id, state in states.items() if state is JobState.CANCELLED]
     if cancelled:
         upkeep.end_jobs(session, job_ids=cancelled, state=JobState.CANCELLED)
+        if holding.refused:
+            statements.note_refusals(session, job_ids=cancelled)
     _tell(session, rows, states, held, new=new)
     vtags = _enter(session, [row for row in rows if states[JobId(row.id)] is JobState.READY], charges)
     return LetIn(states=states, vtags=vtags)
@@ -107,8 +109,13 @@ class _Holding:
     def __init__(self, session: Session, rows: Sequence[Found]) -> None:
         groups = {row.group_id for row in rows if row.group_id is not None}
         projects = {row.project_id for row in rows if row.project_id is not None}
+        approvals = {row.approval_id for row in rows if row.approval_id is not None}
         befores = {row.after_job_id for row in rows if row.after_job_id is not None}
         self.before = statements.lock_predecessors(session, job_ids=list(befores)) if befores else {}
+        self.awaited: set[UUID] = set()
+        self.refused: set[UUID] = set()
+        for found in statements.lock_approvals(session, approval_ids=list(approvals)) if approvals else ():
+            (self.awaited if found.refused is None else self.refused).add(found.id)
         self.paused_groups = (
             {row.id for row in statements.lock_groups(session, group_ids=list(groups)) if row.paused_at is not None}
             if groups
@@ -123,9 +130,14 @@ class _Holding:
             else set()
         )
 
+    def is_refused(self, row: Found) -> bool:
+        return row.approval_id in self.refused
+
     def of(self, row: Found) -> tuple[HeldBy, UUID] | None:
         if row.after_job_id is not None and self.before.get(row.after_job_id) != JobState.SUCCEEDED:
             return HeldBy.AFTER, row.after_job_id
+        if row.approval_id in self.awaited:
+            return HeldBy.APPROVAL, row.approval_id
         if row.group_id in self.paused_groups:
             return HeldBy.GROUP, row.group_id
         if (row.tenant_id, row.project_id) in self.paused_projects:

@@ -231,6 +231,8 @@ class Standing:
     starts_after: datetime.datetime | None = None
     held_by: HeldBy | None = None
     """What it waits for, while it is held."""
+    waits_for: UUID | None = None
+    """Which job, approval, group, project or cap that is."""
     expires_at: datetime.datetime | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memoryd.dispatch import holds, jobs, telling, waking
+from memoryd.dispatch import endings, holds, jobs, telling, waking
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cancellation, GroupProgress, GroupView
 from memoryd.dispatch.jobs import GroupCancelled
@@ -145,7 +145,8 @@ def retry_missing(session: Session, group_id: GroupId, *, tenant_id: TenantId) -
     if befores:
         entering.lock_predecessors(session, job_ids=sorted(befores))
     statements.revive(session, group_id=group_id, tenant_id=tenant_id)
-    let_in(session, renewed)
+    let = let_in(session, renewed)
+    endings.settle_ended(session, let.of_state(JobState.CANCELLED), JobState.CANCELLED)
     telling.tell_jobs(session, "job.replayed", [JobId(job_id) for job_id in renewed])
     waking.wake_after_commit(session)
     return len(renewed)

@@ -59,11 +59,16 @@ def hold_group(session: Session, group_id: GroupId) -> int:
     return len(_let_in(session, moved).states)
 
 
-def let_go(session: Session, reason: HeldBy, waits_for: ProjectId | GroupId, *, limit: int = STEP_LIMIT) -> int:
+def let_go(session: Session, reason: HeldBy, waits_for: UUID, *, limit: int = STEP_LIMIT) -> int:
     """Let jobs that waited for this enter, or wait for what else holds them back; return how many were moved."""
     moved = holding.delete_held(session, reason=reason.value, waits_for=waits_for, limit=limit)
     _let_in(session, moved)
     return len(moved)
+
+
+def enter_again(session: Session, taken: Sequence[UUID]) -> int:
+    """Give jobs, just taken out of where they waited, the place that is right for them now; return how many."""
+    return len(_let_in(session, taken).states)
 
 
 def step(session: Session) -> int:

@@ -68,7 +68,7 @@ class JobAsked:
     `cost_ms` is an estimate, charged against its project's share and put right when the job has ended. `after_job_id`: not
     before that job of the same tenant has succeeded; if it ends otherwise, this one is cancelled. `starts_after`: not
     before then; its time to live counts from then. `bigger_pools`: where it goes, in order, when a card's memory does not
-    suffice. `route`: the workers it is meant for; `pool_id` is where it goes when they are not there.
+    suffice. `approval_id`: not while that approval is awaited (approvals.begin). `route`: the workers it is meant for; `pool_id` is where it goes when they are not there.
     """
 
     job_id: JobId
@@ -89,6 +89,7 @@ class JobAsked:
     starts_after: datetime.datetime | None = None
     bigger_pools: tuple[PoolId, ...] = ()
     route: Route | None = None
+    approval_id: UUID | None = None
 
 
 def find_known(session: Session, *, tenant_id: TenantId, key: str, body_sha256: bytes) -> JobId | None:
@@ -110,7 +111,7 @@ def enqueue(session: Session, asked: JobAsked, *, placed: bool = True) -> Enqueu
     Equal keys make one job: of two transactions with one key the second waits for the first and is answered `known`.
     Raises: KeyReused; BadJob; JobNotFound, PredecessorEnded for what it is to follow.
     """
-    if asked.group_id is not None or asked.after_job_id is not None or asked.starts_after is not None:
+    if any((asked.group_id, asked.after_job_id, asked.starts_after, asked.approval_id)):
         [enqueued] = enqueue_many(session, [asked], placed=placed)
         return enqueued
     _check(asked)
@@ -250,6 +251,7 @@ def _row(asked: JobAsked) -> dict[str, object]:
         "bigger_pools": [str(pool_id) for pool_id in asked.bigger_pools],
         "group_id": _text(asked.group_id),
         "after_job_id": _text(asked.after_job_id),
+        "approval_id": _text(asked.approval_id),
         "starts_after": asked.starts_after.isoformat() if asked.starts_after else None,
         "expires_in_s": asked.expires_in_s,
     }
@@ -309,6 +311,7 @@ def list_standings(session: Session, job_ids: Sequence[JobId]) -> list[Standing]
             after_job_id=JobId(row.after_job_id) if row.after_job_id else None,
             starts_after=row.starts_after,
             held_by=HeldBy(row.held_by) if row.held_by else None,
+            waits_for=row.waits_for,
             expires_at=row.expires_at,
         )
         for row in fleet.list_standings(session, job_ids=list(job_ids))

@@ -7,6 +7,7 @@ enqueue ─┬▶ held ──let go──▶ ready ──claim──▶ leased �
          └─────────▶ delayed ┼─promote─▶ ready  ├─fail, reap, release─▶ delayed
                              └── fail, reap ────┴─fail, reap, release─▶ dead ──replay──▶ ready or held
 whatever waits ──cancel──▶ cancelled, ──expire──▶ expired;  dead ──discard──▶ cancelled;
+held ──let go──▶ cancelled (what it waited for was refused);
 cancelled, expired ──replay──▶ ready or held (the missing items of a group)
 """
 
@@ -21,7 +22,7 @@ class JobState(StrEnum):
     READY = "ready"  # may start as soon as a worker asks
     LEASED = "leased"  # a worker has it
     DELAYED = "delayed"  # waits for its time: its next try, or the start it was asked for
-    HELD = "held"  # waits for another job, for a pause to end, or for room under a cap
+    HELD = "held"  # waits for another job, for an approval, for a pause to end, or for room under a cap
     SUCCEEDED = "succeeded"  # recorded
     CANCELLED = "cancelled"  # somebody did not want it any more
     EXPIRED = "expired"  # nobody started it in time
@@ -39,6 +40,7 @@ class HeldBy(StrEnum):
     """What a held job waits for, in the order in which it is looked at."""
 
     AFTER = "after"  # another job must succeed first
+    APPROVAL = "approval"  # somebody must approve it first
     GROUP = "group"  # its group is paused
     PROJECT = "project"  # its project is paused
     CAP = "cap"  # as many of its scope run as a cap allows
@@ -74,6 +76,7 @@ ARROWS: frozenset[tuple[JobState | None, Verb, JobState]] = frozenset(
         (JobState.HELD, Verb.LET_GO, JobState.READY),
         (JobState.HELD, Verb.LET_GO, JobState.DELAYED),
         (JobState.HELD, Verb.LET_GO, JobState.HELD),
+        (JobState.HELD, Verb.LET_GO, JobState.CANCELLED),
         (JobState.HELD, Verb.CANCEL, JobState.CANCELLED),
         (JobState.HELD, Verb.EXPIRE, JobState.EXPIRED),
         (JobState.LEASED, Verb.COMPLETE, JobState.SUCCEEDED),

@@ -24,7 +24,19 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 from sqlalchemy.orm import Session as SqlSession
 
-from memoryd.dispatch import caps, dead_letters, groups, holds, jobs, leases, pools, reordering, tending, workers
+from memoryd.dispatch import (
+    approvals,
+    caps,
+    dead_letters,
+    groups,
+    holds,
+    jobs,
+    leases,
+    pools,
+    reordering,
+    tending,
+    workers,
+)
 from memoryd.dispatch.facts import (
     Cancellation,
     Cause,
@@ -61,7 +73,8 @@ OUT_OF_PLACE = """
      or j.attempt > j.max_attempts"""
 
 HELD_BACK = """
-    exists (select from paused_project q where q.tenant_id = j.tenant_id and q.project_id = j.project_id)
+    exists (select from approval_hold a where a.id = j.approval_id)
+ or exists (select from paused_project q where q.tenant_id = j.tenant_id and q.project_id = j.project_id)
  or exists (select from job_group g where g.id = j.group_id and g.paused_at is not null)
  or exists (select from cap c where (c.tenant_id is null or c.tenant_id = j.tenant_id)
        and (c.project_id is null or c.project_id = j.project_id) and (c.pool_id is null or c.pool_id = j.pool_id)
@@ -103,6 +116,7 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
             self.projects = [[ProjectId(uuid4()) for _ in range(2)] for _ in tenants]
             self.groups: list[tuple[int, GroupId]] = []
             self.caps: list[tuple[int, CapId]] = []
+            self.approvals: list[tuple[int, UUID]] = []
             self.grants: list[tuple[int, Grant]] = []
             self.jobs: list[tuple[int, JobId]] = []
             self.live: dict[JobId, int] = {}
@@ -143,8 +157,59 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
                 asked["starts_after"] = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
             if data.draw(st.booleans()):
                 asked["bigger_pools"] = (self.pools[1].id,)
+            self._may_wait_for_approval(data, who, asked)
             with contextlib.suppress(jobs.PredecessorEnded), self.farm.begin_nested():
                 self.jobs.append((who, jobs.enqueue(self.farm, ask(tenants[who].id, self.pools[0], **asked)).job_id))
+
+        def _may_wait_for_approval(self, data: st.DataObject, who: int, asked: dict[str, Any]) -> None:
+            """A new approval, or one that others of this tenant wait for already; what was refused takes no new jobs."""
+            if data.draw(st.integers(0, 2)):
+                return
+            refused = set(self._ids("select id from approval_hold where refused is not null"))
+            open_ = [one for owner, one in self.approvals if owner == who and one not in refused]
+            which = data.draw(PLACES) % (len(open_) + 1)
+            asked["approval_id"] = uuid4() if which == len(open_) else open_[which]
+            approvals.begin(self.farm, asked["approval_id"], tenant_id=tenants[who].id)
+            if (who, asked["approval_id"]) not in self.approvals:
+                self.approvals.append((who, asked["approval_id"]))
+
+        @rule(which=PLACES, act=st.sampled_from(["give", "give", "refuse", "foreign"]))
+        def decide(self, which: int, act: str) -> None:
+            """By whoever may, for the first time or again, before or after a cancel, an expiry, a pause."""
+            if not self.approvals:
+                return
+            who, approval_id = self.approvals[which % len(self.approvals)]
+            there = set(self._ids("select id from approval_hold where id = :a", a=approval_id))
+            match act:
+                case "give":
+                    approvals.give(self.farm, approval_id, tenant_id=tenants[who].id)
+                    stays = "select job_id from held where reason = 'approval' and waits_for = :a"
+                    assert not self._ids(stays, a=approval_id)
+                    assert approvals.give(self.farm, approval_id, tenant_id=tenants[who].id) == 0
+                case "refuse":
+                    approvals.refuse(self.farm, approval_id, "no", tenant_id=tenants[who].id)
+                    ended = "select id from job where approval_id = :a and state = 'cancelled'"
+                    if there:
+                        assert not self._ids(
+                            "select id from job where approval_id = :a and state = 'held'", a=approval_id
+                        )
+                        self.cancelled |= set(self._ids(ended, a=approval_id))
+                case _:
+                    assert approvals.give(self.farm, approval_id, tenant_id=tenants[1 - who].id) == 0
+                    assert approvals.refuse(self.farm, approval_id, "no", tenant_id=tenants[1 - who].id) == 0
+
+        @rule(which=PLACES)
+        def expire(self, which: int) -> None:
+            """The time to live of a job ends, wherever it waits."""
+            if not self.jobs:
+                return
+            _, job_id = self.jobs[which % len(self.jobs)]
+            for table, key in (("job", "id"), ("ready", "job_id"), ("held", "job_id")):
+                late = f"update {table} set expires_at = clock_timestamp() - interval '1 s' where {key} = :i"
+                self.farm.execute(text(late), {"i": job_id})
+            waited = self._ids("select id from job where id = :i and state in ('ready', 'held', 'delayed')", i=job_id)
+            tending.expire(self.farm)
+            assert not waited or self._ids("select id from job where id = :i and state = 'expired'", i=job_id)
 
         @rule(data=st.data(), who=st.integers(0, 1), count=st.integers(1, 4))
         def enqueue_group(self, data: st.DataObject, who: int, count: int) -> None:
@@ -323,7 +388,7 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
                 pass
             paused = f"j.state = 'ready' and ({HELD_BACK.partition(' or exists (select from cap')[0]})"
             assert not self._ids(f"select j.id from job j where {paused}")
-            idle = "j.state = 'held' and h.reason in ('group', 'project')"
+            idle = "j.state = 'held' and h.reason in ('group', 'project', 'approval')"
             assert not self._ids(
                 f"select j.id from job j join held h on h.job_id = j.id where {idle} and not ({HELD_BACK})"
             )
@@ -352,6 +417,13 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
             if hasattr(self, "farm"):
                 done = self._ids("select id from job where state in ('succeeded', 'leased', 'ready')")
                 assert not self.cancelled & set(done)  # (10)
+
+        @invariant()
+        def nothing_runs_that_nobody_approved(self) -> None:
+            if hasattr(self, "farm"):
+                unasked = """select j.id from job j join approval_hold a on a.id = j.approval_id
+                              where j.state in ('ready', 'leased', 'succeeded')"""
+                assert not self._ids(unasked)
 
         @invariant()
         def nothing_runs_before_what_it_comes_after(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from memoryd.dispatch import dead_letters, groups, holds, jobs, leases, tending
+from memoryd.dispatch import approvals, dead_letters, groups, holds, jobs, leases, tending, tries
 from memoryd.dispatch.facts import Cause, Grant, LeaseKey, WorkerIdentity
 from memoryd.dispatch.states import ARROWS, ENDED, JobState, Verb
 from memoryd.foundation.database import Session, TenantScope
@@ -17,6 +17,7 @@ from tests.dispatch.conftest import LONG_AGO
 
 Put = Callable[..., JobId]
 PROJECT = ProjectId(new_id())
+APPROVAL = new_id()
 
 
 class Walker:
@@ -43,9 +44,9 @@ class Walker:
         if state in (JobState.CANCELLED, JobState.EXPIRED):
             self.do(Verb.CANCEL if state is JobState.CANCELLED else Verb.EXPIRE)
         if state is JobState.LEASED and last_try:
-            self.farm.execute(text("update job set infra_attempts = :n"), {"n": leases.INFRA_ATTEMPTS_LIMIT - 1})
+            self.farm.execute(text("update job set infra_attempts = :n"), {"n": tries.INFRA_ATTEMPTS_LIMIT - 1})
         if tired:
-            self.farm.execute(text("update job set infra_attempts = :n"), {"n": leases.RELEASES_AT_ONCE})
+            self.farm.execute(text("update job set infra_attempts = :n"), {"n": tries.RELEASES_AT_ONCE})
         if cancelled:
             jobs.cancel(self.farm, self.job_id, tenant_id=self.tenant.id)
         assert self.state() is state
@@ -68,6 +69,9 @@ class Walker:
                 group_id = groups.make(self.farm, tenant_id=self.tenant.id, name="g", total=1)
                 groups.pause(self.farm, group_id, tenant_id=self.tenant.id)
                 self.farm.execute(text("update job set group_id = :id"), {"id": group_id})
+            case (JobState.HELD, Verb.LET_GO, JobState.CANCELLED):
+                approvals.begin(self.farm, APPROVAL, tenant_id=self.tenant.id)
+                self.farm.execute(text("update job set approval_id = :id"), {"id": APPROVAL})
 
     def do(self, verb: Verb, *, end: JobState | None = None) -> None:
         farm, worker, tenant_id = self.farm, self.worker, self.tenant.id
@@ -109,6 +113,8 @@ class Walker:
                 dead_letters.discard(farm, self.job_id, tenant_id=tenant_id, by="somebody")
             case Verb.HOLD:
                 holds.pause_project(farm, PROJECT, tenant_id=tenant_id)
+            case Verb.LET_GO if end is JobState.CANCELLED:
+                approvals.refuse(farm, APPROVAL, "no", tenant_id=tenant_id)
             case Verb.LET_GO:
                 holds.resume_project(farm, PROJECT, tenant_id=tenant_id)
 

@@ -128,13 +128,13 @@ def insert_job(session: Session, values: Mapping[str, object]) -> Any:
 
 _INSERT_JOBS = text("""
     insert into job (id, tenant_id, project_id, person_id, pool_id, class_id, model_set, cost_ms, vtag, state, max_attempts,
-                     follow_up, bigger_pools, group_id, after_job_id, starts_after, expires_at)
+                     follow_up, bigger_pools, group_id, after_job_id, approval_id, starts_after, expires_at)
     select x.id, x.tenant_id, x.project_id, x.person_id, x.pool_id, x.class_id, x.model_set, x.cost_ms, 0, 'held',
-           x.max_attempts, x.follow_up, x.bigger_pools, x.group_id, x.after_job_id, x.starts_after,
+           x.max_attempts, x.follow_up, x.bigger_pools, x.group_id, x.after_job_id, x.approval_id, x.starts_after,
            greatest(clock_timestamp(), x.starts_after) + make_interval(secs => x.expires_in_s)
       from jsonb_to_recordset(:rows) as x(id uuid, tenant_id uuid, project_id uuid, person_id uuid, pool_id uuid,
            class_id smallint, model_set text, cost_ms bigint, max_attempts smallint, follow_up jsonb, bigger_pools uuid[],
-           group_id uuid, after_job_id uuid, starts_after timestamptz, expires_in_s double precision)""").bindparams(
+           group_id uuid, after_job_id uuid, approval_id uuid, starts_after timestamptz, expires_in_s double precision)""").bindparams(
     bindparam("rows", type_=JSONB)
 )
 
@@ -159,7 +159,7 @@ def lock_followed(session: Session, *, job_ids: Sequence[UUID]) -> Sequence[Foun
 
 _ENTRANTS = text("""
     select j.id, j.tenant_id, j.project_id, j.person_id, j.pool_id, j.class_id, j.model_set, j.vtag, j.cost_ms, j.state,
-           j.cancel_requested, j.avoid_worker, j.group_id, j.after_job_id, j.starts_after, j.expires_at,
+           j.cancel_requested, j.avoid_worker, j.group_id, j.after_job_id, j.approval_id, j.starts_after, j.expires_at,
            j.starts_after > clock_timestamp() as early
       from job j where j.id = any(cast(:ids as uuid[])) order by j.id for no key update""")
 
@@ -185,6 +185,27 @@ def lock_paused_projects(session: Session, *, project_ids: Sequence[UUID]) -> Se
                  order by tenant_id, project_id for share"""),
         {"ids": list(project_ids)},
     ).all()
+
+
+def lock_approvals(session: Session, *, approval_ids: Sequence[UUID]) -> Sequence[Found]:
+    """Those of these approvals that were not given, and are not until commit: id, refused."""
+    return session.execute(
+        text("""select id, refused from approval_hold where id = any(cast(:ids as uuid[])) order by id for share"""),
+        {"ids": list(approval_ids)},
+    ).all()
+
+
+def note_refusals(session: Session, *, job_ids: Sequence[UUID]) -> None:
+    """Let jobs that were just ended say why, those of them whose approval was refused."""
+    session.execute(
+        text("""
+        update job j set failures = j.failures || jsonb_build_array(jsonb_build_object(
+               'attempt', j.attempt, 'cause', 'approval', 'at', clock_timestamp(), 'error', jsonb_build_object(
+               'kind', 'approval-refused', 'message', 'its models were not approved: ' || a.refused)))
+          from approval_hold a
+         where a.id = j.approval_id and a.refused is not null and j.id = any(cast(:ids as uuid[]))"""),
+        {"ids": list(job_ids)},
+    )
 
 
 def lock_predecessors(session: Session, *, job_ids: Sequence[UUID]) -> dict[UUID, str]:

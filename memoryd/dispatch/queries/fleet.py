@@ -270,7 +270,7 @@ def list_standings(session: Session, *, job_ids: Sequence[UUID]) -> Sequence[Fou
                         p.name) as pool, j.attempt, j.max_attempts,
                j.cancel_requested, j.failures, j.created_at, j.ended_at, w.label as worker, l.leased_at, l.progress, l.phase,
                l.node, j.pool_id, j.class_id, j.vtag, j.group_id, j.after_job_id, j.starts_after, j.expires_at,
-               h.reason as held_by
+               h.reason as held_by, h.waits_for
           from job j join pool p on p.id = j.pool_id join job_class k on k.id = j.class_id
           left join lease l on l.job_id = j.id left join worker w on w.id = l.worker_id
           left join held h on h.job_id = j.id

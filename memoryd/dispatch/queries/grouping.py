@@ -126,6 +126,7 @@ def list_of_state(
 _RENEW = text("""
     with meant as (
         select id from job where id = any(cast(:ids as uuid[])) and state in ('dead', 'cancelled', 'expired')
+           and not exists (select from approval_hold a where a.id = job.approval_id and a.refused is not null)
          order by id for no key update),
     alive as (delete from dead where job_id = any(array(select id from meant))),
     forgotten as (

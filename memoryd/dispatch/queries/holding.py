@@ -119,6 +119,55 @@ def delete_ready_of_group(session: Session, *, group_id: UUID, limit: int) -> li
     )
 
 
+# --- approvals
+
+
+def insert_approval(session: Session, *, approval_id: UUID, tenant_id: UUID) -> None:
+    """Let jobs wait for an approval, if they do not yet."""
+    session.execute(
+        text("insert into approval_hold (id, tenant_id) values (:id, :tenant_id) on conflict do nothing"),
+        {"id": approval_id, "tenant_id": tenant_id},
+    )
+
+
+def delete_approval(session: Session, *, approval_id: UUID, tenant_id: UUID) -> bool:
+    """Give an approval, after every job that it is holding back at this moment; False where nothing waits for it."""
+    given = session.execute(
+        text("delete from approval_hold where id = :id and tenant_id = :tenant_id returning 1"),
+        {"id": approval_id, "tenant_id": tenant_id},
+    )
+    return given.first() is not None
+
+
+def refuse_approval(session: Session, *, approval_id: UUID, tenant_id: UUID, reason: str) -> bool:
+    """Note that an approval was refused; False where nothing waits for it."""
+    refused = session.execute(
+        text("update approval_hold set refused = :reason where id = :id and tenant_id = :tenant_id returning 1"),
+        {"id": approval_id, "tenant_id": tenant_id, "reason": reason},
+    )
+    return refused.first() is not None
+
+
+def list_held_of_approval(session: Session, *, approval_id: UUID, limit: int) -> list[UUID]:
+    """Jobs that wait for an approval, also those that wait for something else before it."""
+    return list(
+        session.execute(
+            text("select id from job where approval_id = :id and state = 'held' order by id limit :limit"),
+            {"id": approval_id, "limit": limit},
+        ).scalars()
+    )
+
+
+def count_held_of_approvals(session: Session, *, approval_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many jobs wait for each of these approvals."""
+    rows = session.execute(
+        text("""select approval_id, count(*) as jobs from job
+                 where approval_id = any(cast(:ids as uuid[])) and state = 'held' group by approval_id"""),
+        {"ids": list(approval_ids)},
+    )
+    return {row.approval_id: int(row.jobs) for row in rows}
+
+
 # --- letting go
 
 
@@ -142,7 +191,7 @@ def list_ended_pauses(session: Session) -> Sequence[Found]:
         text("""
         with recursive holding(reason, id) as (
             select q.reason, (select waits_for from held h where h.reason = q.reason order by waits_for limit 1)
-              from (values ('group'), ('project')) q(reason)
+              from (values ('group'), ('project'), ('approval')) q(reason)
             union all
             select h.reason, (select x.waits_for from held x where x.reason = h.reason and x.waits_for > h.id
                                order by x.waits_for limit 1)
@@ -150,6 +199,7 @@ def list_ended_pauses(session: Session) -> Sequence[Found]:
         select h.reason, h.id as waits_for from holding h
          where h.id is not null and case h.reason
                when 'group' then not exists (select from job_group g where g.id = h.id and g.paused_at is not null)
+               when 'approval' then not exists (select from approval_hold a where a.id = h.id and a.refused is null)
                else not exists (select from paused_project p where p.project_id = h.id) end""")
     ).all()
 
