@@ -16,6 +16,7 @@ ROOMS_WITH_TABLES = (
     "storage",
     "workflows",
     "model_registry",
+    "model_registry.keeping",
     "catalog",
     "recognition",
     "search",

@@ -21,6 +21,8 @@ API_ROOMS = (
     "search",
     "ingest",
     "ingest.enriching",
+    # Before the registry, whose models may be called anything.
+    "submission.stored_models",
     "model_registry",
     "disclosure",
     "reproduction",

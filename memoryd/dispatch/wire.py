@@ -161,6 +161,8 @@ class RegisterRequest(Shape):
     gpu: Gpu | None = None
     node_packs: list[NodePack] = []
     launch_flags: list[Name] = []
+    fetches_models: bool = False
+    """Whether it brings models that it lacks from the server's store, into its ComfyUI's folders."""
 
 
 class RegisterAnswer(Shape):

@@ -242,6 +242,7 @@ def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) 
             "vram_mb": gpu.vram_mb,
             "node_packs": [_pack(pack) for pack in stated.node_packs],
             "launch_flags": [storable(flag)[0] for flag in stated.launch_flags],
+            "fetches_models": stated.fetches_models,
             "protocol": stated.protocol,
             "environment": zlib.compress(document),
             "environment_sha256": hash_secret(document.decode("ascii")),

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.sizes import BadSize, parse_size
 
 SECRET_MODE = 0o600
 SECRET_FOLDER_MODE = 0o700
@@ -18,6 +19,16 @@ LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
     BeforeValidator(lambda said: said.strip().upper() if isinstance(said, str) else said),
 ]
+
+
+def _size(said: object) -> object:
+    try:
+        return parse_size(said) if isinstance(said, str) else said
+    except BadSize as error:
+        raise ValueError(f"{error.title} {error.hint}") from None
+
+
+Bytes = Annotated[int, BeforeValidator(_size)]
 
 
 class SettingUnusable(NotAcceptable):
@@ -47,6 +58,9 @@ class Settings(BaseSettings):
     key: SecretStr | None = Field(default=None, description="API key that commands send")
     tenant: str = Field(default="default", description="tenant of commands and of the local person")
     removal_days: int = Field(default=30, ge=1, description="days for which a file in a trash can be brought back")
+    model_store_limit: Bytes | None = Field(
+        default=None, description="room that a tenant's model store may take, such as 500G"
+    )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     def __init__(self, **given: object) -> None:

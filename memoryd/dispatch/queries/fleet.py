@@ -136,6 +136,7 @@ def update_worker_start(session: Session, values: Mapping[str, object]) -> bool:
                incarnation = :incarnation, label = :label, host = :host, protocol = :protocol,
                gpu_uuid = :gpu_uuid, gpu_name = :gpu_name, gpu_driver = :gpu_driver, vram_mb = :vram_mb,
                node_packs = :node_packs, launch_flags = cast(:launch_flags as text[]),
+               fetches_models = :fetches_models,
                environment = :environment, environment_sha256 = :environment_sha256,
                nodes = case when nodes_sha256 = :nodes_sha256 then nodes end, nodes_sha256 = :nodes_sha256,
                registered_at = clock_timestamp(), seen_at = clock_timestamp()

@@ -39,6 +39,8 @@ class Worker(FarmTable):
     nodes_sha256: Mapped[Sha256 | None]
     nodes: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Its node specifications (`comfyui.catalogue_document`): its own, since they list the files that it has."""
+    fetches_models: Mapped[bool] = mapped_column(server_default="false")
+    """Whether it can bring models that it lacks: its ComfyUI's folders lie on its own machine."""
     registered_at: Mapped[Moment | None]
     seen_at: Mapped[Moment | None]
     silent_since: Mapped[Moment | None]
