@@ -9,6 +9,9 @@ from uuid import UUID
 
 from memoryd.model_registry.licensing.terms import Grant
 
+UNKNOWN_MAKING = "making"
+"""The role of what is not known of a making; no model has it, and the name says what it is."""
+
 
 class Use(enum.StrEnum):
     """What is done with what was made."""
@@ -78,6 +81,8 @@ class ModelInUse:
     role: str
     name: str
     grants: tuple[Grant, ...] = ()
+    elsewhere: bool = False
+    """Pictures of another project alone tell of it: it counts, and who does not see that project is not told which."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,8 @@ class CitedClause:
     """It comes with the base or a parent of the model."""
     version: str = ""
     url: str | None = None
+    elsewhere: bool = False
+    """See ModelInUse."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +122,7 @@ class Duty:
     model_name: str
     licence: str
     url: str | None = None
+    elsewhere: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

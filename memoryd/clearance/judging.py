@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from memoryd.clearance.facts import (
     STRICTNESS,
+    UNKNOWN_MAKING,
     CitedClause,
     Duty,
     Judgement,
@@ -64,6 +65,8 @@ def judge(models: Iterable[ModelInUse], occasion: Occasion) -> Judgement:
 def _clauses(model: ModelInUse, occasion: Occasion) -> Iterator[CitedClause]:
     if model.sha256 is None:
         says = "which file this was is not known, and a name grants nothing"
+        if model.role == UNKNOWN_MAKING:
+            says = model.name
         yield _without_terms(model, None, "no-hash", says)
     elif all(grant.inherited for grant in model.grants):
         yield _without_terms(model, None, "no-grant", "nobody named a licence for this file")
@@ -94,6 +97,7 @@ def _cited(model: ModelInUse, grant: Grant, terms: Terms, reason: _Reason) -> Ci
         inherited=grant.inherited,
         version=terms.version,
         url=terms.url,
+        elsewhere=model.elsewhere,
     )
 
 
@@ -111,6 +115,7 @@ def _without_terms(model: ModelInUse, grant: Grant | None, term: str, says: str)
         confidence=None,
         source=grant.source.value if grant else None,
         inherited=grant.inherited if grant else False,
+        elsewhere=model.elsewhere,
     )
 
 
@@ -233,7 +238,14 @@ def _duties(model: ModelInUse, occasion: Occasion) -> Iterator[Duty]:
     for grant in model.grants:
         if grant.terms is not None:
             for kind, text in _owed(grant.terms, occasion):
-                yield Duty(kind=kind, text=text, model_name=model.name, licence=grant.terms.title, url=grant.terms.url)
+                yield Duty(
+                    kind=kind,
+                    text=text,
+                    model_name=model.name,
+                    licence=grant.terms.title,
+                    url=grant.terms.url,
+                    elsewhere=model.elsewhere,
+                )
 
 
 def _owed(terms: Terms, occasion: Occasion) -> Sequence[tuple[str, str]]:
