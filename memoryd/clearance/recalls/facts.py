@@ -8,6 +8,13 @@ import enum
 from uuid import UUID
 
 
+FLAG_RECALLED = "recalled"
+"""A recalled model took part in making it: `is:recalled`."""
+
+FLAG_DERIVED = "recalled-derived"
+"""It was made from a picture that a recalled model took part in making: `is:recalled-derived`."""
+
+
 class RecallKind(enum.StrEnum):
     """Why a model is recalled."""
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Row, select
 
-from memoryd.clearance.recalls.tables import Recall, RecalledModel
+from memoryd.clearance.recalls.tables import Recall, RecalledModel, TouchModel
 from memoryd.foundation.database import Session
 
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
@@ -29,3 +29,15 @@ def list_standing(session: Session, sha256s: Sequence[bytes]) -> Sequence[AnyRow
         .where(RecalledModel.sha256.in_(sha256s), Recall.lifted_at.is_(None))
         .order_by(Recall.at)
     ).all()
+
+
+def list_recalled_numbers(session: Session, numbers: Sequence[int]) -> set[int]:
+    """Return those of these numbers of weights (touch_model) that are recalled."""
+    return set(
+        session.scalars(
+            select(TouchModel.no)
+            .join(RecalledModel, RecalledModel.sha256 == TouchModel.sha256)
+            .join(Recall, Recall.id == RecalledModel.recall_id)
+            .where(TouchModel.no.in_(numbers), Recall.lifted_at.is_(None))
+        )
+    )
