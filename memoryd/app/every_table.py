@@ -17,6 +17,7 @@ ROOMS_WITH_TABLES = (
     "workflows",
     "model_registry",
     "model_registry.keeping",
+    "model_registry.licensing",
     "catalog",
     "recognition",
     "search",
