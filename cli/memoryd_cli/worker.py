@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from memoryd.foundation.logging import begin_logging
+from memoryd.foundation.sizes import parse_size
 from memoryd_cli.output import say
 
 TOKEN_VARIABLE = "MEMORYD_JOIN_TOKEN"  # noqa: S105 # the name of a variable, no token
@@ -50,12 +51,20 @@ def worker(
             "--keep-node-packs", help="Let the server keep the sources of node packs, so that a run can be built again."
         ),
     ] = False,
+    model_bandwidth: Annotated[
+        str | None, typer.Option(help="Bytes per second at which models are fetched from the server, such as 50M.")
+    ] = None,
+    model_limit: Annotated[
+        str | None,
+        typer.Option(help="Room for fetched models, such as 200G; those used longest ago leave. By default the disk."),
+    ] = None,
     drain_limit: Annotated[float, typer.Option(help="Seconds that a running job may go on after SIGTERM.")] = 25.0,
 ) -> None:
     """Run jobs of a server on a ComfyUI until SIGTERM or Ctrl-C; the running job is finished first."""
     from memoryd.app.supervising import die_with_supervisor
     from memoryd.worker.agent import Agent, Options
     from memoryd.worker.engine_process import plan_launch
+    from memoryd.worker.model_fetching import FetchLimits
     from memoryd.worker.stopping import Stopping
 
     die_with_supervisor()
@@ -80,6 +89,10 @@ def worker(
         certificates=Path(certificates) if certificates else None,
         launch=launch,
         keep_node_packs=keep_node_packs,
+        fetch_limits=FetchLimits(
+            bandwidth=parse_size(model_bandwidth) if model_bandwidth is not None else None,
+            room=parse_size(model_limit) if model_limit is not None else None,
+        ),
     )
     Agent(options, stopping).run()
 

@@ -29,6 +29,7 @@ from memoryd.worker.patience import patiently
 from memoryd.worker.pins import DRIFTED, MISSING
 from memoryd.worker.run_follower import PROMPT_NAMESPACE
 from memoryd.worker.server_link import CallRefused, ServerDown, ServerLink
+from memoryd.worker.model_fetching import NO_LIMITS, FetchLimits
 from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
@@ -82,6 +83,7 @@ class Options:
     @property
     def shown_label(self) -> str:
         """The label, by default the machine's name."""
+    fetch_limits: FetchLimits = NO_LIMITS
         return self.label or self.host
 
 
@@ -345,6 +347,7 @@ class Agent:
             match ending:
                 case Finished(completion=completion):
                     self._loaded = [pin.name for pin in claimed.pins]
+            fetch_limits=self._options.fetch_limits,
                     lease.tell("delivering", progress=1.0)
                     self._delivery.hand_over(completion, lambda: heartbeat.let_go(lease))
                     handed_over = True

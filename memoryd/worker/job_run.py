@@ -17,6 +17,7 @@ from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.worker.engine import LOOK_TIMEOUT_S, Engine, EngineEnded, EngineHangs, EngineTaken
 from memoryd.worker.leases import Lease
+from memoryd.worker.model_fetching import NO_LIMITS, FetchingUnfinished, FetchLimits, ModelFetching
 from memoryd.worker.model_links import ModelLinks, NotLinked
 from memoryd.worker.pins import MISSING, Pinned, look_at
 from memoryd.worker.run_follower import RunFollower, RunTakenOut, RunVanished, Stopped, StopReason, prompt_id_of
@@ -52,6 +53,7 @@ class Workshop:
     environment_sha256: str
     contents: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """What lay under the models' names when ComfyUI was last asked to use them: (folder, name) -> SHA-256, where known."""
+    fetch_limits: FetchLimits = NO_LIMITS
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,8 @@ class JobRun:
     def run(self) -> Ending:
         """Run the job and return how it ended. What ComfyUI or the server cannot do is an ending, not an error."""
         try:
-            return self._run()
+            with ModelFetching(self._shop.link, self._shop.fetch_limits, self._lease, self._shop.stopping) as fetching:
+                return self._run(fetching)
         except Stopped as stopped:
             return self._stopped(stopped.reason)
         except LeaseLost:
@@ -126,7 +129,7 @@ class JobRun:
             return GivenBack(reason=error.detail, kind=_KINDS[type(error)])
         except NotLinked as error:
             return GivenBack(reason=f"{error.detail}: {error.hint}", kind=MISSING)
-        except (EngineDown, EngineTrouble, ServerDown) as error:
+        except (EngineDown, EngineTrouble, ServerDown, FetchingUnfinished) as error:
             return GivenBack(reason=f"{error.title} {error.detail}")
         except (BytesDiffer, CallRefused) as error:
             return self._failed("input-unavailable", error.detail)
@@ -142,7 +145,7 @@ class JobRun:
         present = self.prompt_id in waiting.running or self.prompt_id in waiting.pending
         return present or self._engine.comfyui.history(self.prompt_id, timeout_s=LOOK_TIMEOUT_S) is not None
 
-    def _run(self) -> Ending:
+    def _run(self, fetching: ModelFetching) -> Ending:
         # One that the worker was killed before submitting begins like any other.
         self._known = self._known and self._is_there()
         if not self._known:
@@ -152,7 +155,7 @@ class JobRun:
                     kind=OTHER_ENVIRONMENT,
                 )
             self._lease.tell("checking models")
-            self._pinned = look_at(self._engine.comfyui, self._shop.state.hashes, self._job.pins)
+            self._pinned = look_at(self._engine.comfyui, self._shop.state.hashes, self._job.pins, fetching.fetch)
             if self._pinned.refusal is not None:
                 return GivenBack(reason=self._pinned.refusal.reason, kind=self._pinned.refusal.kind)
             self._lease.tell("waiting for others")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from memoryd.comfyui.client import ComfyClient
@@ -13,7 +13,9 @@ from memoryd.dispatch.wire import Pin
 from memoryd.foundation.logging import log_for
 from memoryd.weights.hashing import FileChanged
 from memoryd.worker.hash_memory import HashMemory
+from memoryd.worker.model_fetching import Fetched
 from memoryd.worker.model_links import Wanted
+from memoryd.worker.pulled_models import is_pulled
 from memoryd.worker.survey import find_here, is_here, local_directories
 
 DRIFTED = "model-drifted"
@@ -24,6 +26,12 @@ MISSING = "pin-missing"
 
 _SHOWN = 16
 """Digits of a hash that a sentence shows."""
+
+Fetch = Callable[[Sequence[Pin], Mapping[str, tuple[Path, ...]]], Fetched]
+"""Brings models that are not here, given the directories of each models folder."""
+
+_NEWER = {"unet": "diffusion_models", "clip": "text_encoders"}
+"""Older names of folders. Source: ComfyUI, folder_paths.py, map_legacy."""
 
 _log = log_for(__name__)
 
@@ -48,26 +56,41 @@ class Pinned:
     contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
 
 
-def look_at(comfyui: ComfyClient, hashes: HashMemory, pins: Sequence[Pin]) -> Pinned:
+def look_at(comfyui: ComfyClient, hashes: HashMemory, pins: Sequence[Pin], fetch: Fetch | None = None) -> Pinned:
     """Return how a job's weights are here; names are always looked at, contents where ComfyUI runs on this machine.
 
     Each file is hashed once (by size and time of change), also a file that has the pinned content under another name.
-    Raises: EngineDown, EngineTrouble.
+    What is nowhere here is brought by `fetch`, where it can be linked. Raises: EngineDown, EngineTrouble, and what
+    `fetch` raises.
     """
     if not pins:
         return Pinned()
     place = _Place(comfyui, hashes)
     links, contents = [], dict[tuple[str, str], str]()
+    missing: list[tuple[Pin, Refusal]] = []
     for pin in pins:
         found = place.look(pin)
         if isinstance(found, Refusal):
-            return Pinned(refusal=found)
-        if isinstance(found, Wanted):
+            if found.kind != MISSING:
+                return Pinned(refusal=found)
+            missing.append((pin, found))
+        elif isinstance(found, Wanted):
             links.append(found)
             if pin.sha256 is not None:
                 contents[pin.folder, pin.name] = pin.sha256
         elif found is not None:
             contents[pin.folder, pin.name] = found
+    if missing and (fetch is None or not is_here(comfyui)):
+        return Pinned(refusal=missing[0][1])
+    if missing and fetch is not None:
+        fetched = fetch([pin for pin, _ in missing], place.directories([pin for pin, _ in missing]))
+        for pin, refusal in missing:
+            key = (pin.folder, pin.name)
+            if key not in fetched.models:
+                reason = f"{refusal.reason}; {fetched.reasons.get(key, 'it was not fetched')}"
+                return Pinned(refusal=dataclasses.replace(refusal, reason=reason))
+            path, contents[key] = fetched.models[key]
+            links.append(place.wanted(pin, path))
     return Pinned(links=tuple(links), contents=contents)
 
 
@@ -86,6 +109,9 @@ class _Place:
         if model is None:
             return self._elsewhere(pin)
         found = find_here(model, self._all())
+        if found is not None and is_pulled(found[1], found[0]):
+            # Another run's, maybe another tenant's: it is there for that run alone.
+            return self._elsewhere(pin)
         if found is None:
             if pin.sha256 is not None:
                 _log.warning("%s/%s: the file is not on this machine, its hash is not checked", pin.folder, pin.name)
@@ -115,14 +141,26 @@ class _Place:
             unread = self._unread(pin.folder) if pin.sha256 is not None else 0
             later = f" ({unread} files are not hashed yet: it may be one of them)" if unread else ""
             return Refusal(kind=MISSING, reason=f"{asked} is not on this ComfyUI{later}: put the file there")
-        return Wanted(
-            folder=pin.folder, name=pin.name, content=path, directories=tuple(self._all().get(pin.folder, ()))
-        )
+        return self.wanted(pin, path)
+
+    def wanted(self, pin: Pin, content: Path) -> Wanted:
+        """Return what must be linked for a pin."""
+        return Wanted(folder=pin.folder, name=pin.name, content=content, directories=self._directories_of(pin.folder))
+
+    def directories(self, pins: Sequence[Pin]) -> Mapping[str, tuple[Path, ...]]:
+        """Return the directories of each models folder, also under the names by which these pins know them."""
+        return {**self._all(), **{pin.folder: self._directories_of(pin.folder) for pin in pins}}
+
+    def _directories_of(self, folder: str) -> tuple[Path, ...]:
+        every = self._all()
+        return tuple(every.get(folder) or every.get(_NEWER.get(folder, folder), ()))
 
     def _find_content(self, pin: Pin) -> Path | None:
         if pin.sha256 is None or pin.assumed:
             # Without a content to go by only the spelling may differ, as it does between systems.
-            return self._local(_alike(self._models(pin.folder), pin.name, spelling=True))
+            spelled = self._local(_alike(self._models(pin.folder), pin.name, spelling=True))
+            if spelled is not None or pin.sha256 is None:
+                return spelled
         for path in self._hashes.paths_of(pin.sha256):
             if self._is_model(path):
                 return path
@@ -163,11 +201,15 @@ class _Place:
         return sum(1 for path in paths if path is not None and self._hashes.find(path) is None)
 
     def _is_model(self, path: Path) -> bool:
-        return any(directory in path.parents for each in self._all().values() for directory in each)
+        return any(
+            directory in path.parents and not is_pulled(path, directory)
+            for each in self._all().values()
+            for directory in each
+        )
 
     def _local(self, model: ModelListed | None) -> Path | None:
         found = find_here(model, self._all()) if model is not None else None
-        return found[1] if found is not None else None
+        return found[1] if found is not None and not is_pulled(found[1], found[0]) else None
 
     def _models(self, folder: str) -> dict[str, ModelListed]:
         if folder not in self._listed:

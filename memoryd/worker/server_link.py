@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import ssl
@@ -15,6 +16,14 @@ from pydantic import BaseModel, ValidationError
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from memoryd.dispatch.fetch_wire import HeldAnswer, HeldRequest, ModelsAsked, ModelsOffered
+from memoryd.dispatch.models_wire import (
+    DescriptionsAnswer,
+    DescriptionsRequest,
+    ModelsRequest,
+    SharedAnswer,
+    SharedRequest,
+)
 from memoryd.dispatch.result_wire import fits, pack_result
 from memoryd.dispatch.socket_wire import HEAD_LIMIT
 from memoryd.dispatch.sources_wire import SourcesRequest, SourcesWanted
@@ -33,14 +42,11 @@ from memoryd.dispatch.wire import (
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
-    ModelsRequest,
     Output,
     OutputStored,
     RegisterAnswer,
     RegisterRequest,
     ReleaseRequest,
-    SharedAnswer,
-    SharedRequest,
 )
 from memoryd.foundation.errors import Conflict, NotAcceptable, NotRecognised, Unavailable
 from memoryd.foundation.tls import trust
@@ -50,6 +56,7 @@ ANSWER_TIMEOUT_S = 30
 SOCKET_PING_S = 20.0
 """A socket whose other end is silent for this long, and then once more, is taken for dead."""
 _CHUNK = 1024 * 1024
+_FETCH_CHUNK = 256 * 1024
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -87,6 +94,8 @@ class ServerLink:
         self._headers = headers
         self._trust = trust(self.url, certificates)
         self._takes_results = True
+        self.brings_next = True
+        """Whether the server answers a report with the next job, where that is asked for. An older one does not."""
         self._http = httpx.Client(
             base_url=f"{self.url}/v1",
             headers=headers,
@@ -130,6 +139,10 @@ class ServerLink:
     def share_hashes(self, request: SharedRequest) -> SharedAnswer:
         """Ask what others measured of a shared folder, and tell what was. Raises: KeyRefused, CallRefused, ServerDown."""
         return self._call("/work/models/shared", request, SharedAnswer)
+
+    def describe_models(self, request: DescriptionsRequest) -> DescriptionsAnswer:
+        """Tell what models say, ask which others want it. Raises: KeyRefused, CallRefused, ServerDown."""
+        return self._call("/work/models/described", request, DescriptionsAnswer)
 
     def ask_for_sources(self, request: SourcesRequest) -> SourcesWanted:
         """Return which sources of node packs a finished job's tenant lacks. Raises: KeyRefused, CallRefused, ServerDown."""
@@ -206,6 +219,32 @@ class ServerLink:
                 f"{file.name}: {digest.hexdigest()} arrived", hint="the server's store is damaged: doctor"
             )
 
+    def ask_for_models(self, request: ModelsAsked) -> ModelsOffered:
+        """Return which pinned models the server's store has. Raises: LeaseLost, CallRefused, KeyRefused, ServerDown."""
+        return self._call("/work/models/asked", request, ModelsOffered)
+
+    def ask_for_held(self, request: HeldRequest) -> list[str]:
+        """Return which of a tenant's models may not leave. Raises: CallRefused, KeyRefused, ServerDown."""
+        return self._call("/work/models/held", request, HeldAnswer).held
+
+    @contextlib.contextmanager
+    def open_model(self, claimed: Claimed, sha256: str, first: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """A block in which a pinned model's bytes come, unchecked: from `first` on, or from where the server begins.
+
+        Raises: LeaseLost, CallRefused, KeyRefused, ServerDown.
+        """
+        lease: dict[str, str | int] = {"job_id": str(claimed.job_id), "fence": claimed.fence, "token": claimed.token}
+        headers = {"Range": f"bytes={first}-", "If-Range": f'"{sha256}"'} if first else {}
+        try:
+            with self._http.stream("GET", f"/work/models/{sha256}", params=lease, headers=headers) as answer:
+                if answer.is_error:
+                    answer.read()
+                    _checked(answer)
+                part = answer.status_code == httpx.codes.PARTIAL_CONTENT
+                yield (first if part else 0), answer.iter_bytes(_FETCH_CHUNK)
+        except httpx.HTTPError as error:
+            raise self._down(error) from error
+
     def upload_output(self, job_id: UUID, fence: int, token: str, output: Output, source: Path) -> None:
         """Send an output's bytes. Raises: BytesDiffer, LeaseLost, CallRefused, ServerDown."""
         lease: dict[str, str | int] = {"fence": fence, "token": token, "sha256": output.sha256}
@@ -231,6 +270,12 @@ class ServerLink:
         Small results go in one call where the server knows it. Raises: BytesDiffer, LeaseLost, CallRefused, KeyRefused,
         ServerDown.
         """
+        answer = self._deliver(request, folder)
+        if request.next is not None and "next" not in answer.model_fields_set:
+            self.brings_next = False
+        return answer
+
+    def _deliver(self, request: CompleteRequest, folder: Path) -> CompleteAnswer:
         if self._takes_results and fits(request):
             answer = self._send_result(
                 request, [(folder / str(output.index)).read_bytes() for output in request.outputs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from memoryd.worker.hash_memory import HashMemory, stamp_of
 from memoryd.worker.model_hashing import LocalModel
 from memoryd.worker.node_packs import PackSeen, packs_told, see_packs
 from memoryd.worker.state_folder import StateFolder
+from memoryd.worker.pulled_models import is_pulled
+from memoryd.worker.shared_places import see_place
 
 _NOT_WEIGHTS = frozenset({"custom_nodes", "configs"})
 """What ComfyUI lists among its models folders though no weights lie there."""
@@ -52,6 +55,8 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
     """Return what the ComfyUI offers; a model's hash only where that very file was hashed before.
 
     `gpu_uuid` names the card where several of this machine are alike. Raises: EngineDown, EngineTrouble.
+    fetches_models: bool = False
+    """Whether models can be brought: ComfyUI's folders lie on this machine, and may be written to."""
     """
     here = is_here(comfyui)
     stats = comfyui.system_stats()
@@ -64,7 +69,9 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         models, local = [], []
         for folder in comfyui.model_folders():
             for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
-                stated, found = _described(model, directories, state.hashes)
+                if _is_for_a_run(model, directories):
+                    continue
+                stated, found = _described(model, directories, state.hashes, places)
                 models.append(stated)
                 if found is not None:
                     local.append(found)
@@ -88,6 +95,7 @@ def registration(
     survey: Survey, *, incarnation: UUID, label: str, host: str, gpu_uuid: str | None = None
 ) -> RegisterRequest:
     """Return what a start of a worker states of itself."""
+        fetches_models=any(os.access(one, os.W_OK) for some in directories.values() for one in some),
     return RegisterRequest(
         incarnation=incarnation,
         label=label,
@@ -107,6 +115,8 @@ def _flags(stats: Mapping[str, Json]) -> list[str]:
     system = stats.get("system")
     argv = system.get("argv") if isinstance(system, dict) else None
     return [str(word) for word in argv[1:]] if isinstance(argv, list) else []
+        fetches_models=survey.fetches_models,
+        places=list(survey.places),
 
 
 def local_directories(comfyui: ComfyClient) -> Mapping[str, tuple[Path, ...]]:
@@ -150,3 +160,9 @@ def _described(
         sha256=known.sha256 if known is not None else None,
     )
     return stated, LocalModel(stated=stated, directory=directory, path=path)
+def _is_for_a_run(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> bool:
+    """Tell whether a model is listed only while a colleague's run, maybe another tenant's, has it linked there."""
+    found = find_here(model, directories)
+    return found is not None and is_pulled(found[1], found[0])
+
+

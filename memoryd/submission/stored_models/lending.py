@@ -24,10 +24,6 @@ class ModelNotPinned(NotFound):
     """This job pins no such model that the store has."""
 
 
-class NotServed(NotFound):
-    """This worker does not serve that tenant."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
     """A model that a worker may have, open at its start."""
@@ -83,10 +79,13 @@ def lend(database: Database, store: ByteStore, worker: WorkerIdentity, lease: Le
 
 
 def held(database: Database, worker: WorkerIdentity, asked: HeldRequest) -> HeldAnswer:
-    """Return which of a tenant's models approved pictures hold. Raises: NotServed, TenantNotFound."""
+    """Return which of a tenant's models approved pictures hold: none, where the worker does not serve it (any more).
+
+    Raises: TenantNotFound.
+    """
     tenant = TenantId(asked.tenant)
     if worker.serves and tenant not in worker.serves:
-        raise NotServed(f"tenant {tenant}", hint="what was pulled for it may go")
+        return HeldAnswer()
     with database.farm_work() as session:
         scope = scope_of(session, tenant)
     digests = [bytes.fromhex(one) for one in asked.sha256s]
