@@ -21,9 +21,8 @@ from memoryd.worker.gpu_reading import read_gpu
 from memoryd.worker.hash_memory import HashMemory, stamp_of
 from memoryd.worker.model_hashing import LocalModel
 from memoryd.worker.node_packs import PackSeen, packs_told, see_packs
-from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.pulled_models import is_pulled
-from memoryd.worker.shared_places import see_place
+from memoryd.worker.state_folder import StateFolder
 
 _NOT_WEIGHTS = frozenset({"custom_nodes", "configs"})
 """What ComfyUI lists among its models folders though no weights lie there."""
@@ -49,14 +48,14 @@ class Survey:
     """The models whose files lie on this machine: those that can be hashed."""
     packs: tuple[PackSeen, ...] = dataclasses.field(default=(), repr=False, compare=False)
     """The node packs with their files, where they lie on this machine."""
+    fetches_models: bool = False
+    """Whether models can be brought: ComfyUI's folders lie on this machine, and may be written to."""
 
 
 def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | None = None) -> Survey:
     """Return what the ComfyUI offers; a model's hash only where that very file was hashed before.
 
     `gpu_uuid` names the card where several of this machine are alike. Raises: EngineDown, EngineTrouble.
-    fetches_models: bool = False
-    """Whether models can be brought: ComfyUI's folders lie on this machine, and may be written to."""
     """
     here = is_here(comfyui)
     stats = comfyui.system_stats()
@@ -71,7 +70,7 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
             for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
                 if _is_for_a_run(model, directories):
                     continue
-                stated, found = _described(model, directories, state.hashes, places)
+                stated, found = _described(model, directories, state.hashes)
                 models.append(stated)
                 if found is not None:
                     local.append(found)
@@ -88,6 +87,7 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         launch_flags=tuple(_flags(stats)),
         nodes=pack_catalogue(specs),
         local=tuple(local),
+        fetches_models=any(os.access(one, os.W_OK) for some in directories.values() for one in some),
     )
 
 
@@ -95,7 +95,6 @@ def registration(
     survey: Survey, *, incarnation: UUID, label: str, host: str, gpu_uuid: str | None = None
 ) -> RegisterRequest:
     """Return what a start of a worker states of itself."""
-        fetches_models=any(os.access(one, os.W_OK) for some in directories.values() for one in some),
     return RegisterRequest(
         incarnation=incarnation,
         label=label,
@@ -108,6 +107,7 @@ def registration(
         gpu=survey.gpu,
         node_packs=list(survey.node_packs),
         launch_flags=list(survey.launch_flags),
+        fetches_models=survey.fetches_models,
     )
 
 
@@ -115,8 +115,6 @@ def _flags(stats: Mapping[str, Json]) -> list[str]:
     system = stats.get("system")
     argv = system.get("argv") if isinstance(system, dict) else None
     return [str(word) for word in argv[1:]] if isinstance(argv, list) else []
-        fetches_models=survey.fetches_models,
-        places=list(survey.places),
 
 
 def local_directories(comfyui: ComfyClient) -> Mapping[str, tuple[Path, ...]]:
@@ -143,6 +141,12 @@ def find_here(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -
     return None
 
 
+def _is_for_a_run(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> bool:
+    """Tell whether a model is listed only while a colleague's run, maybe another tenant's, has it linked there."""
+    found = find_here(model, directories)
+    return found is not None and is_pulled(found[1], found[0])
+
+
 def _described(
     model: ModelListed, directories: Mapping[str, tuple[Path, ...]], hashes: HashMemory
 ) -> tuple[ModelFile, LocalModel | None]:
@@ -160,9 +164,3 @@ def _described(
         sha256=known.sha256 if known is not None else None,
     )
     return stated, LocalModel(stated=stated, directory=directory, path=path)
-def _is_for_a_run(model: ModelListed, directories: Mapping[str, tuple[Path, ...]]) -> bool:
-    """Tell whether a model is listed only while a colleague's run, maybe another tenant's, has it linked there."""
-    found = find_here(model, directories)
-    return found is not None and is_pulled(found[1], found[0])
-
-
