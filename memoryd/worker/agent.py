@@ -21,6 +21,7 @@ from memoryd.worker.engine_process import Launch
 from memoryd.worker.gpu_memory import GpuMemory
 from memoryd.worker.job_run import OUT_OF_MEMORY, Dropped, Finished, GivenBack, JobRun, Workshop
 from memoryd.worker.leases import Heartbeat, Lease, Rhythm
+from memoryd.worker.model_fetching import NO_LIMITS, FetchLimits
 from memoryd.worker.model_hashing import ModelHashing
 from memoryd.worker.model_links import ModelLinks
 from memoryd.worker.own_engine import OwnEngine
@@ -29,7 +30,6 @@ from memoryd.worker.patience import patiently
 from memoryd.worker.pins import DRIFTED, MISSING
 from memoryd.worker.run_follower import PROMPT_NAMESPACE
 from memoryd.worker.server_link import CallRefused, ServerDown, ServerLink
-from memoryd.worker.model_fetching import NO_LIMITS, FetchLimits
 from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
@@ -79,11 +79,11 @@ class Options:
     hold_limit_s: float = HOLD_LIMIT_S
     launch: Launch | None = None
     keep_node_packs: bool = False
+    fetch_limits: FetchLimits = NO_LIMITS
 
     @property
     def shown_label(self) -> str:
         """The label, by default the machine's name."""
-    fetch_limits: FetchLimits = NO_LIMITS
         return self.label or self.host
 
 
@@ -338,6 +338,7 @@ class Agent:
             stopping=self._stopping,
             environment_sha256=self._present_survey().environment_sha256.hex(),
             contents=self._contents,
+            fetch_limits=self._options.fetch_limits,
         )
         _log.info("job %s, attempt %d", claimed.job_id, claimed.attempt)
         run = JobRun(workshop, lease, hold_limit_s=self._options.hold_limit_s, known=known)
@@ -347,7 +348,6 @@ class Agent:
             match ending:
                 case Finished(completion=completion):
                     self._loaded = [pin.name for pin in claimed.pins]
-            fetch_limits=self._options.fetch_limits,
                     lease.tell("delivering", progress=1.0)
                     self._delivery.hand_over(completion, lambda: heartbeat.let_go(lease))
                     handed_over = True
