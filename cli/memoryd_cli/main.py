@@ -48,6 +48,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "vary": ("vary", "enlarge"),
         "disclosure": ("disclose", "verify", "pki"),
         "reports": ("report",),
+        "bom": ("bom",),
         "usage": ("usage",),
         "events": ("events",),
         "webhooks": ("webhooks",),

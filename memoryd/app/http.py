@@ -38,6 +38,7 @@ API_ROOMS = (
     "submission.usage",
     "dispatch",
     "reports",
+    "reports.bom",
     "events",
 )
 
