@@ -13,6 +13,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.texts import storable
 from memoryd.submission.graph_needs import (
+    MODEL_HINT,
     NAMED_LIMIT,
     GraphRead,
     ModelUnknown,
@@ -132,7 +133,7 @@ def _refusal_of(error: Mapping[str, Json], node_errors: Mapping[str, Json]) -> N
     if found and all(models):
         return ModelUnknown(
             detail,
-            hint="put the file there and restart the worker, or choose another pool",
+            hint=MODEL_HINT,
             models=models,
             **facts,
         )

@@ -23,6 +23,7 @@ SAME_FOLDERS = {"unet": "diffusion_models", "clip": "text_encoders", "unet_gguf"
 NAMED_LIMIT = 5
 """Missing things that one refusal names."""
 
+MODEL_HINT = "put the file there, `memoryd models push` it so that workers fetch it, or choose another pool"
 
 EDITOR_HINT = "in ComfyUI choose Workflow > Export (API), and send that file: the editor's own does not say what runs"
 
@@ -127,7 +128,7 @@ def check_models(needs: GraphNeeds, offered: Mapping[str, Collection[str]] | Non
     if missing:
         raise ModelUnknown(
             f"pool {pool!r} lacks {', '.join(repr(f'{folder}/{name}') for folder, name in missing[:NAMED_LIMIT])}",
-            hint="put the file there and restart the worker, or choose another pool",
+            hint=MODEL_HINT,
             models=[f"{folder}/{name}" for folder, name in missing],
         )
 

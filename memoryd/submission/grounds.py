@@ -14,14 +14,16 @@ from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.dispatch import jobs
 from memoryd.dispatch.estimating import RUN_SPREAD
+from memoryd.dispatch.facts import Route
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import MemorydError, NotAcceptable
 from memoryd.foundation.ids import JobId, PoolId, ProjectId
 from memoryd.foundation.texts import storable
 from memoryd.submission import pool_choice, pool_knowledge, queries, run_costs
+from memoryd.submission.bringing import Brought, what_is_brought
 from memoryd.submission.checking import Checked, check_graph
 from memoryd.submission.facts import Submission
-from memoryd.submission.graph_needs import GraphRead
+from memoryd.submission.graph_needs import GraphRead, ModelUnknown
 from memoryd.submission.pool_choice import UsablePool, choose_pool, find_usable
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.remembering import memory_of
@@ -43,7 +45,9 @@ class Ground:
     workflow: bytes | None
     cost: RunCost
     contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
-    """(folder, name) -> SHA-256 (hex) of the weights that all workers of the pool have alike."""
+    """(folder, name) -> SHA-256 (hex) of the weights that all workers of the pool have alike, or will bring."""
+    route: Route | None = None
+    """Who can bring the models that are only in the store, where not every worker of the pool can."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +112,12 @@ def look(
     try:
         usable = find_usable(session, scope.id, asked.pool)
         ground = _ground(asked, read, project, learned, usable, scope=scope, caller=caller, workflow=workflow)
-        checked = _check_anew(session, read, asked, ground)
+        checked, brought = _check_with_store(session, read, asked, ground)
         known = knowledge_of(session, ground.pool.id, tenant_id=scope.id)
         ground = dataclasses.replace(ground, contents=known.contents)
+        if brought is not None:
+            contents = {**known.contents, **brought.contents}
+            ground = dataclasses.replace(ground, contents=contents, route=brought.route)
     finally:
         take_tenant(session, scope)
     return ground, checked
@@ -142,6 +149,26 @@ def _ground(
         if asked.cost_ms is None
         else RunCost(cost_ms=asked.cost_ms, spread=RUN_SPREAD, learned=False),
     )
+
+
+def _check_with_store(
+    session: Session, read: GraphRead, asked: Submission, ground: Ground
+) -> tuple[Checked, Brought | None]:
+    """Return a graph as checked, and what workers must bring for it from the model store, None for nothing."""
+    try:
+        return _check_anew(session, read, asked, ground), None
+    except ModelUnknown:
+        brought = what_is_brought(
+            session,
+            read.needs,
+            asked.pins,
+            knowledge_of(session, ground.pool.id, tenant_id=ground.scope.id),
+            scope=ground.scope,
+            pool_id=ground.pool.id,
+        )
+        if brought is None:
+            raise
+        return _check(read, brought.knowledge, asked), brought
 
 
 def _check_anew(session: Session, read: GraphRead, asked: Submission, ground: Ground) -> Checked:

@@ -233,7 +233,7 @@ def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) ->
         starts_after=asked.starts_after,
         # A bigger card is another environment: none but these workers means none but these.
         bigger_pools=() if asked.route is not None and asked.route.only else ground.bigger_pools,
-        route=asked.route,
+        route=asked.route or ground.route,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from memoryd.catalog.holding import model_holders_of
@@ -15,8 +15,8 @@ from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import TenantId
 from memoryd.model_registry.keeping import copies
-from memoryd.model_registry.keeping.facts import ModelCopy
 from memoryd.submission import queries
+from memoryd.submission.bringing import stored_for
 from memoryd.submission.claiming import scope_of, scope_of_lease
 
 
@@ -31,18 +31,6 @@ class Lent:
     sha256: bytes
     size: int
     file: BinaryIO
-
-
-def stored_for(session: Session, pins: Iterable[Pin]) -> dict[tuple[str, str], ModelCopy]:
-    """Return the copies that these pins ask for, by (folder, name): by their hash, else by their name where that is one."""
-    asked = list(pins)
-    named = copies.copies_named(session, [(pin.folder, pin.name) for pin in asked if pin.sha256 is None])
-    wanted = {
-        (pin.folder, pin.name): bytes.fromhex(pin.sha256) if pin.sha256 else named.get((pin.folder, pin.name))
-        for pin in asked
-    }
-    found = copies.find_copies(session, [sha256 for sha256 in wanted.values() if sha256 is not None])
-    return {use: found[sha256] for use, sha256 in wanted.items() if sha256 in found}
 
 
 def offer(

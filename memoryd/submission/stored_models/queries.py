@@ -28,16 +28,3 @@ def list_pinned(session: Session, *, job_ids: Sequence[UUID], sha256s: Sequence[
         {"job_ids": list(job_ids), "sha256s": list(sha256s)},
     )
     return {row.sha256 for row in found}
-
-
-def list_fetchers(session: Session, *, pool_id: UUID, tenant_id: UUID, online_s: float) -> list[tuple[UUID, bool]]:
-    """The farm's: workers of a pool that serve a tenant and are there, by label, and whether each fetches models."""
-    found = session.execute(
-        text("""select w.id, w.fetches_models from worker_pool x join worker w on w.id = x.worker_id
-                 where x.pool_id = :pool_id and w.state in ('active', 'draining')
-                   and w.seen_at > clock_timestamp() - make_interval(secs => :online_s)
-                   and (cardinality(w.serves) = 0 or :tenant_id = any(w.serves))
-                 order by w.label, w.id"""),
-        {"pool_id": pool_id, "tenant_id": tenant_id, "online_s": online_s},
-    )
-    return [(row.id, row.fetches_models) for row in found]
