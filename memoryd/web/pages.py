@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 
 from memoryd.web import (
     asset_pages,
+    bom_pages,
     canary_pages,
     deciding_pages,
     enlargement_pages,
@@ -44,6 +45,7 @@ PAGES = (
     group_pages,
     worker_pages,
     environment_pages,
+    bom_pages,
     canary_pages,
     submit_pages,
     usage_pages,

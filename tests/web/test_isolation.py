@@ -63,6 +63,8 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/assets/{asset}/reproductions", {"pool": "default", "identical": "true", "untested": "true"}),
     ("/assets/{asset}/disclosures", {}),
     ("/assets/{asset}/report", {}),
+    ("/assets/{asset}/bom", {}),
+    ("/projects/secret/bom", {}),
     ("/assets/{asset}/variations", {"count": "1"}),
     ("/assets/{asset}/enlargements", {"to": "2x"}),
     ("/queue/jobs/{job}/first", {}),

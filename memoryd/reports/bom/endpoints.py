@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-
 from fastapi import APIRouter
 
-from memoryd.access import audit
-from memoryd.access.facts import Caller
 from memoryd.access.guards import Office, ReporterCaller
 from memoryd.disclosure import pki
 from memoryd.disclosure.sealing import seal
-from memoryd.foundation.database import Session
-from memoryd.foundation.ids import new_id
-from memoryd.foundation.texts import storable
-from memoryd.reports.bom import gathering
-from memoryd.reports.bom.composing import compose
-from memoryd.reports.bom.facts import BomContent
+from memoryd.reports.bom import making
+from memoryd.reports.bom.making import BomAsked
 from memoryd.reports.bom.wire import BomRequest, MadeBom
 from memoryd.submission.submitting import TEXT_LIMIT
 
@@ -33,25 +25,15 @@ def make_bom(asked: BomRequest, caller: ReporterCaller, office: Office) -> MadeB
     Its text is the file to write, byte for byte; it is validated against its schema before it is answered.
     """
     identity = pki.signing_identity(office.keys / "pki")
-    bom_id = new_id()
-    with office.database.tenant_work(caller.tenant) as session:
-        content = _content(session, caller, asked)
-        facts = {"subject": content.subject.value, "models": len(content.models)}
-        audit.note(session, caller, "bom.make", str(bom_id), facts)
-    made = compose(content, asked.version)
+    name, made = making.make_bom(
+        office.database,
+        caller,
+        BomAsked(ref=asked.ref, workflow=asked.workflow, name=asked.name, project=asked.project, version=asked.version),
+    )
     return MadeBom(
-        name=f"bom-{bom_id}.cdx.json",
+        name=name,
         bom=made.content.decode("ascii"),
         signature=seal(made.content, identity).decode("ascii"),
         models=made.models,
         unknowns=list(made.unknowns),
     )
-
-
-def _content(session: Session, caller: Caller, asked: BomRequest) -> BomContent:
-    now = datetime.datetime.now(datetime.UTC)
-    if asked.ref is not None:
-        return gathering.of_asset(session, caller, asked.ref, now)
-    if asked.project is not None:
-        return gathering.of_project(session, caller, asked.project, now)
-    return gathering.of_workflow(session, asked.workflow or "", storable(asked.name)[0], now)
