@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from memoryd.clearance import reopening, standing
 from memoryd.disclosure.as_they_come import disclose_as_they_come
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
@@ -63,5 +64,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         varying.CHORE_KIND: _link_variation,
         enlarging.CHORE_KIND: _compare_enlargement,
         DISCLOSE: disclose_as_they_come,
+        standing.CHORE_KIND: standing.do_chore,
+        reopening.CHORE_KIND: reopening.do_chore,
     }
 )

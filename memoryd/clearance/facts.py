@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+from memoryd.foundation.ids import AssetId, ProjectId
 from memoryd.model_registry.licensing.terms import Grant
 
 UNKNOWN_MAKING = "making"
@@ -137,3 +139,59 @@ class Judgement:
     def deciding(self) -> tuple[CitedClause, ...]:
         """The clauses that decided: without them it would be milder."""
         return tuple(clause for clause in self.clauses if clause.verdict is self.verdict)
+
+
+class Kind(enum.StrEnum):
+    """What a verdict is about."""
+
+    ASSET = "asset"
+    WORKFLOW = "workflow"
+    PROJECT = "project"
+    DELIVERY = "delivery"
+    SET = "set"
+    """Models that took part together: the verdict of every picture that they made, kept once."""
+
+
+class VerdictState(enum.StrEnum):
+    """Whether a kept verdict still holds."""
+
+    STANDING = "standing"
+    REOPENED = "reopened"
+    """A licence, a grant or a fact changed under it: ask again."""
+    SUPERSEDED = "superseded"
+    """The same was asked later, and answered otherwise."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ItemVerdict:
+    """The verdict on one asset of a delivery."""
+
+    asset_id: AssetId
+    root_id: AssetId
+    verdict: Verdict
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """A verdict that is kept: on what, for what, what decided, and on which texts it rests."""
+
+    id: UUID
+    kind: Kind
+    subject: bytes
+    """The id of an asset, project or delivery (16 bytes), the exact digest of a workflow, the digest of a set."""
+    name: str
+    project_id: ProjectId | None
+    occasion: Occasion
+    judgement: Judgement
+    at: datetime.datetime
+    state: VerdictState = VerdictState.STANDING
+    notes: tuple[str, ...] = ()
+    """How far it reaches, in words."""
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Of a project or a delivery: how many assets have which verdict."""
+    items: tuple[ItemVerdict, ...] = ()
+    """Of a delivery, the strictest first; not kept."""
+    person_id: UUID | None = None
+    reopened_at: datetime.datetime | None = None
+    reopened_why: str | None = None
+    reopened_to: Verdict | None = None

@@ -57,8 +57,11 @@ def read_territories(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({territory(word) for word in given})) or (WORLD,)
 
 
-def occasion_for(session: Session, use: Use, territories: Sequence[str], client: UUID | None = None) -> Occasion:
-    """Return the occasion with what is known of the studio and, where there is one, of the client: the stricter counts."""
+def occasion_for(session: Session, use: Use, territories: Sequence[str], client: UUID | str | None = None) -> Occasion:
+    """Return the occasion with what is known of the studio and, where there is one, of the client: the stricter counts.
+
+    Whether the caller may see the client is for them to check. Raises: ClientNotFound.
+    """
     studio = studio_facts(session)
     if client is None:
         return _occasion(use, tuple(territories), None, studio, (studio,))

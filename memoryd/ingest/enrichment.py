@@ -15,4 +15,7 @@ FOR_KINDS = frozenset(ENRICHED_KINDS)
 CHORES: tuple[tuple[str, str], ...] = ((ENRICH, spelled_all(EVERY_PART)),)
 """(kind, recipe) of every chore that new assets bring."""
 
-__all__ = ["CHORES", "FOR_KINDS", "HANDLERS", "ContentsMissing", "Means"]
+CLEAR = ("clear", "assets")
+"""(kind, recipe) of the chore that works out the licence verdicts of new assets, of whatever kind; done by a room above."""
+
+__all__ = ["CHORES", "CLEAR", "FOR_KINDS", "HANDLERS", "ContentsMissing", "Means"]

@@ -21,7 +21,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.copying import RowExists
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
 from memoryd.ingest import quarantine, queries
-from memoryd.ingest.enrichment import CHORES, FOR_KINDS
+from memoryd.ingest.enrichment import CHORES, CLEAR, FOR_KINDS
 from memoryd.ingest.facts import FileState, JobFacts, JobOutput, Prepared, PreparedFile, Recorded, StoredFile
 from memoryd.ingest.job_outputs import PreparedJob, prepare_job
 from memoryd.ingest.merkle import merkle_root
@@ -235,10 +235,13 @@ def _add_chores(
     session: Session, scope: TenantScope, recorded: Sequence[RecordedAsset], assets: Sequence[_Content]
 ) -> None:
     kinds: dict[bytes, AssetKind] = {asset.sha256: asset.kind for asset in assets}
-    subjects = list(dict.fromkeys(a.asset_id for a in recorded if a.new and kinds[a.sha256] in FOR_KINDS))
-    if not subjects:
+    new = list(dict.fromkeys(a.asset_id for a in recorded if a.new))
+    if not new:
         return
+    shown = {a.asset_id for a in recorded if kinds[a.sha256] in FOR_KINDS}
+    subjects = [asset for asset in new if asset in shown]
     take_farm(session)
     for kind, recipe in CHORES:
         chores.add(session, scope.id, kind, recipe, subjects)
+    chores.add(session, scope.id, *CLEAR, new)
     take_tenant(session, scope)

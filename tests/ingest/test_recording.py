@@ -82,7 +82,7 @@ def test_new_pictures_bring_their_chores_and_known_ones_none(
 
     with database.farm_work() as session:
         kinds = list(session.scalars(text("select kind from chore order by kind")))
-    assert kinds == ["enrich"]
+    assert kinds == ["clear", "enrich"]
 
 
 def test_one_bad_file_does_not_keep_its_batch_from_being_recorded(

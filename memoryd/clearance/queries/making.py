@@ -179,5 +179,123 @@ def list_sets(session: Session, digests: Collection[bytes]) -> dict[bytes, list[
     return {row.digest: row.entries for row in rows}
 
 
+def list_line_sets(session: Session, pairs: Sequence[Pair]) -> Sequence[AnyRow]:
+    """Return (root_id, project_id, digest) of the lines of these pairs: of their heads, of all their assets where none is."""
+    return session.execute(
+        text(
+            f"""
+            with given as ({_GIVEN}),
+            lines as (
+                select distinct asset.root_id, given.project_id
+                from given join asset on asset.id = given.asset_id),
+            sets as (
+                select lines.root_id, lines.project_id, made.digest, coalesce(words.head, false) as head
+                from lines
+                join asset on asset.root_id = lines.root_id
+                join asset_model_set made on made.asset_id = asset.id
+                    and made.project_id is not distinct from lines.project_id
+                left join asset_text words on words.asset_id = asset.id)
+            select distinct root_id, project_id, digest from sets
+            where head or not exists (
+                select 1 from sets other
+                where other.head and other.root_id = sets.root_id
+                    and other.project_id is not distinct from sets.project_id)
+            """
+        ),
+        _arrays(pairs),
+    ).all()
+
+
+def list_children(session: Session, assets: Collection[UUID]) -> list[UUID]:
+    """Return the assets of every line that was made from a line of these, one step down."""
+    return list(
+        session.scalars(
+            text(
+                """
+                select distinct child.id
+                from asset join lineage on lineage.parent_root = asset.root_id
+                join asset child on child.root_id = lineage.child_root
+                where asset.id = any (cast(:assets as uuid[]))
+                """
+            ),
+            {"assets": list(assets)},
+        )
+    )
+
+
+def count_sets(session: Session, project_id: UUID) -> list[tuple[bytes | None, int]]:
+    """Return (set, assets) of a project; None counts those whose set was not worked out yet."""
+    rows = session.execute(
+        text(
+            """
+            select made.digest, count(*) as assets
+            from asset_project owned
+            join asset on asset.id = owned.asset_id and asset.erased_at is null
+            left join asset_model_set made on made.asset_id = owned.asset_id and made.project_id = owned.project_id
+            where owned.project_id = :project group by made.digest
+            """
+        ),
+        {"project": project_id},
+    )
+    return [(row.digest, row.assets) for row in rows]
+
+
+def count_assets(session: Session, digests: Collection[bytes], sees: Collection[UUID] | None) -> dict[bytes, int]:
+    """Return how many assets were made with each set, in these projects."""
+    rows = session.execute(
+        text(
+            """
+            select digest, count(*) as assets from asset_model_set
+            where digest = any (cast(:digests as bytea[]))
+                and (cast(:projects as uuid[]) is null or project_id = any (cast(:projects as uuid[])))
+            group by digest
+            """
+        ),
+        {"digests": list(digests), "projects": None if sees is None else list(sees)},
+    )
+    return {row.digest: row.assets for row in rows}
+
+
+def list_assets_of_sets(session: Session, digests: Collection[bytes], *, after: UUID | None, limit: int) -> list[UUID]:
+    """Return assets that were made with one of these sets, by id."""
+    return _page(
+        session,
+        "asset_model_set",
+        "digest = any (cast(:digests as bytea[]))",
+        {"digests": list(digests)},
+        after,
+        limit,
+    )
+
+
+def list_assets(session: Session, project_id: UUID | None, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Return assets of a project, of the whole tenant where none is named, by id."""
+    if project_id is not None:
+        return _page(session, "asset_project", "project_id = :project", {"project": project_id}, after, limit)
+    rows = session.scalars(
+        text(
+            "select id from asset where cast(:after as uuid) is null or id > cast(:after as uuid) order by id limit :limit"
+        ),
+        {"after": after, "limit": limit},
+    )
+    return list(rows)
+
+
+def _page(
+    session: Session, table: str, where: str, values: dict[str, object], after: UUID | None, limit: int
+) -> list[UUID]:
+    rows = session.scalars(
+        text(
+            f"""
+            select distinct asset_id from {table}
+            where {where} and (cast(:after as uuid) is null or asset_id > cast(:after as uuid))
+            order by asset_id limit :limit
+            """
+        ),
+        {**values, "after": after, "limit": limit},
+    )
+    return list(rows)
+
+
 def _arrays(pairs: Sequence[Pair]) -> dict[str, object]:
     return {"assets": [asset for asset, _ in pairs], "projects": [project for _, project in pairs]}
