@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -146,6 +147,25 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from error
         return written
+
+    def send(self, path: str, content: Iterable[bytes], *, length: int, **params: Any) -> Any:
+        """Return the JSON answer to `length` bytes, sent as they come (PATCH). Raises as get."""
+        # A length, not chunks: a proxy in front of the server may refuse a body of unknown size.
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        return self._ask("PATCH", path, params=params, headers=headers, content=iter(content))
+
+    @contextlib.contextmanager
+    def part(self, path: str, first: int, etag: str) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """A block in which an answer's bytes come: those from `first` on, else all, from 0. Raises as get."""
+        headers = {"Range": f"bytes={first}-", "If-Range": etag} if first else {}
+        try:
+            with self._http.stream("GET", _whole(path), headers=headers) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise problem(answer)
+                yield (first if answer.status_code == httpx.codes.PARTIAL_CONTENT else 0), answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
 
     def stream(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
         """Yield the events of a server-sent event stream, each its JSON body. Raises as get."""

@@ -16,6 +16,7 @@ from memoryd.model_registry.facts import Observation, PresentName, Recorded, Sca
 from memoryd.model_registry.scanning import Survey, gone_names, is_batch_full, scan, survey_folder
 from memoryd.model_registry.scans import this_machine
 from memoryd.model_registry.wire import ObservationShape, PresentNameShape
+from memoryd_cli import model_store
 from memoryd_cli.client import Client, server
 from memoryd_cli.output import as_json, errors, plain, say, table
 
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     models.command("list")(list_models)
     models.command("show")(show_model)
     models.command("licence")(state_licence)
+    model_store.register(models)
     app.add_typer(models, name="models")
 
 

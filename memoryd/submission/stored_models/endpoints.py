@@ -62,6 +62,13 @@ def list_stored(work: Reader, office: Office, cursor: str | None = None, limit: 
     )
 
 
+@router.get("/models/stored/{sha256}")
+def show_stored(sha256: Sha256, work: Reader) -> StoredModel:
+    """One model of the store."""
+    copy = copies.find_copy(work.session, bytes.fromhex(sha256))
+    return StoredModel.of(copy, room.needs_of(work.session, work.caller.tenant, [copy.sha256], work.caller.sees))
+
+
 @router.post("/models/stored/{sha256}")
 def begin_push(sha256: Sha256, caller: IngesterCaller, office: Office, asked: PushRequest) -> PushAnswer:
     """Announce weights: says from which byte on they are wanted, or that nothing need be sent."""
