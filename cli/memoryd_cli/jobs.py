@@ -270,6 +270,8 @@ def say_job(job: dict[str, Any]) -> None:
         # What ends a job that is not running is no try of it: what it was to follow, or somebody who discards it.
         said = "  " if kind in _NO_TRY else f"  try {failure.get('attempt')}: {kind}{node} "
         say(f"{said}{error.get('message', '')}".rstrip())
+    for note in (job.get("clearance") or {}).get("notes", []):
+        say(f"  {note}")
     for output in (job["result"] or {}).get("outputs", []):
         say(f"  {output['filename']}  {output['sha256'][:12]}  asset {output['asset_id']}")
     if job["state"] == "dead":
@@ -282,6 +284,8 @@ def _standing(job: dict[str, Any]) -> str:
             return f", {job['position']} ahead at most, {when_it_runs(job)}"
         case "held" if job["after_job_id"] and job["held_by"] == "after":
             return f", until job {job['after_job_id']} has succeeded"
+        case "held" if job["held_by"] == "approval":
+            return f", until somebody approves its models: memoryd clearance requests {job['waits_for']}"
         case "held" if job["held_by"]:
             return f" by {_HELD_BY.get(job['held_by'], job['held_by'])}"
         case "delayed" if job["starts_after"] and not job["failures"]:
@@ -292,7 +296,7 @@ def _standing(job: dict[str, Any]) -> str:
     return ""
 
 
-_NO_TRY = {"discarded", "predecessor-cancelled"}
+_NO_TRY = {"discarded", "predecessor-cancelled", "approval-refused"}
 _HELD_BY = {"group": "the pause of its group", "project": "the pause of its project", "cap": "a full cap"}
 
 

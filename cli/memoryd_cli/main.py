@@ -33,6 +33,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "importing": ("import",),
         "graphs": ("extract", "diff"),
         "models": ("models",),
+        "clearance": ("clearance",),
         "submit": ("submit",),
         "jobs": ("queue", "jobs"),
         "groups": ("groups",),

@@ -11,7 +11,7 @@ import typer
 
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.settings import Settings
-from memoryd_cli import audit_trail, pools
+from memoryd_cli import audit_trail, policies, pools
 from memoryd_cli.client import local_server, server
 from memoryd_cli.output import as_json, say, table
 
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     projects.command("list")(list_projects)
     projects.command("place")(place_project)
     pools.register_on_projects(projects)
+    policies.register_on_projects(projects)
     app.add_typer(projects, name="projects")
     keys = typer.Typer(no_args_is_help=True, help="API keys for programs.")
     keys.command("add")(add_key)

@@ -86,6 +86,11 @@ def place_project(session: Session, project: ProjectId, places: Mapping[str, Seq
         event.listen(session, "after_commit", lambda _: _count_version(), once=True)
 
 
+def name_policy(session: Session, project: ProjectId, version: str) -> None:
+    """Say which version of its policy is a project's present one."""
+    queries.update_project(session, project, {"policy_version": version})
+
+
 def places_version() -> int:
     """Return a number that changes with every change of places in this process: what is remembered is then looked at anew."""
     return _version

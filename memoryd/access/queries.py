@@ -113,7 +113,7 @@ def find_project(session: Session, slug: str) -> UUID | None:
 
 
 def update_project(session: Session, project_id: UUID, values: Mapping[str, object]) -> None:
-    """Change where a project's jobs may run: `pools`, `regions`."""
+    """Change where a project's jobs may run (`pools`, `regions`), or its `policy_version`."""
     session.execute(update(Project).where(Project.id == project_id).values(dict(values)))
 
 

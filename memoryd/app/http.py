@@ -24,6 +24,7 @@ API_ROOMS = (
     # Before the registry, whose models may be called anything.
     "submission.stored_models",
     "model_registry",
+    "clearance.policies",
     "disclosure",
     "reproduction",
     "reproduction.environments",
@@ -40,6 +41,8 @@ API_ROOMS = (
     "reports",
     "reports.bom",
     "events",
+    # After all others that show something of a model: its last route takes in whatever follows /models/.
+    "catalog.models",
 )
 
 ASKED_MOST = {

@@ -207,6 +207,7 @@ def _record_and_submit(session: Session, store: BlobStore, asked: _Asked, *, unc
             ),
             follow_up=FollowUp(kind=CHORE_KIND, recipe=CHORE_RECIPE, subject=asked.attempt),
             unchecked=unchecked,
+            trial=asked.purpose is Purpose.CANARY,
             route=asked.chosen.route,
             environments=asked.chosen.environments,
         ),

@@ -38,7 +38,7 @@ class Submission:
     `pins` None: those the graph names, without asking for particular bytes. `name` names the folder of its outputs.
     `project` is a slug, for those who do not know the id. `after`: not before that job has succeeded. `starts_after`: not
     before that moment. `unchecked`: ComfyUI alone decides whether the graph is right. `route`: the workers it is meant for;
-    `environments`: those (SHA-256, hex) that alone may run it, none for any.
+    `environments`: those (SHA-256, hex) that alone may run it, none for any. `trial`: what it makes is only compared.
     """
 
     prompt: str
@@ -60,6 +60,7 @@ class Submission:
     unchecked: bool = False
     route: Route | None = None
     environments: tuple[str, ...] = ()
+    trial: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,8 @@ class Submitted:
     checked: str | None = None
     node_errors: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    clearance: Mapping[str, Json] | None = None
+    """What its models' licences said, where that is more than yes: verdict, action, policy, notes, request."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +105,4 @@ class JobView:
     created_at: datetime.datetime
     standing: Standing
     result: Mapping[str, Json] | None
+    clearance: Mapping[str, Json] | None = None

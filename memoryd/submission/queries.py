@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, insert, select, text, update
 
+from memoryd.access.changes.epoch import EPOCH
 from memoryd.foundation.database import Session
 from memoryd.foundation.lean_statements import Lean, jsonb
 from memoryd.foundation.texts import storable
@@ -27,22 +28,43 @@ def storable_json(value: object) -> object:
     return value
 
 
-_INSERT_DETAIL = Lean("""
+_INSERT_DETAIL = Lean(
+    """
     with detail as (
         insert into job_detail (job_id, project_id, person_id, kind, name, pool, urgency, prompt, extra_data, recompute,
-                                inputs, pins, environments, via, workflow)
+                                inputs, pins, environments, via, workflow, clearance)
         values (:job_id, :project_id, :person_id, :kind, :name, :pool, :urgency, :prompt, :extra_data, :recompute,
-                :inputs, :pins, :environments, :via, :workflow) returning job_id),
-    told as (insert into job_event (job_id, state) select job_id, cast(:state as text) from detail)
-    insert into job_words (job_id, words)
-    select job_id, cast(cast(:words as text) as tsvector) from detail where cast(:words as text) <> ''""")
+                :inputs, :pins, :environments, :via, :workflow, cast(:clearance as jsonb)) returning job_id),
+    told as (insert into job_event (job_id, state) select job_id, cast(:state as text) from detail),
+    worded as (
+        insert into job_words (job_id, words)
+        select job_id, cast(cast(:words as text) as tsvector) from detail where cast(:words as text) <> '')
+    select """
+    + EPOCH
+    + """ as epoch"""
+)
 
 
-def insert_detail(session: Session, values: Mapping[str, object], *, state: str, words: str) -> None:
-    """Write what a job asks for, the first thing that happened to it, and its words (text of a tsvector, or empty)."""
+def insert_detail(session: Session, values: Mapping[str, object], *, state: str, words: str) -> str:
+    """Write what a job asks for, the first thing that happened to it, and its words (text of a tsvector, or empty).
+
+    Returns the epoch of what verdicts rest on; no recall is written from here to the commit.
+    """
     named = {name: storable_json(value) for name, value in values.items()}
     listed = {name: jsonb(named[name]) for name in ("inputs", "pins")}
-    _INSERT_DETAIL.run(session, {**named, **listed, "state": state, "words": words})
+    clearance = jsonb(named["clearance"]) if named["clearance"] is not None else None
+    epoch: str = _INSERT_DETAIL.one(
+        session, {**named, **listed, "clearance": clearance, "state": state, "words": words}
+    ).epoch
+    return epoch
+
+
+def set_clearance(
+    session: Session, *, job_id: UUID, clearance: Mapping[str, object] | None, pins: Sequence[Mapping[str, object]]
+) -> None:
+    """Write what a job's models' licences said, and the weights it was accepted for."""
+    values = {"clearance": clearance, "pins": storable_json(list(pins))}
+    session.execute(update(JobDetail).where(JobDetail.job_id == job_id).values(values))
 
 
 def insert_details(session: Session, rows: Sequence[Mapping[str, object]], *, state: str) -> None:
@@ -122,6 +144,7 @@ def list_details(
         JobDetail.name,
         JobDetail.created_at,
         JobDetail.result,
+        JobDetail.clearance,
     ).order_by(JobDetail.job_id.desc())
     if sees is not None:
         wanted = wanted.where(JobDetail.project_id.in_(sees))

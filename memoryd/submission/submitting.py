@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
+from memoryd.clearance.policies.deciding import notes_of, recorded
+from memoryd.clearance.policies.facts import Action, Decision
+from memoryd.dispatch import approvals as dispatch_approvals
 from memoryd.dispatch import jobs
 from memoryd.dispatch.estimating import Estimate, Estimates, Snapshot, estimate, estimates_of, snapshot_of
 from memoryd.dispatch.facts import Enqueued
@@ -22,7 +25,7 @@ from memoryd.foundation.database import Database, Session, TenantScope, take_far
 from memoryd.foundation.errors import MemorydError, NotAcceptable, TooLarge
 from memoryd.foundation.ids import JobId, new_id
 from memoryd.foundation.texts import storable
-from memoryd.submission import graph_needs, grounds, queries
+from memoryd.submission import clearing, graph_needs, grounds, queries
 from memoryd.submission.checking import Checked
 from memoryd.submission.facts import EventState, Submission, Submitted
 from memoryd.submission.graph_needs import GraphRead
@@ -72,7 +75,7 @@ def submit(
     and is one again afterwards. The same key again answers the same job. With `database` the answer tells when it starts
     and ends, from memory. Raises: GraphRefused, PromptInvalid, NodeClassUnknown, ModelUnknown, InputMissing,
     PoolNotFound, PoolNotAllowed, RegionNotAllowed, ProjectNotFound, InputNotStored, ExtraDataRefused, TextTooLarge,
-    KeyReused, JobNotFound (of `after`).
+    KeyReused, JobNotFound (of `after`), LicenceRefused, ModelRecalled, ApprovalRefused.
     """
     read = read_asked(asked, scope, store)
     known = _find_known(session, asked, scope)
@@ -82,15 +85,15 @@ def submit(
     snapshot = snapshot_of(database) if database is not None else None
     try:
         if asked.key is None:
-            enqueued = _write(session, asked, read, ground)
+            enqueued, decision = _write(session, asked, read, ground)
         else:
             with session.begin_nested():
-                enqueued = _write(session, asked, read, ground)
+                enqueued, decision = _write(session, asked, read, ground)
     except _KnownAlreadyError as error:
         return Submitted(job_id=error.job_id, known=True)
     finally:
         take_tenant(session, scope)
-    return _submitted(database, snapshot, asked, ground, checked, enqueued)
+    return _submitted(database, snapshot, asked, ground, checked, enqueued, decision)
 
 
 def submit_alone(
@@ -118,10 +121,17 @@ def submit_alone(
     snapshot = snapshot_of(database)
     try:
         with database.tenant_work(scope) as session:
-            enqueued = _write(session, asked, read, ground)
+            enqueued, decision = _write(session, asked, read, ground)
     except _KnownAlreadyError as error:
         return Submitted(job_id=error.job_id, known=True)
-    return _submitted(database, snapshot, asked, ground, checked, enqueued)
+    except NotAcceptable:
+        # What was accepted before stays accepted, whatever was decided about its models since.
+        with database.tenant_work(scope) as session:
+            known = _find_known(session, asked, scope)
+        if known is None:
+            raise
+        return Submitted(job_id=known, known=True)
+    return _submitted(database, snapshot, asked, ground, checked, enqueued, decision)
 
 
 def read_asked(asked: Submission, scope: TenantScope, store: ByteStore) -> GraphRead:
@@ -159,6 +169,7 @@ def _submitted(
     ground: Ground,
     checked: Checked,
     enqueued: Enqueued,
+    decision: Decision,
 ) -> Submitted:
     found = None
     if database is not None and snapshot is not None and asked.route is None:
@@ -171,11 +182,14 @@ def _submitted(
         cost_ms=ground.cost.cost_ms,
         checked=checked.against,
         node_errors=checked.node_errors,
-        notes=notes_on(checked, ground, state=enqueued.state, idle=idle),
+        notes=notes_on(checked, ground, decision, state=enqueued.state, idle=idle),
+        clearance=recorded(decision),
     )
 
 
-def notes_on(checked: Checked, ground: Ground, *, state: JobState | None, idle: bool) -> tuple[str, ...]:
+def notes_on(
+    checked: Checked, ground: Ground, decision: Decision, *, state: JobState | None, idle: bool
+) -> tuple[str, ...]:
     """Return what the submitter should know besides, in sentences. `idle`: when it starts cannot be told."""
     notes = []
     if checked.against == "nothing":
@@ -186,11 +200,11 @@ def notes_on(checked: Checked, ground: Ground, *, state: JobState | None, idle: 
         notes.append("some outputs are wrong and will be left out: see node_errors")
     if ground.pool.paused:
         notes.append(f"pool {ground.pool.name!r} is paused")
-    elif state is JobState.HELD:
+    elif state is JobState.HELD and decision.action is not Action.ASK:
         notes.append("it waits for another job, or for the end of a pause")
-    elif idle:
+    elif idle and state is not JobState.HELD:
         notes.append(f"no worker of pool {ground.pool.name!r} is online")
-    return tuple(notes)
+    return (*notes, *notes_of(decision))
 
 
 def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> dict[str, object]:
@@ -212,10 +226,13 @@ def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground)
         "environments": list(asked.environments) or None,
         "via": ground.caller.via if ground.caller else "server",
         "workflow": ground.workflow,
+        "clearance": None,
     }
 
 
-def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> jobs.JobAsked:
+def job_of(
+    job_id: JobId, asked: Submission, read: GraphRead, ground: Ground, decision: Decision | None = None
+) -> jobs.JobAsked:
     """Return what the queue is asked for."""
     return jobs.JobAsked(
         job_id=job_id,
@@ -234,28 +251,47 @@ def job_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) ->
         # A bigger card is another environment: none but these workers means none but these.
         bigger_pools=() if asked.route is not None and asked.route.only else ground.bigger_pools,
         route=asked.route or ground.route,
+        approval_id=decision.request if decision is not None and decision.action is Action.ASK else None,
     )
 
 
-def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground) -> Enqueued:
-    """Write a job down and queue it; `session` has taken the farm then. Raises: _KnownAlreadyError, with nothing undone."""
+def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground) -> tuple[Enqueued, Decision]:
+    """Write a job down and queue it; `session` has taken the farm then.
+
+    Raises: _KnownAlreadyError, LicenceRefused, ModelRecalled, ApprovalRefused, with nothing undone.
+    """
     job_id = JobId(new_id())
-    queries.insert_detail(
-        session,
-        detail_of(job_id, asked, read, ground),
-        state=EventState.SUBMITTED,
-        words=words_of(read.graph),
-    )
+    decision = _write_detail(session, job_id, asked, read, ground)
     facts: dict[str, Json] = {"kind": asked.kind.value, "pool": ground.pool.name, "urgency": asked.urgency.value}
     if ground.project_id is not None:
         facts["project_id"] = str(ground.project_id)
     audit.note(session, ground.caller, "job.submit", f"job:{job_id}", facts)
     outbox.announce(session, "job.queued", job_id, facts)
     take_farm(session)
-    enqueued = jobs.enqueue(session, job_of(job_id, asked, read, ground), placed=False)
+    if decision.action is Action.ASK:
+        assert decision.request is not None
+        dispatch_approvals.begin(session, decision.request, tenant_id=ground.scope.id)
+    enqueued = jobs.enqueue(session, job_of(job_id, asked, read, ground, decision), placed=False)
     if enqueued.known:
         raise _KnownAlreadyError(enqueued.job_id)
-    return enqueued
+    return enqueued, decision
+
+
+def _write_detail(session: Session, job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> Decision:
+    """Write what a job asks for and what happens to it by its models' licences: from memory, where nothing has changed."""
+    row = detail_of(job_id, asked, read, ground)
+    models = clearing.models_of(read.needs, asked.pins, ground.contents)
+    key = clearing.key_of(ground, models, trial=asked.trial)
+    known = clearing.remembered(session.get_bind().engine, key)
+    written = clearing.cleared(row, known[1]) if known is not None else row
+    epoch = queries.insert_detail(session, written, state=EventState.SUBMITTED, words=words_of(read.graph))
+    if known is not None and known[0] == epoch:
+        return known[1]
+    decision = clearing.decide(session, models, key=key, ground=ground, trial=asked.trial, epoch=epoch)
+    after = clearing.cleared(row, decision)
+    if (after["clearance"], after["pins"]) != (written["clearance"], written["pins"]):
+        queries.set_clearance(session, job_id=job_id, clearance=after["clearance"], pins=after["pins"])
+    return decision
 
 
 def _estimate(kept: Estimates, snapshot: Snapshot, asked: Submission, ground: Ground, enqueued: Enqueued) -> Estimate:
@@ -312,7 +348,7 @@ def _check_stored(file: InputFile, scope: TenantScope, store: ByteStore) -> None
 
 
 _DIGESTED_APART = frozenset(
-    {"key", "follow_up", "inputs", "pins", "project_id", "after", "starts_after", "route", "environments"}
+    {"key", "follow_up", "inputs", "pins", "project_id", "after", "starts_after", "route", "environments", "trial"}
 )
 
 

@@ -48,7 +48,7 @@ class JobDetail(TenantTable):
     item: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
     """What its group put into the template for it: address (`6.text`) and value; numbers beyond 2^53 as text."""
     clearance: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
-    """verdict, action, policy (version), notes, request: where its models' licences said more than yes when it was asked for."""
+    """verdict, action, policy (version), notes, request: where its models' licences said more than yes."""
     created_at: Mapped[RecordedNow]
     result: Mapped[dict[str, object] | None] = mapped_column(JSONB)
     """outcome, outputs (node, batch_index, sha256, asset_id), cached_nodes, environment_sha256, prompt_id, error."""

@@ -253,6 +253,7 @@ def _view(detail: queries.Found, standing: Standing) -> JobView:
         created_at=detail.created_at,
         standing=standing,
         result=detail.result,
+        clearance=detail.clearance,
     )
 
 

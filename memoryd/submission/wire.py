@@ -109,6 +109,8 @@ class JobAnswer(BaseModel):
     checked: str | None = None
     node_errors: dict[str, Any] = Field(default_factory=dict)
     notes: list[str] = []
+    clearance: dict[str, Any] | None = None
+    """What its models' licences say, where that is more than yes: verdict, action, policy, notes, request."""
 
 
 class StoredInput(BaseModel):
@@ -119,7 +121,9 @@ class StoredInput(BaseModel):
 
 
 class Job(BaseModel):
-    """A job. `progress` is 0 to 1 while it runs; `held_by` what it waits for: `after`, `group`, `project` or `cap`.
+    """A job. `progress` is 0 to 1 while it runs; `held_by` what it waits for: `after`, `approval`, `group`, `project`
+    or `cap`, and `waits_for` which of them. `clearance`: what its models' licences said when it was asked for, where that
+    was more than yes (verdict, action, policy, notes, request).
 
     `position`, `starts` and `ends` are told of one job, not in lists.
     """
@@ -149,6 +153,8 @@ class Job(BaseModel):
     after_job_id: UUID | None
     starts_after: datetime.datetime | None
     held_by: str | None
+    waits_for: UUID | None = None
+    clearance: dict[str, Any] | None = None
     position: int | None = None
     starts: Moments | None = None
     ends: Moments | None = None
@@ -226,6 +232,7 @@ def show_submitted(submitted: Submitted) -> JobAnswer:
         checked=submitted.checked,
         node_errors=dict(submitted.node_errors),
         notes=list(submitted.notes),
+        clearance=dict(submitted.clearance) if submitted.clearance is not None else None,
     )
 
 
@@ -262,6 +269,8 @@ def show_job(view: JobView) -> Job:
         after_job_id=now.after_job_id,
         starts_after=now.starts_after,
         held_by=now.held_by.value if now.held_by is not None else None,
+        waits_for=now.waits_for,
+        clearance=dict(view.clearance) if view.clearance is not None else None,
         result=dict(view.result) if view.result is not None else None,
     )
 

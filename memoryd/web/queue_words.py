@@ -27,6 +27,7 @@ STATE_WORDS: Mapping[JobState, str] = MappingProxyType(
 HELD_WORDS: Mapping[HeldBy, str] = MappingProxyType(
     {
         HeldBy.AFTER: "until another job has succeeded",
+        HeldBy.APPROVAL: "until somebody approves its models",
         HeldBy.GROUP: "its group is paused",
         HeldBy.PROJECT: "its project is paused",
         HeldBy.CAP: "as many as a cap allows are running",
@@ -55,6 +56,7 @@ CAUSE_WORDS: Mapping[str, str] = MappingProxyType(
         "crash": "the worker went silent: counted",
         "infra": "not the job's fault: not counted",
         "after": "the job before it did not succeed",
+        "approval": "its models were not approved",
     }
 )
 """Why a try ended without a result."""

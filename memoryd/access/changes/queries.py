@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from memoryd.access.changes.epoch import EPOCH
 from memoryd.foundation.database import Session
 
 KEPT = 50
 """Changes that are kept: an epoch is a sum over them, and is read with every job."""
 
-EPOCH = """
-    (select coalesce(max(c.id), 0) || ':' || coalesce(sum(c.id), 0) || ':' || count(f.id)
-       from clearance_change c full join submission_fence f on false)"""
-"""The present epoch, as a statement says it. The sum too: of two transactions the later number may commit first."""
 
 _CHANGE = text(f"""
     with made as (insert into clearance_change (what) values (:what) returning id),

@@ -13,9 +13,12 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from memoryd.access import audit
+from memoryd.access.changes.noting import present_epoch
 from memoryd.access.facts import Caller
+from memoryd.clearance.policies import deciding
+from memoryd.clearance.policies.facts import Decision
 from memoryd.comfyui.validation import judge_node
-from memoryd.dispatch import groups, jobs
+from memoryd.dispatch import approvals, groups, jobs
 from memoryd.dispatch.estimating import Estimate, estimate, estimates_of
 from memoryd.dispatch.pools import CLASS_IDS
 from memoryd.events import outbox
@@ -25,17 +28,19 @@ from memoryd.foundation.database import Database, Session, TenantScope, take_far
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.foundation.ids import GroupId, JobId, new_id
 from memoryd.foundation.texts import storable
-from memoryd.submission import graph_needs, grounds, queries, run_costs, submitting
+from memoryd.submission import clearing, graph_needs, grounds, queries, run_costs, submitting
 from memoryd.submission.checking import Checked, PromptInvalid, check_seeds, names_of, refusal_of_values
 from memoryd.submission.facts import EventState, Submission
 from memoryd.submission.graph_needs import GraphRead
 from memoryd.submission.grounds import Ground
 from memoryd.submission.grouping import queries as statements
+from memoryd.submission.grouping.addresses import Address
 from memoryd.submission.grouping.facts import Foreseen, GroupAsked, GroupSubmitted
 from memoryd.submission.grouping.items import Axis, Items, make_items
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
 from memoryd.submission.usage.words import keep_words
+from memoryd.workflows.node_roles import model_role
 
 CHUNK = 1_000
 """Items of one transaction: under a second of it."""
@@ -50,6 +55,8 @@ class _Prepared:
     read: GraphRead
     ground: Ground
     checked: Checked
+    decision: Decision
+    """Of the first item."""
     body: bytes
 
 
@@ -104,7 +111,9 @@ def foresee_group(
         ends_p50_s=found.ends_p50_s,
         ends_p90_s=found.ends_p90_s,
         checked=prepared.checked.against,
-        notes=submitting.notes_on(prepared.checked, prepared.ground, state=None, idle=found.starts_p50_s is None),
+        notes=submitting.notes_on(
+            prepared.checked, prepared.ground, prepared.decision, state=None, idle=found.starts_p50_s is None
+        ),
     )
 
 
@@ -129,7 +138,34 @@ def _prepare(
         knowledge = knowledge_of(session, ground.pool.id, tenant_id=scope.id)
         take_tenant(session, scope)
         _check_values(items, read, knowledge, template)
-    return _Prepared(asked=asked, items=items, read=read, ground=ground, checked=checked, body=body)
+    decision = _check_models(session, items, read, template, ground)
+    return _Prepared(asked=asked, items=items, read=read, ground=ground, checked=checked, decision=decision, body=body)
+
+
+def _check_models(session: Session, items: Items, read: GraphRead, template: Submission, ground: Ground) -> Decision:
+    """Return what happens to the first item by its models' licences, once every set of models that items have may be queued.
+
+    Raises: LicenceRefused, ModelRecalled, ApprovalRefused, naming the item.
+    """
+    columns = [number for number, one in enumerate(items.addresses) if _names_model(read, one)]
+    seen: dict[tuple[str, ...], Decision] = {}
+    for number, row in enumerate(items.rows):
+        values = tuple(str(row[column]) for column in columns)
+        if values in seen:
+            continue
+        models = clearing.models_of(_item(items, read.document, number).needs, template.pins, ground.contents)
+        seen[values] = deciding.decide(session, ground.project_id, models, trial=template.trial)
+        try:
+            deciding.check(seen[values])
+        except NotAcceptable as error:
+            raise _named(error, number) from None
+        if not columns:
+            break
+    return next(iter(seen.values()))
+
+
+def _names_model(read: GraphRead, address: Address) -> bool:
+    return model_role(str(read.document[address.node]["class_type"]), address.input) is not None
 
 
 def _check_values(items: Items, read: GraphRead, knowledge: PoolKnowledge, template: Submission) -> None:
@@ -221,20 +257,23 @@ def _add(database: Database, prepared: _Prepared, group_id: GroupId, start: int)
         if statements.has_item(session, group_id=group_id, item_no=start):
             return 0
         costs = _costs(session, made, workflows, prepared)
+        epoch = present_epoch(session)
         rows, asked = [], []
         for number, read, workflow, cost in zip(numbers, made, workflows, costs, strict=True):
             job_id = JobId(new_id())
             own = dataclasses.replace(ground, workflow=workflow, cost=cost)
             submission = dataclasses.replace(template, prompt=json.dumps(read.document))
+            decision = clearing.decide_or_remember(session, submission, read, own, epoch)
             rows.append(
                 {
-                    **submitting.detail_of(job_id, submission, read, own),
+                    **clearing.cleared(submitting.detail_of(job_id, submission, read, own), decision),
                     "group_id": group_id,
                     "item_no": number,
                     "item": prepared.items.shown(number),
                 }
             )
-            asked.append(dataclasses.replace(submitting.job_of(job_id, submission, read, own), group_id=group_id))
+            one = submitting.job_of(job_id, submission, read, own, decision)
+            asked.append(dataclasses.replace(one, group_id=group_id))
         queries.insert_details(session, rows, state=EventState.SUBMITTED)
         keep_words(session, {job.job_id: read.graph for job, read in zip(asked, made, strict=True)})
         facts: dict[str, Json] = {"items": len(rows), "first": start}
@@ -242,6 +281,8 @@ def _add(database: Database, prepared: _Prepared, group_id: GroupId, start: int)
             facts["project_id"] = str(ground.project_id)
         outbox.announce(session, "group.queued", group_id, facts)
         take_farm(session)
+        for approval in sorted({one.approval_id for one in asked if one.approval_id is not None}):
+            approvals.begin(session, approval, tenant_id=ground.scope.id)
         jobs.enqueue_many(session, asked)
     return len(rows)
 
@@ -278,7 +319,9 @@ def _answer(database: Database, prepared: _Prepared, group_id: GroupId, *, known
         ends_p90_s=found.ends_p90_s,
         cost_ms=ground.cost.cost_ms * total,
         checked=prepared.checked.against,
-        notes=submitting.notes_on(prepared.checked, ground, state=None, idle=found.starts_p50_s is None),
+        notes=submitting.notes_on(
+            prepared.checked, ground, prepared.decision, state=None, idle=found.starts_p50_s is None
+        ),
     )
 
 
