@@ -7,7 +7,6 @@ import datetime
 import enum
 from uuid import UUID
 
-
 FLAG_RECALLED = "recalled"
 """A recalled model took part in making it: `is:recalled`."""
 
@@ -29,6 +28,7 @@ class MarkingState(enum.StrEnum):
     MARKING = "marking"
     MARKED = "marked"
     LIFTING = "lifting"
+    LIFTING_DERIVED = "lifting-derived"  # marks of touched lines are gone; those of what was made from them are left
     LIFTED = "lifted"
 
 
@@ -49,3 +49,25 @@ class Recalled:
         """Return why it is refused, as a sentence's part."""
         made = "" if self.via is None else f" (these weights were made of it: {self.via})"
         return f"model {self.model.hex()[:12]} was recalled as {self.kind}{made}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecallView:
+    """A recall, as people see it."""
+
+    id: UUID
+    model: bytes
+    kind: RecallKind
+    reason: str
+    by: str | None
+    at: datetime.datetime
+    lifted_at: datetime.datetime | None
+    lifted_by: str | None
+    lifted_reason: str | None
+    made_of_it: int
+    """Weights made of the model that come under it."""
+    marking: MarkingState
+    lines_marked: int | None
+    lines: int | None
+    """How many bear the mark, of how many that these weights touched; None for who does not see the whole tenant."""
+    jobs_ended: int | None

@@ -51,12 +51,15 @@ def fold(session: Session, assets: Sequence[UUID], generations: Sequence[UUID]) 
         marks.set_marks(session, set().union(*(come[no] for no in recalled)), add=[FLAG_RECALLED])
 
 
-def tend(database: Database, tenant: TenantScope) -> int:
-    """Fold what a tenant's changes are, each step in a unit of work of its own; return how many steps there were."""
+def tend(database: Database, tenant: TenantScope, *, wait: bool = False) -> int:
+    """Fold what a tenant's changes are, each step in a unit of work of its own; return how many steps there were.
+
+    With `wait`, what another folds at this moment is committed too when this returns.
+    """
     steps = 0
     while True:
         with database.tenant_work(tenant) as session:
-            if not keep(session):
+            if not keep(session, wait=wait):
                 return steps
         steps += 1
 
@@ -67,3 +70,8 @@ def catch_up(session: Session) -> bool:
         if not keep(session, wait=True):
             return True
     return queries.count_changes(session) == 0
+
+
+def count_behind(session: Session) -> int:
+    """Return how many statements' changes are not folded yet."""
+    return queries.count_changes(session)
