@@ -12,6 +12,8 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotFound
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.facts import LicenceSource, LicenceStated
+from memoryd.model_registry.licensing.changes import note_change
+from memoryd.model_registry.licensing.overriding import checked_reason
 from memoryd.model_registry.queries import licences as queries
 from memoryd.weights.describing import LICENCE_LIMIT
 
@@ -41,15 +43,22 @@ def list_licences(session: Session, sha256: bytes) -> tuple[LicenceStated, ...]:
     return tuple(_statements(session, [sha256])[sha256])
 
 
-def list_all(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, tuple[LicenceStated, ...]]:
-    """Return for each model every licence that is named for it, the one that counts first."""
-    return {sha256: tuple(stated) for sha256, stated in _statements(session, list(sha256s)).items()}
-
-
 def state_licence(
-    session: Session, caller: Caller, sha256: bytes, name: str, *, version: str = "", url: str | None = None
+    session: Session,
+    caller: Caller,
+    sha256: bytes,
+    name: str,
+    *,
+    version: str = "",
+    url: str | None = None,
+    reason: str | None = None,
 ) -> None:
-    """Record that a person names this licence for a model that is known. Raises: BadLicence."""
+    """Record that a person names this licence for a model that is known.
+
+    With a reason it counts instead of what the file says of itself, without one beside that. Raises: BadLicence,
+    ReasonMissing.
+    """
+    reason = checked_reason(reason) if reason is not None and reason.strip() else None
     name, version = storable(" ".join(name.split()))[0], storable(version.strip())[0]
     url = storable(url.strip())[0] if url and url.strip() else None
     if not name or len(name) > LICENCE_LIMIT or len(version) > VERSION_LIMIT or len(url or "") > URL_LIMIT:
@@ -66,9 +75,11 @@ def state_licence(
         "licence_id": licence,
         "source": LicenceSource.PERSON.value,
         "person_id": caller.person_id,
+        "reason": reason,
     }
-    queries.insert_grants(session, [row])
-    audit.note(session, caller, "model.licence", sha256.hex(), {"name": name, "version": version, "url": url})
+    note_change(session, models=queries.insert_grants(session, [row]))
+    facts = {"name": name, "version": version, "url": url, "reason": reason}
+    audit.note(session, caller, "model.licence", sha256.hex(), facts)
 
 
 def withdraw_licence(session: Session, caller: Caller, sha256: bytes, grant_id: UUID) -> None:
@@ -77,19 +88,18 @@ def withdraw_licence(session: Session, caller: Caller, sha256: bytes, grant_id: 
         raise LicenceNotStated(
             f"{grant_id} is no person's standing statement about this model", hint="see `memoryd models show`"
         )
+    note_change(session, models=[sha256])
     audit.note(session, caller, "model.licence.withdraw", sha256.hex(), {"grant": str(grant_id)})
 
 
 def keep_stated(session: Session, stated: Sequence[tuple[bytes, str]]) -> None:
     """Record the licences that files themselves name: (model, name)."""
     licences = {name: queries.ensure_licence(session, name) for name in sorted({name for _, name in stated})}
-    queries.insert_grants(
-        session,
-        [
-            {"model": sha256, "licence_id": licences[name], "source": LicenceSource.FILE.value, "person_id": None}
-            for sha256, name in sorted(stated)
-        ],
-    )
+    rows = [
+        {"model": sha256, "licence_id": licences[name], "source": LicenceSource.FILE.value, "person_id": None}
+        for sha256, name in sorted(stated)
+    ]
+    note_change(session, models=queries.insert_grants(session, rows))
 
 
 def _statements(session: Session, sha256s: Sequence[bytes]) -> dict[bytes, list[LicenceStated]]:

@@ -51,9 +51,8 @@ class TermsTable:
             self._documents[row.licence] = changed(document, row.changes, row.reasons)
             self._local[row.licence] = row.version
         # What people of the tenant call a licence counts before what everybody calls one.
-        own = [self._documents[licence] for licence in self._local]
-        rest = [document for licence, document in self._documents.items() if licence not in self._local]
-        self._names = known_names([*own, *rest])
+        own = known_names(self._documents[licence] for licence in self._local)
+        self._names = {**shipped_table.names(), **own}
         self._terms: dict[str, Terms] = {}
 
     @property

@@ -25,7 +25,7 @@ def plain_name(name: str) -> str:
     name = name[:NAME_LIMIT].strip()
     if _ADDRESS.match(name):
         address = _BRANCH.sub("/", _ADDRESS.sub("", name).split("?")[0].split("#")[0])
-        return "url:" + address.removeprefix("www.").rstrip("/").casefold()
+        return "url:" + address.casefold().removeprefix("www.").rstrip("/")
     plain = _OTHER.sub("-", name.casefold()).strip("-")
     plain = plain.removeprefix("licenseref-scancode-").removeprefix("licenseref-memoryd-").removeprefix("the-")
     while _ENDINGS.search(plain):

@@ -11,7 +11,7 @@ from typing import Any
 
 from memoryd.foundation.canonical_json import read_json
 from memoryd.model_registry.licensing.documents import check_document
-from memoryd.model_registry.licensing.names import base_name
+from memoryd.model_registry.licensing.names import base_name, known_names
 from memoryd.model_registry.licensing.terms import Confidence
 
 FOLDER = Path(__file__).parent / "table"
@@ -25,7 +25,6 @@ class KnownModel:
     title: str
     licence: str
     confidence: Confidence
-    family: str | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,12 @@ def documents() -> Mapping[str, Mapping[str, Any]]:
 
 
 @functools.cache
+def names() -> Mapping[str, str]:
+    """Return the id of the licence for every plain name of a shipped one."""
+    return MappingProxyType(known_names(documents().values()))
+
+
+@functools.cache
 def known_models() -> Mapping[str, KnownModel]:
     """Return models by every plain name that files give them as a base."""
     found = {}
@@ -63,8 +68,8 @@ def families() -> Mapping[str, tuple[KnownModel, ...]]:
     found: dict[str, list[KnownModel]] = {}
     for licence, document in documents().items():
         for model in document.get("models", ()):
-            if "family" in model:
-                found.setdefault(model["family"], []).append(_known(licence, model))
+            for family in model.get("families", ()):
+                found.setdefault(family, []).append(_known(licence, model))
     return MappingProxyType({family: tuple(models) for family, models in found.items()})
 
 
@@ -93,5 +98,4 @@ def _known(licence: str, model: Mapping[str, Any]) -> KnownModel:
         title=model["title"],
         licence=licence,
         confidence=Confidence(model["confidence"]),
-        family=model.get("family"),
     )

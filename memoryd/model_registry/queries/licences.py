@@ -29,10 +29,20 @@ def ensure_licence(session: Session, name: str, *, version: str = "", url: str |
     return session.scalars(select(Licence.id).where(same)).one()
 
 
-def insert_grants(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write statements of licences; one that stands already stays as it is."""
-    if rows:
-        session.execute(insert(LicenceGrant).values([{"id": new_id(), **row} for row in rows]).on_conflict_do_nothing())
+def insert_grants(session: Session, rows: Sequence[Mapping[str, object]]) -> set[bytes]:
+    """Write statements of licences and return the models of which something new is said; a new reason replaces the old one."""
+    if not rows:
+        return set()
+    statement = insert(LicenceGrant).values([{"id": new_id(), "reason": None, **row} for row in rows])
+    said = statement.on_conflict_do_update(
+        index_elements=[LicenceGrant.model, LicenceGrant.licence_id, LicenceGrant.source],
+        index_where=LicenceGrant.withdrawn_at.is_(None),
+        set_={"reason": statement.excluded.reason, "person_id": statement.excluded.person_id},
+        where=and_(
+            statement.excluded.reason.is_not(None), LicenceGrant.reason.is_distinct_from(statement.excluded.reason)
+        ),
+    ).returning(LicenceGrant.model)
+    return {bytes(model) for model in session.scalars(said)}
 
 
 def withdraw_grant(session: Session, grant_id: UUID, sha256: bytes, source: str) -> bool:
