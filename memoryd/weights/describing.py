@@ -7,17 +7,34 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import assert_never
 
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
-from memoryd.weights.kinds import ModelKind, guess_base, guess_kind
-from memoryd.weights.safetensors import SUFFIXES, SafetensorsHeader, read_header
-from memoryd.weights.sidecars import Sidecar
+from memoryd.weights import gguf, safetensors, torch_files
+from memoryd.weights.families import guess_base
+from memoryd.weights.hashing import FileDigest
+from memoryd.weights.headers import Header, ModelFormat
+from memoryd.weights.kinds import ModelKind, guess_kind
+from memoryd.weights.pickled_code import code_findings
+from memoryd.weights.sidecars import Sidecar, read_sidecars
+from memoryd.weights.training import stated_base_name, stated_parents, stated_triggers, words_of
 
-MODEL_SUFFIXES = frozenset({*SUFFIXES, ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"})
-"""Files that are weights. Of those that are no safetensors only bytes are read: a pickle can run code."""
+_BY_SUFFIX = {
+    **dict.fromkeys(safetensors.SUFFIXES, ModelFormat.SAFETENSORS),
+    **dict.fromkeys((".ckpt", ".pt", ".pth", ".bin"), ModelFormat.PICKLE),
+    ".gguf": ModelFormat.GGUF,
+    ".onnx": ModelFormat.ONNX,
+}
+MODEL_SUFFIXES = frozenset(_BY_SUFFIX)
+"""Files that are weights. None is ever loaded: a pickle can run code, so that its opcodes are only listed."""
+
+START_SIZE = 512
+"""Bytes by which formats are told apart: a tar says its name in the first block."""
+FINDINGS_LIMIT = 20
+"""Findings kept of one file."""
 
 STATED_ENTRIES_LIMIT = 64
 STATED_NAME_LIMIT = 100
@@ -26,14 +43,16 @@ STATED_TEXT_LIMIT = 2_000
 LICENCE_LIMIT = 500
 """Characters kept of a stated licence: a name or an address, not the text."""
 
-_LICENCE_KEYS = ("modelspec.license", "license")
+_LICENCE_KEYS = ("modelspec.license", "license", "general.license")
 _ALIAS_KEYS = {
     "sshs_model_hash": "sshs",
     "sshs_legacy_hash": "sshs_legacy",
     "modelspec.hash_sha256": "modelspec",
 }
 """Hashes of the tensors alone, by which other tools name a model. Source: kohya-ss train_util; Stability-AI/ModelSpec."""
-_NOT_KEPT = ("modelspec.thumbnail", "ss_tag_frequency", "ss_bucket_info", "prompt", "workflow")
+_NOT_KEPT = (
+    "modelspec.thumbnail", "ss_tag_frequency", "ss_bucket_info", "prompt", "workflow", "tokenizer.chat_template",
+)  # fmt: skip
 """Pictures, other people's training captions and graphs: large, and nothing that identifies or licenses a model."""
 _HEX = re.compile(r"^[0-9a-f]{8,64}$")
 
@@ -65,17 +84,12 @@ class ModelFacts:
     """What the files beside it say; None where there are none that can be believed."""
 
 
-def describe_model(path: Path, name: PurePath | str) -> ModelFacts:
-    """Return what a model file says; `name` is its path below the models folder. An unreadable header is a finding.
+def describe_model(path: Path, name: PurePath | str, digest: FileDigest | None = None) -> ModelFacts:
+    """Return what a model file says; `name` is its path below the models folder. What cannot be read is a finding.
 
-    Raises: OSError.
+    With its `digest` sidecars that name another file are told from those that name this one. Raises: OSError.
     """
-    header, findings = None, []
-    if path.suffix.lower() in SUFFIXES:
-        try:
-            header = read_header(path)
-        except MemorydError as error:
-            findings.append(Finding(code=error.slug, detail=error.detail, where="header"))
+    form, header, findings = _read(path)
     if header is not None and header.missing_bytes:
         findings.append(
             Finding(
@@ -84,6 +98,7 @@ def describe_model(path: Path, name: PurePath | str) -> ModelFacts:
                 where="tensors",
             )
         )
+    sidecars, said = read_sidecars(path, sha256=None if digest is None else digest.sha256, suffixes=MODEL_SUFFIXES)
     metadata = {} if header is None else header.metadata
     return ModelFacts(
         kind=guess_kind(header, name),
@@ -91,11 +106,60 @@ def describe_model(path: Path, name: PurePath | str) -> ModelFacts:
         stated={} if header is None else _shortened(header),
         licence=_stated_licence(metadata),
         aliases=_stated_aliases(metadata),
-        findings=tuple(findings),
+        findings=(*findings, *said)[:FINDINGS_LIMIT],
+        format=form.value,
+        measured={} if digest is None else dict(digest.aliases),
+        triggers=words_of([*stated_triggers(metadata), *(() if sidecars is None else sidecars.triggers)]),
+        parents=stated_parents(metadata),
+        base_name=stated_base_name(metadata),
+        sidecars=sidecars,
     )
 
 
-def _shortened(header: SafetensorsHeader) -> dict[str, Json]:
+def _read(path: Path) -> tuple[ModelFormat, Header | None, list[Finding]]:
+    """Return what the bytes are, their header where it can be read, and what is wrong with it."""
+    named = _BY_SUFFIX.get(path.suffix.lower(), ModelFormat.UNKNOWN)
+    findings: list[Finding] = []
+    with path.open("rb") as file:
+        form = _format_of(file.read(START_SIZE), named)
+    if form is not named and not (named is ModelFormat.PICKLE and form in (ModelFormat.UNKNOWN, ModelFormat.ONNX)):
+        detail = f"its name says {named}, its bytes {form}"
+        findings.append(Finding(code="model-format-differs", detail=detail, where="header"))
+    header: Header | None = None
+    try:
+        match form:
+            case ModelFormat.SAFETENSORS:
+                header = safetensors.read_header(path)
+            case ModelFormat.GGUF:
+                header = gguf.read_header(path)
+            case ModelFormat.PICKLE:
+                header = loaded = torch_files.read_header(path)
+                findings += code_findings(loaded)
+            case ModelFormat.ONNX | ModelFormat.UNKNOWN:
+                pass
+            case _ as never:
+                assert_never(never)
+    except MemorydError as error:
+        findings.append(Finding(code=error.slug, detail=error.detail, where="header"))
+    return form, header, findings
+
+
+def _format_of(start: bytes, named: ModelFormat) -> ModelFormat:
+    if start.startswith(gguf.MAGIC):
+        return ModelFormat.GGUF
+    # A zip, the opcode PROTO with its protocol, a tar; older pickles begin with any opcode.
+    if start.startswith(b"PK\3\4") or (start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5")):
+        length = int.from_bytes(start[:8], "little")
+        json_follows = start[8:9] == b"{" and length <= safetensors.HEADER_LIMIT
+        return ModelFormat.SAFETENSORS if json_follows and named is ModelFormat.SAFETENSORS else ModelFormat.PICKLE
+    if start[257:262] == b"ustar" or start.startswith(b"sys_info\0"):
+        return ModelFormat.PICKLE
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= safetensors.HEADER_LIMIT:
+        return ModelFormat.SAFETENSORS
+    return named
+
+
+def _shortened(header: Header) -> dict[str, Json]:
     kept: dict[str, Json] = {}
     for name in sorted(header.metadata, key=lambda name: (not name.startswith("modelspec."), name)):
         if name not in _NOT_KEPT and len(kept) < STATED_ENTRIES_LIMIT:

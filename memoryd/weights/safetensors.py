@@ -6,7 +6,6 @@ Source: github.com/huggingface/safetensors, README, section Format.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import struct
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from memoryd.foundation.canonical_json import Json, JsonTooDeep, NotJson, read_json
 from memoryd.foundation.errors import NotAcceptable, TooLarge
+from memoryd.weights.headers import Tensor
 
 SUFFIXES = (".safetensors", ".sft")
 
@@ -21,6 +21,9 @@ HEADER_LIMIT = 100_000_000
 """Bytes of a header. Source: safetensors, MAX_HEADER_SIZE."""
 TENSOR_LIMIT = 500_000
 """Tensors of a file; the largest mixtures of experts have about 100,000."""
+
+VALUES_LIMIT = 6_000_000
+"""Lists, objects and commas of a header: twelve for each of TENSOR_LIMIT tensors. Parsed, each takes 60 bytes and more."""
 
 SHAPE_LIMIT = 16
 """Dimensions of a tensor; real ones have 5 at most."""
@@ -34,19 +37,6 @@ class NotSafetensors(NotAcceptable):
 
 class HeaderTooLarge(TooLarge):
     """This safetensors header is too large."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
-    """What a header says about one tensor."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +70,9 @@ def read_header(path: Path) -> SafetensorsHeader:
         raw = file.read(length)
     if not raw.startswith(b"{"):
         raise NotSafetensors("its header is no JSON object", hint="another format with this file's suffix")
+    values = raw.count(b"[") + raw.count(b"{") + raw.count(b",")
+    if values > VALUES_LIMIT:
+        raise HeaderTooLarge(f"{values} lists, objects and commas", hint=f"VALUES_LIMIT is {VALUES_LIMIT}")
     try:
         members = read_json(raw)
     except (NotJson, JsonTooDeep) as error:

@@ -46,8 +46,3 @@ def test_damage_is_a_finding_and_not_an_error(write_model: WriteModel, tmp_path:
     broken = describe_model(tmp_path / "b.safetensors", "checkpoints/b.safetensors")
     assert [finding.code for finding in broken.findings] == ["not-safetensors"]
     assert broken.kind is ModelKind.CHECKPOINT
-
-
-def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
-    facts = describe_model(tmp_path / "not even there.ckpt", "checkpoints/x.ckpt")
-    assert (facts.kind, facts.base, facts.stated) == (ModelKind.CHECKPOINT, None, {})

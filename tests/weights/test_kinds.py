@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from memoryd.weights.kinds import ModelKind, guess_base, guess_kind
-from memoryd.weights.safetensors import SafetensorsHeader, Tensor
+from memoryd.weights.families import guess_base
+from memoryd.weights.headers import Tensor
+from memoryd.weights.kinds import ModelKind, guess_kind
+from memoryd.weights.safetensors import SafetensorsHeader
 
 
 def header(tensors: Mapping[str, Sequence[int]], **metadata: str) -> SafetensorsHeader:
