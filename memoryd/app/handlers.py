@@ -15,6 +15,7 @@ from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import ReproductionId
 from memoryd.ingest import enrichment
 from memoryd.ingest.enriching.work import DISCLOSE
+from memoryd.model_registry import following
 from memoryd.reproduction import deciding, making
 from memoryd.reproduction.enlargements import comparing, enlarging
 from memoryd.reproduction.variants import linking, varying
@@ -57,6 +58,14 @@ def _link_variation(context: HandlerContext, chore: Chore) -> None:
         linking.link(context.database, context.tenant, VariationId(subject))
 
 
+def _follow_models(context: HandlerContext, chore: Chore) -> None:
+    def go_on() -> None:
+        with context.database.farm_work() as session:
+            chores.extend(session, chore)
+
+    following.follow(context.database, context.tenant, on_step=go_on)
+
+
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         **enrichment.HANDLERS,
@@ -66,5 +75,6 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         DISCLOSE: disclose_as_they_come,
         standing.CHORE_KIND: standing.do_chore,
         reopening.CHORE_KIND: reopening.do_chore,
+        following.CHORE_KIND: _follow_models,
     }
 )

@@ -24,6 +24,7 @@ API_ROOMS = (
     # Before the registry, whose models may be called anything.
     "submission.stored_models",
     "model_registry",
+    "clearance",
     "clearance.policies",
     "disclosure",
     "reproduction",

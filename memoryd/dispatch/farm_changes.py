@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
-from memoryd.dispatch import pools, retiring
+from memoryd.dispatch import model_descriptions, pools, retiring
 from memoryd.dispatch.facts import PoolView
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.ids import WorkerId
@@ -34,7 +34,9 @@ def undrain_worker(session: Session, caller: Caller, worker_id: WorkerId) -> Non
 def remove_worker(session: Session, caller: Caller, worker_id: WorkerId) -> int:
     """As retiring.remove: return how many jobs it gave back."""
     with _noted(session, caller, "worker.remove", f"worker:{worker_id}"):
-        return retiring.remove(session, worker_id, tenant_id=caller.tenant.id)
+        given_back = retiring.remove(session, worker_id, tenant_id=caller.tenant.id)
+        model_descriptions.forget(session, worker_id)
+        return given_back
 
 
 def pause_pool(session: Session, caller: Caller, name: str) -> PoolView:

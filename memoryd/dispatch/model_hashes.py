@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from memoryd.dispatch import model_descriptions
 from memoryd.dispatch.facts import WorkerIdentity
+from memoryd.dispatch.models_wire import MeasuredFile, SharedAnswer, SharedFile
 from memoryd.dispatch.queries import model_hashes as queries
-from memoryd.dispatch.wire import MeasuredFile, ModelFile, SharedAnswer, SharedFile
+from memoryd.dispatch.wire import ModelFile
 from memoryd.foundation.canonical_json import canonical_digest
 from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
@@ -34,7 +36,10 @@ def state_hashes(session: Session, worker: WorkerIdentity, models: Sequence[Mode
         for model in models
         if model.sha256 is not None
     ]
-    return queries.update_hashes(session, worker_id=worker.worker_id, models=rows) if rows else 0
+    changed = queries.update_hashes(session, worker_id=worker.worker_id, models=rows) if rows else 0
+    if changed:
+        model_descriptions.ask_to_follow(session, worker.worker_id)
+    return changed
 
 
 def ask_for(

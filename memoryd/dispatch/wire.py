@@ -72,14 +72,29 @@ class JoinAnswer(Shape):
     pools: list[str]
 
 
+class ModelPlace(Shape):
+    """A folder with model files. `key` is the same for every worker that sees it, `root` what this one calls it.
+
+    `kind`: a network `share`, a folder with a `marker` of its own, or one that is `local` to a running machine.
+    """
+
+    key: Sha256Hex
+    kind: Literal["share", "marker", "local"]
+    root: Name
+
+
 class ModelFile(Shape):
-    """One model file that the worker's ComfyUI offers. `sha256` only where the worker has hashed that very file."""
+    """One model file that the worker's ComfyUI offers. `sha256` only where the worker has hashed that very file.
+
+    `place` is a number in `RegisterRequest.places`.
+    """
 
     folder: Name
     path: Name
     size: int | None = None
     mtime_ns: BigInteger | None = None
     sha256: Sha256Hex | None = None
+    place: int | None = Field(default=None, ge=0)
 
 
 class Gpu(Shape):
@@ -97,48 +112,6 @@ class NodePack(Shape):
     name: Name
     remote: Remote | None = None
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")] | None = None
-
-
-class ModelsRequest(Shape):
-    """`POST /work/models`: files of the last registration that were hashed since; answered by 204."""
-
-    incarnation: UUID
-    models: Annotated[list[ModelFile], Field(max_length=1_000)]
-
-
-class SharedFile(Shape):
-    """A model file in a folder that several workers see. `sample` is a hash of some of its bytes (`worker.shared_places`)."""
-
-    path: Name
-    size: int = Field(ge=0, lt=2**63)
-    mtime_ns: BigInteger
-    sample: Sha256Hex
-
-
-class MeasuredFile(SharedFile):
-    """One that this worker has read in full."""
-
-    sha256: Sha256Hex
-
-
-class SharedRequest(Shape):
-    """`POST /work/models/shared`: asks what others measured of a shared folder's files, and tells what was measured.
-
-    `place` names the folder alike for every worker that sees it. `take`: how many unmeasured files this worker would read
-    now; each is then left to it for a while, so that one of several workers reads a file, and not all of them.
-    """
-
-    place: Sha256Hex
-    files: Annotated[list[SharedFile], Field(max_length=500)] = []
-    measured: Annotated[list[MeasuredFile], Field(max_length=500)] = []
-    take: int = Field(default=0, ge=0, le=10)
-
-
-class SharedAnswer(Shape):
-    """By number in `files`: the hashes that are known, and the files that this worker is to read. The rest others are at."""
-
-    known: dict[int, Sha256Hex] = {}
-    yours: list[int] = []
 
 
 class RegisterRequest(Shape):
@@ -161,6 +134,7 @@ class RegisterRequest(Shape):
     gpu: Gpu | None = None
     node_packs: list[NodePack] = []
     launch_flags: list[Name] = []
+    places: Annotated[list[ModelPlace], Field(max_length=1_000)] = []
     fetches_models: bool = False
     """Whether it brings models that it lacks from the server's store, into its ComfyUI's folders."""
 
@@ -334,13 +308,21 @@ class RunError(Shape):
     details: dict[str, object] = {}
 
 
+class NextRequest(Shape):
+    """In a report: whoever brings it would do another job at once. `loaded` names the models that are warm now."""
+
+    incarnation: UUID
+    loaded: list[Name] = []
+
+
 class CompleteRequest(Shape):
     """`POST /work/complete`: the run's end. May be sent again and again: the second is answered `duplicate`.
 
     `cached_nodes` are those that ComfyUI did not execute; after `recompute` an `ok` with any of them is no proof.
     `loading_s` and `executing_s` share out the time between start and end; `vram_peak_mb` is the most that was in use;
     `model_loaded`: whether weights were loaded for it. Each is None where the worker cannot tell. `models`: the job's weights
-    with the contents that they had, where the worker knew them before it ran.
+    with the contents that they had, where the worker knew them before it ran. `next` asks for the worker's next job by the
+    same commit, after a run that was not an error; a server that does not know it answers without one.
     """
 
     job_id: UUID
@@ -359,12 +341,17 @@ class CompleteRequest(Shape):
     vram_peak_mb: int | None = Field(default=None, ge=0, lt=2**31)
     model_loaded: bool | None = None
     models: list[Pin] = []
+    next: NextRequest | None = None
 
 
 class CompleteAnswer(Shape):
-    """`recorded` the first time, `duplicate` afterwards; a lost lease is a 409 instead."""
+    """`recorded` the first time, `duplicate` afterwards; a lost lease is a 409 instead.
+
+    `next`: the job that was asked for. None says nothing of whether work waits: then the worker claims as ever.
+    """
 
     answer: Literal["recorded", "duplicate"]
+    next: Claimed | None = None
 
 
 class ReleaseRequest(Shape):

@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from memoryd.access.tokens import hash_secret, new_secret
-from memoryd.dispatch import telling, waking
+from memoryd.dispatch import model_descriptions, telling, waking
 from memoryd.dispatch.facts import WorkerIdentity, WorkerState, WorkerView
 from memoryd.dispatch.pools import find_pool
 from memoryd.dispatch.queries import fleet, presence, stated_environments
-from memoryd.dispatch.wire import SUPPORTED, Gpu, ModelFile, NodePack, RegisterRequest
+from memoryd.dispatch.wire import SUPPORTED, Gpu, ModelFile, ModelPlace, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, MemorydError, NotAcceptable, NotFound, NotRecognised
@@ -254,7 +254,9 @@ def register(session: Session, worker: WorkerIdentity, stated: RegisterRequest) 
     stated_environments.note(
         session, worker.worker_id, sha256=hash_secret(document.decode("ascii")), document=zlib.compress(document)
     )
-    fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models))
+    model_descriptions.keep_places(session, worker.worker_id, stated.places)
+    fleet.replace_models(session, worker_id=worker.worker_id, models=_models(stated.models, stated.places))
+    model_descriptions.ask_to_follow(session, worker.worker_id)
     telling.tell_workers(session, "worker.registered", [worker.worker_id])
     waking.change_after_commit(session, worker.worker_id)
     return current(session, worker.worker_id)
@@ -343,7 +345,7 @@ def hashed_models(session: Session, worker_id: WorkerId, names: Sequence[str]) -
     return {(row.folder, row.path): row.sha256 for row in rows}
 
 
-def _models(stated: Sequence[ModelFile]) -> list[dict[str, object]]:
+def _models(stated: Sequence[ModelFile], places: Sequence[ModelPlace]) -> list[dict[str, object]]:
     # A folder that lists a file twice (two search paths) is one name to a graph: the first counts, as in ComfyUI.
     named: dict[tuple[str, str], dict[str, object]] = {}
     for model in stated:
@@ -356,6 +358,7 @@ def _models(stated: Sequence[ModelFile]) -> list[dict[str, object]]:
                 "sha256": bytes.fromhex(model.sha256) if model.sha256 else None,
                 "size": model.size,
                 "mtime_ns": model.mtime_ns,
+                "mount": places[model.place].key if model.place is not None and model.place < len(places) else None,
             },
         )
     return list(named.values())

@@ -1,4 +1,7 @@
-"""Models: listed, shown, observed, scanned; licences named for them."""
+"""Models: observed and scanned, where they lie, which version they are, what they were made from; their licences.
+
+They are listed and shown by `catalog.models`, which knows the runs that used them.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,21 @@ from memoryd.foundation.database import Database
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.paging import BadCursor, decode_cursor, encode_cursor
 from memoryd.foundation.texts import storable
-from memoryd.model_registry import licences, looking_up, recording, scans
+from memoryd.model_registry import licences, looking_up, origins, recording, scans, versions
+from memoryd.model_registry.facts import Via
+from memoryd.model_registry.provenance_wire import (
+    DeriveRequest,
+    FamilyList,
+    FamilyShape,
+    OriginsShape,
+    PlaceList,
+    PlaceShape,
+    VersionRequest,
+    VersionShape,
+)
 from memoryd.model_registry.wire import (
     LicenceRequest,
     LicenceShape,
-    ModelDetailShape,
-    ModelList,
-    ModelShape,
     ObservationBatch,
     PresentNameList,
     PresentNameShape,
@@ -38,18 +49,22 @@ Ref = Annotated[
 ]
 
 
-@router.get("/models")
-def list_models(
+@router.get("/models/places")
+def list_places(work: Reader) -> PlaceList:
+    """List the folders with models: of each, who sees it."""
+    return PlaceList(items=[PlaceShape.of(place) for place in looking_up.list_places(work.session)])
+
+
+@router.get("/models/families")
+def list_families(
     work: Reader,
-    kind: Annotated[str | None, Query(description="checkpoint, lora, vae …")] = None,
-    folder: Annotated[str | None, Query(description="only models with a present name in this folder")] = None,
-    licensed: Annotated[bool | None, Query(description="false: those nobody named a licence for")] = None,
+    search: Annotated[str | None, Query(description="a part of the name")] = None,
     cursor: str | None = None,
     limit: int | None = None,
-) -> ModelList:
-    """List models, the newest first."""
-    page = looking_up.list_models(work.session, kind=kind, folder=folder, licensed=licensed, cursor=cursor, limit=limit)
-    return ModelList(items=[ModelShape.of(model) for model in page.rows], next_cursor=page.next_cursor)
+) -> FamilyList:
+    """List models as people speak of them, with their versions and the files of these."""
+    page = versions.list_families(work.session, search=search, cursor=cursor, limit=limit)
+    return FamilyList(items=[FamilyShape.of(family) for family in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/models/names")
@@ -117,10 +132,49 @@ def withdraw_licence(ref: Ref, grant_id: UUID, work: Ingester) -> list[LicenceSh
     return [LicenceShape.of(licence) for licence in licences.list_licences(work.session, sha256)]
 
 
-@router.get("/models/{ref:path}")
-def show_model(ref: Ref, work: Reader) -> ModelDetailShape:
-    """Show everything that is known about a model."""
-    return ModelDetailShape.of_detail(looking_up.show_model(work.session, looking_up.find_model(work.session, ref)))
+@router.put("/models/{ref:path}/version")
+def state_version(ref: Ref, request: VersionRequest, work: Ingester) -> list[VersionShape]:
+    """Say which version of which model a file is, and return all that is said of it, what counts first."""
+    sha256 = looking_up.find_model(work.session, ref)
+    versions.state_version(work.session, work.caller, sha256, request.family, request.version, url=request.url)
+    return [VersionShape.of(version) for version in versions.list_versions(work.session, [sha256])[sha256]]
+
+
+@router.delete("/models/{ref:path}/version")
+def withdraw_version(ref: Ref, work: Ingester) -> list[VersionShape]:
+    """Withdraw what a person said of the version of a file, and return what remains."""
+    sha256 = looking_up.find_model(work.session, ref)
+    versions.withdraw_version(work.session, work.caller, sha256)
+    return [VersionShape.of(version) for version in versions.list_versions(work.session, [sha256])[sha256]]
+
+
+@router.get("/models/{ref:path}/origins")
+def show_origins(ref: Ref, work: Reader) -> OriginsShape:
+    """Show what a model was made from and what was made from it, at whatever distance."""
+    sha256 = looking_up.find_model(work.session, ref)
+    above = origins.ancestors(work.session, [sha256])[sha256]
+    return OriginsShape.of(above, origins.descendants(work.session, sha256))
+
+
+@router.post("/models/{ref:path}/origins", status_code=201)
+def derive_model(ref: Ref, request: DeriveRequest, work: Ingester) -> OriginsShape:
+    """Say what a model was made from; nothing can be made from what was made from it."""
+    child, parent = (looking_up.find_model(work.session, one) for one in (ref, request.parent))
+    origins.derive(work.session, work.caller, child, parent, request.via)
+    return show_origins(child.hex(), work)
+
+
+@router.delete("/models/{ref:path}/origins")
+def withdraw_origin(
+    ref: Ref,
+    work: Ingester,
+    parent: Annotated[str, Query(description="what it is not made from, named as models are")],
+    via: Annotated[Via | None, Query(description="only this way")] = None,
+) -> OriginsShape:
+    """Withdraw what people said a model was made from."""
+    child, other = (looking_up.find_model(work.session, one) for one in (ref, parent))
+    origins.withdraw(work.session, work.caller, child, other, via)
+    return show_origins(child.hex(), work)
 
 
 def _told(database: Database, caller: Caller, folder: FilePath) -> Iterator[str]:

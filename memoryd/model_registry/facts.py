@@ -44,9 +44,9 @@ class PlaceKind(enum.StrEnum):
     SCANNED = "scanned"
     """Somebody scanned it: machine and folder."""
     SHARED = "shared"
-    """Several workers may see it: a network share, a folder of one machine, or one with a marker."""
+    """Several machines may see it: a network share, or a folder with a marker."""
     OWN = "own"
-    """What one worker states, whose folders cannot be told apart from others'."""
+    """A folder of one machine, or what one worker states that does not tell its folders apart."""
 
 
 class StatedBy(enum.StrEnum):
@@ -82,6 +82,20 @@ class FamilySource(enum.StrEnum):
     TRAINED_HERE = "trained-here"
     PERSON = "person"
     """A person named it, and nobody says where it comes from."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceView:
+    """A folder with models, and who sees it now."""
+
+    id: UUID
+    kind: PlaceKind
+    worker: str
+    root: str
+    workers: tuple[str, ...]
+    names: int
+    first_seen: datetime.datetime
+    last_seen: datetime.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.foundation.texts import storable
 from memoryd.model_registry import licences, origins, versions
-from memoryd.model_registry.facts import ModelDetail, ModelView, NameView, PlaceKind
+from memoryd.model_registry.facts import ModelDetail, ModelView, NameView, PlaceKind, PlaceView
 from memoryd.model_registry.queries import models as queries
 from memoryd.model_registry.queries import names as name_queries
 
@@ -113,6 +113,27 @@ def list_models(
         rows=_views(session, shown, past=False),
         next_cursor=None if last is None else encode_cursor(last.first_seen.isoformat(), last.sha256.hex()),
     )
+
+
+def list_places(session: Session) -> list[PlaceView]:
+    """Return the folders with models, by machine and folder."""
+    rows = name_queries.list_places(session)
+    seen_by: defaultdict[UUID, list[str]] = defaultdict(list)
+    for row in name_queries.list_place_workers(session, [row.id for row in rows]):
+        seen_by[row.place_id].append(row.label)
+    return [
+        PlaceView(
+            id=row.id,
+            kind=PlaceKind(row.kind),
+            worker=row.worker,
+            root=row.root,
+            workers=tuple(seen_by[row.id]),
+            names=row.names,
+            first_seen=row.first_seen,
+            last_seen=row.last_seen,
+        )
+        for row in rows
+    ]
 
 
 def describe_names(session: Session, sha256s: Sequence[bytes]) -> dict[bytes, ModelView]:

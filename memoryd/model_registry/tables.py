@@ -38,6 +38,8 @@ class Model(TenantTable):
     """Words that call up what was trained, as stated."""
     sidecar: Mapped[dict[str, object] | None] = mapped_column(JSONB)
     """What lay beside the file and was believed (weights.Sidecar); hostile text."""
+    described: Mapped[str | None]
+    """The stamp of what a worker told of it last, as it was taken over."""
 
 
 class ModelAlias(TenantTable):

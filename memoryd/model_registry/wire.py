@@ -6,53 +6,30 @@ import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from memoryd.foundation.findings import Finding
+from memoryd.dispatch.models_wire import Count, FactsShape, ShortName, told_of
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.facts import (
-    FamilySource,
     LicenceSource,
     LicenceStated,
     ModelDetail,
     ModelView,
     NameView,
     Observation,
-    OriginView,
     PlaceKind,
     PresentName,
     Recorded,
     ScanProgress,
-    StatedBy,
-    VersionView,
-    Via,
 )
+from memoryd.model_registry.provenance_wire import OriginShape, Shape, VersionShape
 from memoryd.model_registry.recording import GONE_LIMIT, OBSERVATION_LIMIT
-from memoryd.weights.describing import (
-    LICENCE_LIMIT,
-    STATED_ENTRIES_LIMIT,
-    STATED_NAME_LIMIT,
-    STATED_TEXT_LIMIT,
-    ModelFacts,
-)
-from memoryd.weights.kinds import ModelKind
-
-EXACT_LIMIT = 2**53
-"""Integers that every reader of JSON holds exactly. Source: RFC 8259, section 6."""
+from memoryd.weights.describing import LICENCE_LIMIT
 
 _HASH = r"^[0-9a-f]{64}$"
 _Hash = Annotated[str, StringConstraints(pattern=_HASH)]
-_Name = Annotated[str, StringConstraints(max_length=STATED_NAME_LIMIT)]
-_Text = Annotated[str, StringConstraints(max_length=STATED_TEXT_LIMIT)]
 _Path = Annotated[str, StringConstraints(max_length=4_096)]
-_Count = Annotated[int, Field(ge=0, le=EXACT_LIMIT)]
 _Nanoseconds = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,18}$|^-?[0-8][0-9]{18}$")]
-
-
-class Shape(BaseModel):
-    """What all shapes share: members that we do not know are refused, so that a misspelt one is no silent default."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class LicenceShape(Shape):
@@ -106,58 +83,6 @@ class NameShape(Shape):
             seen_to=name.seen_to,
             place=name.place,
             workers=list(name.workers),
-        )
-
-
-class VersionShape(Shape):
-    """Which version of which family a file is, as somebody says."""
-
-    family: str
-    version: str
-    source: FamilySource
-    source_id: str | None
-    version_source_id: str | None
-    url: str | None
-    base_name: str | None
-    stated_by: StatedBy
-    at: datetime.datetime
-
-    @classmethod
-    def of(cls, view: VersionView) -> VersionShape:
-        """Return the shape of a statement."""
-        return cls(
-            family=view.family,
-            version=view.version,
-            source=view.source,
-            source_id=view.source_id,
-            version_source_id=view.version_source_id,
-            url=view.url,
-            base_name=view.base_name,
-            stated_by=view.stated_by,
-            at=view.at,
-        )
-
-
-class OriginShape(Shape):
-    """That `child` was made from `parent` (null: known by what was `stated` only), as somebody says."""
-
-    child: str
-    parent: str | None
-    stated: str
-    via: Via
-    stated_by: StatedBy
-    at: datetime.datetime
-
-    @classmethod
-    def of(cls, view: OriginView) -> OriginShape:
-        """Return the shape of a statement."""
-        return cls(
-            child=view.child.hex(),
-            parent=None if view.parent is None else view.parent.hex(),
-            stated=view.stated,
-            via=view.via,
-            stated_by=view.stated_by,
-            at=view.at,
         )
 
 
@@ -276,95 +201,47 @@ class PresentNameList(Shape):
     next_cursor: str | None
 
 
-class StatedShape(Shape):
-    """What a file says about itself, shortened by whoever read it."""
-
-    metadata: Annotated[dict[_Name, _Text], Field(max_length=STATED_ENTRIES_LIMIT)] = {}
-    tensors: _Count = 0
-    parameters: _Count = 0
-    dtypes: Annotated[dict[_Name, _Count], Field(max_length=STATED_ENTRIES_LIMIT)] = {}
-
-
-class FindingShape(Shape):
-    """Something that could not be read."""
-
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,60}$")]
-    detail: _Text
-    where: _Text = ""
-
-
-class ObservationShape(Shape):
+class ObservationShape(FactsShape):
     """What a scan saw of one file; `sha256` null where it could not be read."""
 
-    folder: _Name
+    model_config = ConfigDict(extra="forbid")
+
+    folder: ShortName
     path: _Path
-    size: _Count
+    size: Count
     mtime_ns: _Nanoseconds
     sha256: _Hash | None
-    kind: ModelKind = ModelKind.UNKNOWN
-    base: _Name | None = None
-    stated: StatedShape | None = None
-    licence: Annotated[str, StringConstraints(min_length=1, max_length=LICENCE_LIMIT)] | None = None
-    aliases: Annotated[
-        dict[_Name, Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]], Field(max_length=8)
-    ] = {}
-    findings: Annotated[list[FindingShape], Field(max_length=20)] = []
 
     @classmethod
     def of(cls, seen: Observation) -> ObservationShape:
         """Return the shape of an observation."""
-        facts = seen.facts
-        return cls(
-            folder=seen.folder,
-            path=seen.path,
-            size=seen.size,
-            mtime_ns=str(seen.mtime_ns),
-            sha256=None if seen.sha256 is None else seen.sha256.hex(),
-            kind=facts.kind,
-            base=facts.base,
-            stated=StatedShape.model_validate(facts.stated) if facts.stated else None,
-            licence=facts.licence,
-            aliases=dict(facts.aliases),
-            findings=[
-                FindingShape(code=f.code, detail=f.detail[:STATED_TEXT_LIMIT], where=f.where[:STATED_TEXT_LIMIT])
-                for f in facts.findings
-            ],
+        return cls.model_validate(
+            {
+                "folder": seen.folder,
+                "path": seen.path,
+                "size": seen.size,
+                "mtime_ns": str(seen.mtime_ns),
+                "sha256": None if seen.sha256 is None else seen.sha256.hex(),
+                **told_of(seen.facts),
+            }
         )
 
     def observation(self) -> Observation:
         """Return the observation that this shape describes, its texts fit for the database whoever sent them."""
-        stated = self.stated
         return Observation(
             folder=storable(self.folder)[0],
             path=storable(self.path)[0],
             size=self.size,
             mtime_ns=int(self.mtime_ns),
             sha256=None if self.sha256 is None else bytes.fromhex(self.sha256),
-            facts=ModelFacts(
-                kind=self.kind,
-                base=None if self.base is None else storable(self.base)[0],
-                stated={}
-                if stated is None
-                else {
-                    "metadata": {storable(k)[0]: storable(v)[0] for k, v in stated.metadata.items()},
-                    "tensors": stated.tensors,
-                    "parameters": stated.parameters,
-                    "dtypes": {storable(k)[0]: count for k, count in stated.dtypes.items()},
-                },
-                licence=None if self.licence is None else storable(self.licence)[0],
-                aliases={storable(k)[0]: value for k, value in self.aliases.items()},
-                findings=tuple(
-                    Finding(code=f.code, detail=storable(f.detail)[0], where=storable(f.where)[0])
-                    for f in self.findings
-                ),
-            ),
+            facts=self.facts(),
         )
 
 
 class GoneShape(Shape):
     """A name that a complete scan did not find any more."""
 
-    folder: _Name
+    folder: ShortName
     path: _Path
 
 
@@ -373,8 +250,8 @@ class ObservationBatch(Shape):
 
     worker: _Path
     root: _Path
-    items: Annotated[list[ObservationShape], Field(max_length=OBSERVATION_LIMIT)] = []
-    gone: Annotated[list[GoneShape], Field(max_length=GONE_LIMIT)] = []
+    items: Annotated[list[ObservationShape], Field(max_length=OBSERVATION_LIMIT, default_factory=list)]
+    gone: Annotated[list[GoneShape], Field(max_length=GONE_LIMIT, default_factory=list)]
 
 
 class RecordedShape(Shape):

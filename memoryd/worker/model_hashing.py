@@ -1,4 +1,4 @@
-"""Hashes the model files in the background, in a thread that gives way to everything else, each shared file by one worker.
+"""Hashes and describes the model files in the background, giving way to everything else, each shared file by one worker.
 
 What a colleague measured of a folder that both see is taken over where size, time to the nanosecond and a sample of the
 bytes are the same. A run that waits for a hash comes first: the background rests meanwhile.
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-from memoryd.dispatch.wire import MeasuredFile, ModelFile, ModelsRequest, SharedFile, SharedRequest
+from memoryd.dispatch.models_wire import MeasuredFile, ModelsRequest, SharedFile, SharedRequest
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.foundation.logging import log_for
 from memoryd.weights.hashing import FileChanged, hash_file
 from memoryd.worker.hash_memory import HashMemory, Remembered, Stamp, stamp_of
+from memoryd.worker.model_describing import LocalModel, ModelDescribing
 from memoryd.worker.server_link import CallRefused, ServerLink
 from memoryd.worker.shared_places import place_of, sample_of
 
@@ -45,15 +46,6 @@ NICE = 19
 
 _log = log_for(__name__)
 _Item = TypeVar("_Item")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class LocalModel:
-    """A model file that lies on this machine, in one of the directories of its models folder."""
-
-    stated: ModelFile
-    directory: Path
-    path: Path
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +72,8 @@ class ModelHashing:
         self._models: tuple[LocalModel, ...] = ()
         self._given = threading.Event()
         self._stopped = threading.Event()
-        self._untold: dict[tuple[str, str], ModelFile] = {}
+        self._untold: dict[tuple[str, str], LocalModel] = {}
+        self._describing = ModelDescribing(link, memory, incarnation, self._give_way)
         self._told_at = time.monotonic()
         self._thread = threading.Thread(target=self._work_on, name="model-hashing", daemon=True)
 
@@ -118,7 +111,8 @@ class ModelHashing:
         """Go once through the files; return the seconds until those that are left are worth another look."""
         pauses = [self._work_through(directory, models) for directory, models in _by_directory(self._models).items()]
         self._tell(at_once=True)
-        if self._untold:
+        told = self._describing.describe(self._models)
+        if self._untold or not told:
             pauses.append(AGAIN_PAUSE_S)
         return min((pause for pause in pauses if pause is not None), default=None)
 
@@ -210,9 +204,8 @@ class ModelHashing:
 
     def _learned(self, model: LocalModel, stamp: Stamp, sha256: str) -> None:
         stated = model.stated
-        self._untold[stated.folder, stated.path] = stated.model_copy(
-            update={"sha256": sha256, "size": stamp.size, "mtime_ns": stamp.mtime_ns}
-        )
+        told = stated.model_copy(update={"sha256": sha256, "size": stamp.size, "mtime_ns": stamp.mtime_ns})
+        self._untold[stated.folder, stated.path] = dataclasses.replace(model, stated=told)
         self._tell(at_once=False)
 
     def _tell(self, *, at_once: bool) -> None:
@@ -222,14 +215,16 @@ class ModelHashing:
         self._told_at = time.monotonic()
         for models in _chunks(list(self._untold.values()), TELL_FILES):
             try:
-                self._link.state_hashes(ModelsRequest(incarnation=self._incarnation, models=models))
+                stated = [model.stated for model in models]
+                self._link.state_hashes(ModelsRequest(incarnation=self._incarnation, models=stated))
             except Unavailable:
                 return
             except MemorydError as error:
                 # The next registration states them all.
                 _log.info("hashes were not taken: %s", error.detail)
             for model in models:
-                self._untold.pop((model.folder, model.path), None)
+                self._untold.pop((model.stated.folder, model.stated.path), None)
+            self._describing.describe(models)
 
     def _give_way(self) -> None:
         """Wait while a run waits for a hash. Raises: _Stopped."""

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 MARKER = ".memoryd-place"
 """A file in a folder whose text names it: for shares that machines mount under different names. Anything unique will do."""
@@ -59,8 +60,25 @@ class Mount:
     source: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A folder by the name (64 hexadecimal digits) under which every worker that sees it knows it.
+
+    `kind`: `marker`, `share`, or `local`, whose name is another after the machine was started anew.
+    """
+
+    key: str
+    kind: Literal["marker", "share", "local"]
+
+
 def place_of(directory: Path) -> str | None:
-    """Return the name (64 hexadecimal digits) under which every worker that sees this folder knows it.
+    """Return the key of the place that a folder is, None where that cannot be told."""
+    place = see_place(directory)
+    return None if place is None else place.key
+
+
+def see_place(directory: Path) -> Place | None:
+    """Return which place a folder is.
 
     None where that cannot be told: the folder is not there, or this system does not say what is mounted.
     """
@@ -133,5 +151,6 @@ def _marker(directory: Path) -> str | None:
         return None
 
 
-def _name(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+def _name(kind: Literal["marker", "share", "local"], *parts: str) -> Place:
+    spelled = "\0".join((kind, *parts)).encode("utf-8", "surrogateescape")
+    return Place(key=hashlib.sha256(spelled).hexdigest(), kind=kind)

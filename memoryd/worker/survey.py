@@ -13,19 +13,24 @@ from uuid import UUID
 from memoryd.comfyui.catalogue_document import pack_catalogue
 from memoryd.comfyui.client import ComfyClient
 from memoryd.comfyui.facts import ModelListed
-from memoryd.dispatch.wire import Gpu, ModelFile, NodePack, RegisterRequest
+from memoryd.dispatch.wire import Gpu, ModelFile, ModelPlace, NodePack, RegisterRequest
 from memoryd.foundation.canonical_json import Json, canonical_digest
 from memoryd.foundation.logging import log_for
+from memoryd.foundation.texts import storable
 from memoryd.worker.engine_environment import EngineLook
 from memoryd.worker.gpu_reading import read_gpu
 from memoryd.worker.hash_memory import HashMemory, stamp_of
-from memoryd.worker.model_hashing import LocalModel
+from memoryd.worker.model_describing import LocalModel
 from memoryd.worker.node_packs import PackSeen, packs_told, see_packs
 from memoryd.worker.pulled_models import is_pulled
+from memoryd.worker.shared_places import see_place
 from memoryd.worker.state_folder import StateFolder
 
 _NOT_WEIGHTS = frozenset({"custom_nodes", "configs"})
 """What ComfyUI lists among its models folders though no weights lie there."""
+
+PLACES_LIMIT = 1_000
+"""Folders of one worker. Source: dispatch.wire, RegisterRequest."""
 
 _log = log_for(__name__)
 
@@ -46,6 +51,8 @@ class Survey:
     """The node specifications as they are sent (`comfyui.catalogue_document`)."""
     local: tuple[LocalModel, ...] = dataclasses.field(repr=False, compare=False)
     """The models whose files lie on this machine: those that can be hashed."""
+    places: tuple[ModelPlace, ...] = ()
+    """The folders that the models lie in, by the numbers that these name."""
     packs: tuple[PackSeen, ...] = dataclasses.field(default=(), repr=False, compare=False)
     """The node packs with their files, where they lie on this machine."""
     fetches_models: bool = False
@@ -65,12 +72,12 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         gpu = read_gpu(stats, here=here, gpu_uuid=gpu_uuid)
         folders = [folder for folder in directories.get("custom_nodes", look.pack_folders()) if folder.is_dir()]
         packs = see_packs(folders, state.sources) if folders else packs_told(comfyui.installed_packs())
-        models, local = [], []
+        models, local, places = [], [], _Places()
         for folder in comfyui.model_folders():
             for model in comfyui.models(folder) if folder not in _NOT_WEIGHTS else ():
                 if _is_for_a_run(model, directories):
                     continue
-                stated, found = _described(model, directories, state.hashes)
+                stated, found = _described(model, directories, state.hashes, places)
                 models.append(stated)
                 if found is not None:
                     local.append(found)
@@ -79,6 +86,7 @@ def look_around(comfyui: ComfyClient, state: StateFolder, *, gpu_uuid: str | Non
         environment=environment,
         environment_sha256=canonical_digest(environment),
         models=tuple(models),
+        places=tuple(places.seen),
         nodes_sha256=specs.digest,
         classes=specs.classes,
         gpu=gpu,
@@ -108,7 +116,25 @@ def registration(
         node_packs=list(survey.node_packs),
         launch_flags=list(survey.launch_flags),
         fetches_models=survey.fetches_models,
+        places=list(survey.places),
     )
+
+
+class _Places:
+    """The folders of one look, each looked at once."""
+
+    def __init__(self) -> None:
+        self.seen: list[ModelPlace] = []
+        self._numbers: dict[Path, int | None] = {}
+
+    def number_of(self, directory: Path) -> int | None:
+        """Return a folder's number, None where it cannot be told which place it is."""
+        if directory not in self._numbers:
+            place = see_place(directory) if len(self.seen) < PLACES_LIMIT else None
+            self._numbers[directory] = None if place is None else len(self.seen)
+            if place is not None:
+                self.seen.append(ModelPlace(key=place.key, kind=place.kind, root=storable(str(directory))[0]))
+        return self._numbers[directory]
 
 
 def _flags(stats: Mapping[str, Json]) -> list[str]:
@@ -148,7 +174,7 @@ def _is_for_a_run(model: ModelListed, directories: Mapping[str, tuple[Path, ...]
 
 
 def _described(
-    model: ModelListed, directories: Mapping[str, tuple[Path, ...]], hashes: HashMemory
+    model: ModelListed, directories: Mapping[str, tuple[Path, ...]], hashes: HashMemory, places: _Places
 ) -> tuple[ModelFile, LocalModel | None]:
     name = model.name.replace("\\", "/")
     found = find_here(model, directories)
@@ -162,5 +188,6 @@ def _described(
         size=stamp.size,
         mtime_ns=stamp.mtime_ns,
         sha256=known.sha256 if known is not None else None,
+        place=places.number_of(directory),
     )
     return stated, LocalModel(stated=stated, directory=directory, path=path)

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from memoryd.access import keys, people
 from memoryd.access.facts import Caller, Role, Scope
 from memoryd.access.guards import Offices
+from memoryd.catalog.models import endpoints as showing
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.settings import Settings
@@ -102,6 +103,7 @@ def app(database: Database, tmp_path: Path) -> FastAPI:
         settings=Settings(home=home), database=database, store=BlobStore(home / "blobs"), keys=home / "keys"
     )
     app.include_router(endpoints.router, prefix="/v1")
+    app.include_router(showing.router, prefix="/v1")
 
     @app.exception_handler(MemorydError)
     def problem(_: Request, error: MemorydError) -> JSONResponse:

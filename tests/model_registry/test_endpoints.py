@@ -12,6 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from memoryd.access.facts import Role
+from memoryd.catalog.models import endpoints as showing
 from memoryd.foundation.database import TenantScope
 from memoryd.foundation.errors import NotAllowed, NotFound
 from memoryd.model_registry import endpoints
@@ -23,7 +24,7 @@ from tests.model_registry.conftest import TestClient
 ClientOf = Callable[..., Client]
 ROUTES = [
     (method, route.path)
-    for route in endpoints.router.routes
+    for route in (*endpoints.router.routes, *showing.router.routes)
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)
 ]
@@ -39,8 +40,8 @@ def batch(models: Path) -> dict[str, Any]:
 def test_a_stranger_is_not_recognised(http: TestClient, method: str, path: str) -> None:
     place = path.replace("{ref:path}", "x.pt").replace("{grant_id}", "0198c0de-0000-7000-8000-000000000000")
     assert "{" not in place
-    query = {"worker": "w", "root": "/m"} if place == "/models/names" else {}
-    body = {} if method == "POST" else None
+    query = {"worker": "w", "root": "/m"} if place == "/models/names" else {"parent": "y"}
+    body = {} if method in ("POST", "PUT") else None
     assert http.request(method, f"/v1{place}", params=query, json=body).status_code == 401
 
 

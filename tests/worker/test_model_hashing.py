@@ -15,7 +15,15 @@ from typing import Any
 
 import pytest
 
-from memoryd.dispatch.wire import ModelFile, ModelsRequest, SharedAnswer, SharedFile, SharedRequest
+from memoryd.dispatch.models_wire import (
+    DescriptionsAnswer,
+    DescriptionsRequest,
+    ModelsRequest,
+    SharedAnswer,
+    SharedFile,
+    SharedRequest,
+)
+from memoryd.dispatch.wire import ModelFile
 from memoryd.weights.hashing import hash_file
 from memoryd.worker import model_hashing, shared_places
 from memoryd.worker.hash_memory import HashMemory, Remembered, Stamp, stamp_of
@@ -48,6 +56,7 @@ class Colleagues:
         self.taken: dict[str, object] = {}
         self.stated: dict[str, str] = {}
         self.faults: list[type[Exception]] = []
+        self.described: list[str] = []
 
     def link(self, who: str) -> Any:
         """The server, as one worker sees it."""
@@ -81,6 +90,11 @@ class _Link:
     def state_hashes(self, request: ModelsRequest) -> None:
         with self._all.lock:
             self._all.stated |= {f"{self._who}/{model.path}": str(model.sha256) for model in request.models}
+
+    def describe_models(self, request: DescriptionsRequest) -> DescriptionsAnswer:
+        with self._all.lock:
+            self._all.described += [one.sha256 for one in request.told]
+            return DescriptionsAnswer(wanted=sorted(set(request.stamps) - set(self._all.described)))
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from memoryd.comfyui.catalogue_document import PACKED_LIMIT
 from memoryd.dispatch import (
     farm_changes,
     leases,
+    model_descriptions,
     model_hashes,
+    models_wire,
     node_specs,
     shown,
     wire,
@@ -132,7 +134,7 @@ def register(office: Office, worker: WorkerCaller, asked: wire.RegisterRequest) 
 
 
 @router.post("/work/models", status_code=204)
-def state_hashes(office: Office, worker: WorkerCaller, asked: wire.ModelsRequest) -> Response:
+def state_hashes(office: Office, worker: WorkerCaller, asked: models_wire.ModelsRequest) -> Response:
     """Note what a worker has hashed since it registered."""
     with office.database.farm_work() as session:
         workers.check_start(workers.current(session, worker.worker_id), asked.incarnation)
@@ -141,12 +143,25 @@ def state_hashes(office: Office, worker: WorkerCaller, asked: wire.ModelsRequest
 
 
 @router.post("/work/models/shared")
-def share_hashes(office: Office, worker: WorkerCaller, asked: wire.SharedRequest) -> wire.SharedAnswer:
+def share_hashes(office: Office, worker: WorkerCaller, asked: models_wire.SharedRequest) -> models_wire.SharedAnswer:
     """Take what a worker measured of a folder that others see too, and say what is known or is its to measure."""
     with office.database.farm_work() as session:
         present = workers.current(session, worker.worker_id)
         model_hashes.tell(session, present, asked.place, asked.measured)
         return model_hashes.ask_for(session, present, asked.place, asked.files, take=asked.take)
+
+
+@router.post("/work/models/described")
+def describe_models(
+    office: Office, worker: WorkerCaller, asked: models_wire.DescriptionsRequest
+) -> models_wire.DescriptionsAnswer:
+    """Note what a worker read in model files and beside them, and say of which others a description is wanted."""
+    with office.database.farm_work() as session:
+        present = workers.current(session, worker.worker_id)
+        workers.check_start(present, asked.incarnation)
+        model_descriptions.keep(session, present, asked.told)
+        wanted = model_descriptions.list_wanted(session, present, asked.stamps)
+    return models_wire.DescriptionsAnswer(wanted=[sha256.hex() for sha256 in wanted])
 
 
 @router.put("/work/nodes/{sha256}", status_code=204)

@@ -76,9 +76,20 @@ def insert_aliases(session: Session, rows: Sequence[Mapping[str, object]]) -> No
         )
 
 
-def list_described(session: Session, sha256s: Sequence[bytes]) -> set[bytes]:
-    """Return those of these models of which more is known than their bytes' hash."""
-    return set(session.scalars(select(Model.sha256).where(Model.sha256.in_(sha256s), Model.format != "unknown")))
+def find_stamps(session: Session, sha256s: Sequence[bytes]) -> dict[bytes, str | None]:
+    """Return which description was taken over last of each of these models that are known."""
+    rows = session.execute(select(Model.sha256, Model.described).where(Model.sha256.in_(sha256s)))
+    return {row.sha256: row.described for row in rows}
+
+
+def note_stamps(session: Session, stamps: Mapping[bytes, str]) -> None:
+    """Note which description of each of these models was taken over."""
+    session.execute(
+        text("""update model m set described = s.stamp
+                  from unnest(cast(:sha256s as bytea[]), cast(:stamps as text[])) as s(sha256, stamp)
+                 where m.sha256 = s.sha256 and m.described is distinct from s.stamp"""),
+        {"sha256s": list(stamps), "stamps": list(stamps.values())},
+    )
 
 
 def list_models(

@@ -179,6 +179,19 @@ def close_unhashed(session: Session, place_id: UUID, rows: Sequence[Mapping[str,
     return _count(closed)
 
 
+def close_missing(session: Session, place_id: UUID, keys: Sequence[tuple[str, str]]) -> int:
+    """End the interval of present names of the folders of these (folder, path) that are not among them; return how many."""
+    closed = session.execute(
+        text("""
+        with stated as (select * from unnest(cast(:folders as text[]), cast(:paths as text[])) as s(folder, path))
+        update model_name n set seen_to = greatest(n.seen_from, clock_timestamp())
+         where n.place_id = :place_id and n.seen_to is null and n.folder in (select folder from stated)
+           and not exists (select from stated s where s.folder = n.folder and s.path = n.path)"""),
+        {"place_id": place_id, "folders": [key[0] for key in keys], "paths": [key[1] for key in keys]},
+    )
+    return _count(closed)
+
+
 def begin_names(session: Session, place_id: UUID, rows: Sequence[Mapping[str, object]]) -> int:
     """Begin intervals of the names that are not present, and return how many those were."""
     begun = session.execute(
