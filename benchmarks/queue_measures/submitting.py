@@ -135,10 +135,20 @@ def _behind(
     return [*figures, Figure(name="   their calls in all", value=rate, unit="calls/s")] if workers else figures
 
 
-def claimers(address: Address, workers: Sequence[tuple[str, str]], pace: float | None, stop: Any, calls: Any) -> None:
-    """Claim and end jobs over HTTP, one thread for each worker, until `stop`; `calls` counts."""
+def claimers(
+    address: Address,
+    workers: Sequence[tuple[str, str]],
+    pace: float | None,
+    stop: Any,
+    calls: Any,
+    brings: bool = False,
+) -> None:
+    """Claim and end jobs over HTTP, one thread for each worker, until `stop`; `calls` counts.
+
+    `brings`: each report asks for the next job, so that a job is one call.
+    """
     threads = [
-        threading.Thread(target=_claimer, args=(address, key, incarnation, pace, stop, calls))
+        threading.Thread(target=_claimer, args=(address, key, incarnation, pace, stop, calls, brings))
         for key, incarnation in workers
     ]
     for thread in threads:
@@ -147,8 +157,11 @@ def claimers(address: Address, workers: Sequence[tuple[str, str]], pace: float |
         thread.join()
 
 
-def _claimer(address: Address, key: str, incarnation: str, pace: float | None, stop: Any, calls: Any) -> None:
+def _claimer(
+    address: Address, key: str, incarnation: str, pace: float | None, stop: Any, calls: Any, brings: bool
+) -> None:
     caller, job = address.caller(key), None
+    asks = {"next": {"incarnation": incarnation, "loaded": ["model-0"]}} if brings else {}
     due = time.monotonic() + random.random() / (pace or 1.0)
     while not stop.is_set():
         if pace is not None:
@@ -158,8 +171,7 @@ def _claimer(address: Address, key: str, incarnation: str, pace: float | None, s
             answer = caller.post("/v1/work/claim", {"incarnation": incarnation, "loaded": ["model-0"], "wait_s": 0})
             job = None if answer is None else answer["job"]
         else:
-            caller.post("/v1/work/complete", cancelled_report(job))
-            job = None
+            job = caller.post("/v1/work/complete", {**cancelled_report(job), **asks}).get("next")
         with calls.get_lock():
             calls.value += 1
 

@@ -47,20 +47,24 @@ def throughput(place: Place, *, quick: bool) -> list[Figure]:
     """Jobs a second: ours over 16 connections, each a process of its own; procrastinate's worker, by its defaults and wide.
 
     All take turns, and the rounds' middle counts. What the target compares with is the better one of procrastinate's two
-    ways: its worker as it comes (one job at a time), and with a concurrency of 16. Ours is measured twice: each claim for
-    itself; and TOGETHER workers served by one statement and one commit, as a server process does for those that ask while
-    a claim of its own is under way (`submission.claim_desk`). Each job is completed for itself in both. Beside the rates:
-    what a job takes of the processors, which a machine that others use blurs less.
+    ways: its worker as it comes (one job at a time), and with a concurrency of 16. Ours is measured as a worker works whose
+    runs bring little, as these bring nothing: each report ends a job and brings the next, one statement and one commit (the
+    target's figure). Beside it: end and claim as two commits, which is how a worker works that has much to deliver; and
+    TOGETHER workers whose claims are one statement and one commit, as a server process makes them for those that ask while
+    a claim of its own is under way (`submission.claim_desk`), each job completed for itself. Beside the rates: what a job
+    takes of the processors, which a machine that others use blurs less.
     """
     if importlib.util.find_spec("procrastinate") is None:
         raise SystemExit("procrastinate is not installed: pip install '.[bench]'")
     rounds, seconds = (2, 4.0) if quick else (3, 8.0)
     ways: dict[str, Callable[[], Done]] = {
+        "brought": lambda: claim_and_complete(place, seconds, way=_brought),
         "statements": lambda: claim_and_complete(place, seconds, way=_statements),
         "defaults": lambda: procrastinate_worker(place, seconds, concurrency=None),
         "together": lambda: claim_and_complete(place, seconds, way=_together, each=TOGETHER),
         "wide": lambda: procrastinate_worker(place, seconds, concurrency=CONNECTIONS),
         "functions": lambda: claim_and_complete(place, seconds, way=_functions),
+        "functions brought": lambda: claim_and_complete(place, seconds, way=_functions_brought),
     }
     done: dict[str, list[Done]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -69,27 +73,42 @@ def throughput(place: Place, *, quick: bool) -> list[Figure]:
     rate = {name: median([one.rate for one in several]) for name, several in done.items()}
     best = max(rate["defaults"], rate["wide"])
     over = f"over {CONNECTIONS} connections"
-    together = f"claims of {TOGETHER} workers together"
+    together, apart = f"claims of {TOGETHER} workers together", "in separate commits"
     return [
-        Figure(name=f"claim + complete, durable, {over}: dispatch.queries", value=rate["statements"], unit="jobs/s"),
+        Figure(name=f"claim + complete, durable, {over}: dispatch.queries", value=rate["brought"], unit="jobs/s"),
+        Figure(name=f"   the same, {apart}", value=rate["statements"], unit="jobs/s"),
         Figure(name=f"   the same, {together}", value=rate["together"], unit="jobs/s"),
-        Figure(name=f"claim + complete, durable, {over}: dispatch.leases", value=rate["functions"], unit="jobs/s"),
-        Figure(name="claim + complete, durable, over HTTP, 8 workers", value=over_http(place, seconds), unit="jobs/s"),
+        Figure(
+            name=f"claim + complete, durable, {over}: dispatch.leases", value=rate["functions brought"], unit="jobs/s"
+        ),
+        Figure(name=f"   the same, {apart}", value=rate["functions"], unit="jobs/s"),
+        Figure(
+            name="claim + complete, durable, over HTTP, 8 workers",
+            value=over_http(place, seconds, brings=True),
+            unit="jobs/s",
+        ),
+        Figure(name=f"   the same, {apart}", value=over_http(place, seconds, brings=False), unit="jobs/s"),
         Figure(name="procrastinate's worker, its defaults", value=rate["defaults"], unit="jobs/s"),
         Figure(name=f"procrastinate's worker, concurrency {CONNECTIONS}", value=rate["wide"], unit="jobs/s"),
-        Figure(name="dispatch.leases over the better of procrastinate's", value=rate["functions"] / best, unit="times"),
+        Figure(
+            name="dispatch.leases over the better of procrastinate's",
+            value=rate["functions brought"] / best,
+            unit="times",
+        ),
         Figure(
             name="dispatch.queries over the better of procrastinate's",
-            value=rate["statements"] / best,
+            value=rate["brought"] / best,
             unit="times",
             target=TARGET,
             least=True,
         ),
+        Figure(name=f"   the same, {apart}", value=rate["statements"] / best, unit="times"),
         Figure(name=f"   the same, {together}", value=rate["together"] / best, unit="times"),
         *[
             figure
             for name, called in (
-                ("statements", "dispatch.queries"),
+                ("brought", "dispatch.queries"),
+                ("statements", f"dispatch.queries, {apart}"),
                 ("together", f"dispatch.queries, {together}"),
                 ("wide", f"procrastinate's, concurrency {CONNECTIONS}"),
             )
@@ -179,6 +198,56 @@ def _functions(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], 
 
 
 @contextlib.contextmanager
+def _functions_brought(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
+    """As _functions, each end with the claim of the next job in one unit of work."""
+    held: list[Grant] = []
+
+    def one(workers: list[WorkerIdentity]) -> int:
+        [worker] = workers
+        with database.farm_work() as session:
+            if not held:
+                grant = leases.claim(session, worker, loaded=LOADED)
+            else:
+                last = held.pop()
+                lease = LeaseKey(job_id=last.job_id, fence=last.fence, token=last.token)
+                assert worker.incarnation is not None
+                _, grant = leases.complete_and_claim(
+                    session, worker, lease, incarnation=worker.incarnation, loaded=LOADED
+                )
+        held.extend([grant] if grant is not None else [])
+        return len(held)
+
+    yield one
+
+
+@contextlib.contextmanager
+def _brought(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
+    """One statement and one transaction: the end of a job and the claim of the next, as the room's function sends it."""
+    held: list[tuple[Any, int, bytes]] = []
+    with _on_the_farm(database) as session:
+
+        def one(workers: list[WorkerIdentity]) -> int:
+            [worker] = workers
+            names = {"worker_id": worker.worker_id, "incarnation": worker.incarnation}
+            token_hash = leases.token_hash(secrets.token_urlsafe(24))
+            if not held:
+                asks = {**names, "token_hash": token_hash, "pool_ids": list(worker.pool_ids)}
+                picked = claiming.claim(session, asks, serves=worker.serves, loaded=LOADED)
+                held.extend([(picked.job_id, picked.fence, token_hash)] if picked is not None else [])
+                return len(held)
+            job_id, fence, last = held.pop()
+            named = {**names, "job_id": job_id, "fence": fence, "token_hash": last, "next_token_hash": token_hash}
+            done = ending.complete_and_claim(session, {**named, "state": JobState.SUCCEEDED.value}, loaded=LOADED)
+            assert done is not None
+            assert done.id == job_id
+            if done.next_job_id is not None:
+                held.append((done.next_job_id, done.next_fence, token_hash))
+            return 1
+
+        yield one
+
+
+@contextlib.contextmanager
 def _statements(database: Database) -> Iterator[Callable[[list[WorkerIdentity]], int]]:
     """Two statements, each its own transaction, as the room's functions send them where nothing is capped or paused."""
     with _on_the_farm(database) as session:
@@ -233,13 +302,16 @@ def _on_the_farm(database: Database) -> Iterator[Session]:
             yield session
 
 
-def over_http(place: Place, seconds: float) -> float:
-    """Return jobs a second that 8 workers claim and end over HTTP, without a pause, at one server process."""
+def over_http(place: Place, seconds: float, *, brings: bool) -> float:
+    """Return jobs a second that 8 workers claim and end over HTTP, without a pause, at one server process.
+
+    `brings`: each report asks for the next job.
+    """
     context = multiprocessing.get_context("fork")
     database = Database(place.cluster.server_url())
     workers = []
     for number in range(8):
-        worker, key = join_worker(database, place.scope, f"http-{number}")
+        worker, key = join_worker(database, place.scope, f"http-{number}-{brings}")
         workers.append((key, str(worker.incarnation)))
     database.close()
     fill(
@@ -247,7 +319,7 @@ def over_http(place: Place, seconds: float) -> float:
     )  # fmt: skip
     with place.server() as address:
         stop, calls = context.Event(), context.Value("i", 0)
-        process = context.Process(target=claimers, args=(address, workers, None, stop, calls), daemon=True)
+        process = context.Process(target=claimers, args=(address, workers, None, stop, calls, brings), daemon=True)
         process.start()
         time.sleep(1.0)
         first = int(calls.value)
@@ -255,7 +327,7 @@ def over_http(place: Place, seconds: float) -> float:
         done = int(calls.value) - first
         stop.set()
         process.join()
-    return done / 2 / seconds
+    return done / (1 if brings else 2) / seconds
 
 
 # --- procrastinate's

@@ -11,13 +11,14 @@ import enum
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from memoryd.dispatch import caps, endings, telling, waking
+from memoryd.dispatch import caps, endings, telling, tries, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import Charge
 from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, SignOfLife, WorkerIdentity, WorkerState
 from memoryd.dispatch.queries import claiming, ending, leasing, upkeep
-from memoryd.dispatch.states import ENDED, JobState
+from memoryd.dispatch.states import JobState
 from memoryd.dispatch.wire import LeaseState
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
@@ -25,32 +26,9 @@ from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import JobId, PoolId, TenantId, WorkerId
 from memoryd.foundation.texts import storable
 
-INFRA_ATTEMPTS_LIMIT = 10
-"""Uncounted tries: a farm that lacks a model must not hand a job round for ever."""
-RELEASES_AT_ONCE = 2
-"""After so many uncounted tries a job that is given back waits a while, as a failed one does."""
-BACKOFF_DOUBLINGS = 6
-ERROR_TEXT_LIMIT = 8_000
-"""Characters of an error that are kept."""
 PHASE_LIMIT = 200
 CANDIDATE_LIMIT = 200
 """Jobs that were cancelled or are held back which one claim clears away before it answers that there is nothing."""
-NO_SETBACK = frozenset(
-    {
-        "released",
-        "worker-stopped",
-        "worker-removed",
-        "foreign-interrupt",
-        "engine-busy",
-        "restored",
-        "out-of-memory",
-        "model-drifted",
-        "environment-changed",
-    }
-)
-"""Why a job came back, where that says nothing about the next one."""
-SETBACK_LIMIT_S = 60.0
-"""The longest that a worker, or a pool, waits after runs failed for reasons of the farm."""
 
 
 class LeaseLost(Conflict):
@@ -201,6 +179,55 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
     done = ending.complete(session, {**_named(lease, worker.worker_id), "state": state.value})
     if done is None:
         return late(session, lease)
+    _settle_end(session, done, state)
+    return Completion.RECORDED
+
+
+def complete_and_claim(
+    session: Session,
+    worker: WorkerIdentity,
+    lease: LeaseKey,
+    *,
+    incarnation: UUID,
+    loaded: Sequence[str],
+    cancelled: bool = False,
+) -> tuple[Completion, Grant | None]:
+    """As complete, and the worker's next job under a fresh lease by the same commit, as claim picks it.
+
+    None says nothing of whether work waits: where something holds the job back (a cap, a pause), where somebody else is at
+    it, where this end lets others enter, or an earlier start of the worker left something over, it asks for itself. A job
+    that another transaction holds is never waited for: this one has ended a job, and its flow is locked.
+    """
+    state = JobState.CANCELLED if cancelled else JobState.SUCCEEDED
+    token = secrets.token_urlsafe(24)
+    values = {
+        **_named(lease, worker.worker_id),
+        "state": state.value,
+        "incarnation": incarnation,
+        "next_token_hash": token_hash(token),
+    }
+    done = ending.complete_and_claim(session, values, loaded=loaded)
+    if done is None:
+        return late(session, lease), None
+    _settle_end(session, done, state)
+    return Completion.RECORDED, _brought(done, token) if done.next_job_id is not None else None
+
+
+def _brought(done: ending.Found, token: str) -> Grant:
+    return Grant(
+        job_id=JobId(done.next_job_id),
+        tenant_id=TenantId(done.next_tenant_id),
+        pool_id=PoolId(done.next_pool_id),
+        model_set=done.next_model_set,
+        fence=done.next_fence,
+        token=token,
+        attempt=done.next_attempt,
+        lease_s=done.next_lease_s,
+        deadline_s=done.next_deadline_s,
+    )
+
+
+def _settle_end(session: Session, done: ending.Found, state: JobState) -> None:
     assert done.id is not None, "a leased job was not in state leased"
     if done.brings or done.followed or done.capped:
         brought = Endings()
@@ -212,7 +239,6 @@ def complete(session: Session, worker: WorkerIdentity, lease: LeaseKey, *, cance
         brought.settle(session)
         # An end that brings nothing lets nobody do what they could not do before.
         waking.wake_after_commit(session)
-    return Completion.RECORDED
 
 
 def _charge(done: ending.Found) -> Charge:
@@ -240,7 +266,7 @@ def fail(
     the try counts.
     """
     brought = Endings()
-    state = end_try(
+    state = tries.end_try(
         session,
         _named(lease, worker.worker_id),
         cause=cause,
@@ -263,7 +289,7 @@ def release(
 ) -> Completion:
     """Give a job back unrun: it waits again under its old tag, and its try is not counted unless `counts`."""
     brought = Endings()
-    state = end_try(
+    state = tries.end_try(
         session,
         _named(lease, worker.worker_id),
         cause=Cause.CRASH if counts else Cause.INFRA,
@@ -280,75 +306,6 @@ def _settled(session: Session, lease: LeaseKey, state: JobState | None, brought:
     brought.settle(session)
     waking.wake_after_commit(session)
     return Completion.RECORDED
-
-
-def end_try(
-    session: Session,
-    named: Mapping[str, object],
-    *,
-    cause: Cause,
-    error: Mapping[str, Json],
-    then: JobState,
-    brought: Endings,
-    avoid: bool = True,
-    moves: bool = False,
-) -> JobState | None:
-    """End a lease that made nothing and decide what comes next; return the job's new state, None where it is not there.
-
-    `named` has job_id and fence; where the worker itself reports the end, token_hash and worker_id too: its report, sent
-    again, is then a duplicate. What follows is noted in `brought`, for the caller to settle after the last of its tries.
-    `avoid`: another worker tries next, where there is one.
-    """
-    kept = {name: storable(value)[0][:ERROR_TEXT_LIMIT] for name, value in error.items() if isinstance(value, str)}
-    kind = kept.get("kind") or cause.value
-    reported_with = named.get("token_hash")
-    failure: dict[str, Json] = {"cause": cause.value, "error": dict(kept), "token_hash": None}
-    if isinstance(reported_with, bytes):
-        failure["token_hash"] = reported_with.hex()
-    row = ending.end_try(
-        session,
-        {
-            **named,
-            "failure": failure,
-            "avoid": avoid,
-            "counts": cause is not Cause.INFRA,
-            "moves": moves,
-            "infra_limit": INFRA_ATTEMPTS_LIMIT,
-            "patience": RELEASES_AT_ONCE,
-            "doublings": BACKOFF_DOUBLINGS,
-            "then": then.value,
-            "kind": kind,
-            "reason": str(kept.get("message") or kind),
-        },
-    )
-    if row is None:
-        return None
-    state = JobState(row.state)
-    if state in ENDED:
-        brought.note(row, state)
-    elif state is JobState.READY:
-        brought.entrants.append(JobId(row.id))
-    if row.capped:
-        brought.freed.append(row)
-    _tell_end(session, row, kind=kind, reason=str(kept.get("message") or kind), by_worker=reported_with is not None)
-    if cause is Cause.INFRA and not moves and kind not in NO_SETBACK:
-        ending.note_setback(
-            session, pool_id=row.left_pool_id, worker_id=row.worker_id, kind=kind, limit_s=SETBACK_LIMIT_S
-        )
-    return state
-
-
-def _tell_end(session: Session, row: ending.Found, *, kind: str, reason: str, by_worker: bool) -> None:
-    """Tell what the end of a try led to; that a worker reported it, is told where the report is recorded."""
-    jobs, state = [JobId(row.id)], JobState(row.state)
-    if state is JobState.DEAD:
-        telling.tell_jobs(session, "job.dead", jobs, cause=kind, reason=reason)
-    elif state is JobState.CANCELLED:
-        telling.tell_jobs(session, "job.cancelled", jobs)
-    elif row.moved:
-        telling.tell_jobs(session, "job.moved", jobs, cause=kind)
-    elif not by_worker:
-        telling.tell_jobs(session, "job.released", jobs, cause=kind, reason=reason)
 
 
 def lost(lease: LeaseKey) -> LeaseLost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memoryd.dispatch import leases, telling, waking
+from memoryd.dispatch import telling, tries, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.facts import Cause, WorkerState
 from memoryd.dispatch.queries import fleet, retirement
@@ -55,12 +55,14 @@ def remove(session: Session, worker_id: WorkerId, *, tenant_id: TenantId) -> int
         raise _not_found(worker_id)
     if list(serving.serves) != [tenant_id]:
         raise WorkerShared(f"worker {serving.label!r}", hint="drain it, or ask whoever runs the server")
+    retirement.lock_leases(session, worker_id=worker_id)
+    # Again: a report that the first look waited for may have brought another job.
     ended = retirement.lock_leases(session, worker_id=worker_id)
     retirement.remove_worker(session, worker_id=worker_id)
     telling.tell_workers(session, "worker.removed", [worker_id])
     brought = Endings()
     for row in ended:
-        leases.end_try(
+        tries.end_try(
             session,
             {"job_id": row.job_id, "fence": row.fence},
             cause=Cause.INFRA,

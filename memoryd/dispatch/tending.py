@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from memoryd.dispatch import endings, holds, leases, pools, routing, telling, waking
+from memoryd.dispatch import endings, holds, pools, routing, telling, tries, waking
 from memoryd.dispatch.endings import Endings
 from memoryd.dispatch.entering import let_in
 from memoryd.dispatch.facts import Cause
@@ -156,7 +156,7 @@ def _end_tries(
         word = "run-too-long" if row.past_deadline else kind
         error = {"kind": word, "message": _SENTENCES[word]}
         named = {"job_id": row.job_id, "fence": row.fence}
-        leases.end_try(session, named, cause=cause, error=dict(error), then=then, brought=brought, avoid=avoid)
+        tries.end_try(session, named, cause=cause, error=dict(error), then=then, brought=brought, avoid=avoid)
     brought.settle(session)
 
 

@@ -32,6 +32,8 @@ REASON_LIMIT = 2_000
 REASON_TOLD_LIMIT = 500
 """Characters of a reason that an event carries."""
 
+UNREADABLE = "the server could not read what the job asks for"
+
 _scopes: weakref.WeakKeyDictionary[Engine, dict[TenantId, TenantScope]] = weakref.WeakKeyDictionary()
 
 
@@ -94,7 +96,7 @@ def _claim_together(session: Session, asks: Sequence[Ask]) -> list[Claimed | Mem
     ]
     # What an earlier start of a worker left over is put away where it asks alone.
     able = [(at, one[0]) for at, one in enumerate(begun) if not isinstance(one, MemorydError) and not one[1]]
-    grants = leases.claim_each(session, [(worker, _names(asks[at].loaded)) for at, worker in able])
+    grants = leases.claim_each(session, [(worker, names(asks[at].loaded)) for at, worker in able])
     granted = [grant for grant in grants if isinstance(grant, Grant)]
     scopes = {grant.tenant_id: _scope_of(session, grant) for grant in granted}
     for (at, worker), grant in sorted(
@@ -106,7 +108,8 @@ def _claim_together(session: Session, asks: Sequence[Ask]) -> list[Claimed | Mem
     return answers
 
 
-def _names(loaded: Sequence[str]) -> list[str]:
+def names(loaded: Sequence[str]) -> list[str]:
+    """Return the names of loaded models that a claim looks at, as the database takes them."""
     return [storable(name)[0] for name in loaded[:LOADED_LIMIT]]
 
 
@@ -114,7 +117,7 @@ def _grant(session: Session, worker: WorkerIdentity, incarnation: UUID, loaded: 
     present, left_over = workers.begin_claim(session, worker.worker_id, incarnation)
     if left_over:
         tending.end_earlier_starts(session, worker_id=present.worker_id, incarnation=incarnation)
-    return leases.claim(session, present, loaded=_names(loaded))
+    return leases.claim(session, present, loaded=names(loaded))
 
 
 def _scope_of(session: Session, grant: Grant) -> TenantScope:
@@ -133,6 +136,20 @@ def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant, scope: 
     return _claimed(grant, detail)
 
 
+def hand_over_or_release(session: Session, worker: WorkerIdentity, grant: Grant) -> Claimed | None:
+    """Return a job that was just leased with what it asks for; None where that cannot be read, and it is given back.
+
+    `session` has taken the farm. What it did before stands: a result must not be lost for the sake of the next job.
+    """
+    try:
+        return _handed_over(session, worker, grant, _scope_of(session, grant))
+    except JobUnreadable:
+        take_farm(session)
+        lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
+        leases.release(session, worker, lease, reason=UNREADABLE)
+        return None
+
+
 def _announce(session: Session, kind: str, job_id: JobId, project_id: UUID | None, facts: Mapping[str, Json]) -> None:
     owner: dict[str, Json] = {"project_id": str(project_id)} if project_id is not None else {}
     outbox.announce(session, kind, job_id, owner | dict(facts))
@@ -145,7 +162,7 @@ def _give_back_unreadable(database: Database, worker: WorkerIdentity, incarnatio
         return
     lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
     with database.farm_work() as session:
-        leases.release(session, worker, lease, reason="the server could not read what the job asks for")
+        leases.release(session, worker, lease, reason=UNREADABLE)
 
 
 def scope_of_lease(database: Database, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from memoryd.access import audit
 from memoryd.comfyui.input_names import SEEN_PREFIX
 from memoryd.dispatch import leases, usage, workers
 from memoryd.dispatch.facts import Cause, Completion, LeaseKey, WorkerIdentity
-from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, CompleteRequest, JobKind, Outcome, Output, Pin
+from memoryd.dispatch.wire import PREVIEW_TYPE, SAVED_TYPE, Claimed, CompleteRequest, JobKind, Outcome, Output, Pin
 from memoryd.events import outbox
-from memoryd.foundation.canonical_json import Json, read_json
+from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.counters import LATE_REPORTS
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict
@@ -34,8 +33,9 @@ from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
 from memoryd.storage.facts import StoredBlob
 from memoryd.submission import output_places, queries, run_costs
-from memoryd.submission.claiming import scope_of, stored_reason
+from memoryd.submission.claiming import hand_over_or_release, names, scope_of, stored_reason
 from memoryd.submission.facts import EventState
+from memoryd.submission.job_texts import extra_documents, input_name
 from memoryd.submission.result_document import result_document
 from memoryd.submission.submitting import pinned, unpacked
 
@@ -92,20 +92,36 @@ def complete(
     `contents`: bytes of outputs that came with the report, by index; the others were uploaded before.
     Raises: LeaseLost; OutputNotUploaded; DatabaseDown (send the report again).
     """
+    return complete_and_claim(database, store, home, worker, report, contents=contents)[0]
+
+
+def complete_and_claim(
+    database: Database,
+    store: BlobStore,
+    home: Path,
+    worker: WorkerIdentity,
+    report: CompleteRequest,
+    *,
+    contents: Mapping[int, bytes] | None = None,
+) -> tuple[Completion, Claimed | None]:
+    """As complete, and the worker's next job by the same commit, where the report asks for one.
+
+    None where it does not, where the report was recorded before, and wherever `leases.complete_and_claim` has none.
+    """
     lease = LeaseKey(job_id=JobId(report.job_id), fence=report.fence, token=report.token)
     try:
         if report.outcome is Outcome.OK:
             with database.farm_work() as session:
                 run = _read(session, worker, report, lease, contents or {})
             scope = run.scope
-            _record_outputs(database, store, home, run)
+            brought = _record_outputs(database, store, home, run)
         else:
             with database.farm_work() as session:
-                scope = _record_end(session, worker, report, lease)
+                scope, brought = _record_end(session, worker, report, lease)
     except _NotRecordedError as error:
-        return _refused_or_duplicate(error.answer, lease)
+        return _refused_or_duplicate(error.answer, lease), None
     store.clear_staging(scope.slug, lease.job_id)
-    return Completion.RECORDED
+    return Completion.RECORDED, brought
 
 
 def _take_tenant_of(session: Session, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:
@@ -150,7 +166,7 @@ def _read(
     )
 
 
-def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run) -> None:
+def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run) -> Claimed | None:
     written: list[Path] = []
     try:
         outputs = [
@@ -167,7 +183,8 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
             recorded = record_job_outputs(session, scope=run.scope, job=facts, outputs=outputs, prepared=prepared)
             register(session, [*(blob for _, blob in previews), *seen.values()])
             _tell_success(session, run, outputs, [preview for preview, _ in previews], recorded)
-            _end_lease(session, run)
+            take_farm(session)
+            return _end_lease(session, run.worker, run.report, run.lease)
     except BaseException:
         # What nobody recorded must not lie in the project's folder as if it were somebody's.
         for path in written:
@@ -176,8 +193,10 @@ def _record_outputs(database: Database, store: BlobStore, home: Path, run: _Run)
         raise
 
 
-def _record_end(session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey) -> TenantScope:
-    """Record a run that made nothing, cancelled or failed, for the tenant that is returned. `session` has the farm."""
+def _record_end(
+    session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey
+) -> tuple[TenantScope, Claimed | None]:
+    """Record a run that made nothing, cancelled or failed; return its tenant, and the next job. `session` has the farm."""
     scope = _take_tenant_of(session, worker, lease)
     error: dict[str, Json] = {"kind": "cancelled", "message": ""}
     if report.error is not None:
@@ -198,15 +217,14 @@ def _record_end(session: Session, worker: WorkerIdentity, report: CompleteReques
     _announce(session, lease.job_id, owner.project_id, f"job.{state.value}", {})
     take_farm(session)
     if cancelled:
-        answer = leases.complete(session, worker, lease, cancelled=True)
-    else:
-        kind = str(error["kind"])
-        cause = Cause.INFRA if kind in INFRA_ERRORS else Cause.JOB
-        answer = leases.fail(session, worker, lease, cause=cause, error=error, move=kind == OUT_OF_MEMORY)
+        return scope, _end_lease(session, worker, report, lease, cancelled=True)
+    kind = str(error["kind"])
+    cause = Cause.INFRA if kind in INFRA_ERRORS else Cause.JOB
+    answer = leases.fail(session, worker, lease, cause=cause, error=error, move=kind == OUT_OF_MEMORY)
     if answer is not Completion.RECORDED:
         raise _NotRecordedError(answer)
     _note_measures(session, report, lease)
-    return scope
+    return scope, None
 
 
 def _stored_output(store: BlobStore, home: Path, run: _Run, output: Output, written: list[Path]) -> JobOutput:
@@ -286,38 +304,20 @@ def _job_facts(run: _Run, seen: Mapping[str, StoredBlob]) -> JobFacts:
         project_id=ProjectId(detail.project_id) if detail.project_id else None,
         person_id=PersonId(detail.person_id) if detail.person_id else None,
         prompt_document=unpacked(detail.prompt).encode("utf-8", "surrogatepass"),
-        extra_documents=_extra_documents(unpacked(detail.extra_data)),
+        extra_documents=extra_documents(unpacked(detail.extra_data)),
         prompt_id=str(run.report.prompt_id),
         environment=run.environment,
         started_at=run.report.started_at,
         ended_at=run.report.ended_at,
         cached_nodes=tuple(run.report.cached_nodes),
         inputs={name: blob.sha256 for name, blob in seen.items()}
-        | {_input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
+        | {input_name(file): bytes.fromhex(str(file["sha256"])) for file in detail.inputs},
         # What the worker has under a name, as it stated it some time ago; where the job asked for particular bytes, those,
         # which it has proved; and what it found there before this run.
         pins={use: sha256 for use, sha256 in run.hashed.items() if use in named}
         | pinned(pins)
         | {use: sha256 for use, sha256 in pinned(run.report.models).items() if use in named},
     )
-
-
-def _extra_documents(extra_data: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the texts that ComfyUI writes beside the prompt: each member of extra_pnginfo, as json.dumps spells it.
-
-    Source: ComfyUI, nodes.py, SaveImage.
-    """
-    value = read_json(extra_data)
-    info = value.get("extra_pnginfo") if isinstance(value, dict) else None
-    if not isinstance(info, dict):
-        return ()
-    return tuple((key, json.dumps(member).encode("ascii")) for key, member in info.items())
-
-
-def _input_name(file: dict[str, object]) -> str:
-    subfolder, name = str(file.get("subfolder") or ""), str(file["name"])
-    suffix = "" if file.get("type", "input") == "input" else f" [{file['type']}]"
-    return f"{subfolder}/{name}{suffix}" if subfolder else f"{name}{suffix}"
 
 
 def _tell_success(
@@ -351,12 +351,26 @@ def _tell_success(
     _announce(session, job_id, run.detail.project_id, "job.succeeded", {"outputs": len(outputs), "new": recorded.new})
 
 
-def _end_lease(session: Session, run: _Run) -> None:
-    take_farm(session)
-    answer = leases.complete(session, run.worker, run.lease)
+def _end_lease(
+    session: Session, worker: WorkerIdentity, report: CompleteRequest, lease: LeaseKey, *, cancelled: bool = False
+) -> Claimed | None:
+    """End the run's lease, and hand over the worker's next job where the report asks for one. `session` has the farm."""
+    grant = None
+    if report.next is None:
+        answer = leases.complete(session, worker, lease, cancelled=cancelled)
+    else:
+        answer, grant = leases.complete_and_claim(
+            session,
+            worker,
+            lease,
+            incarnation=report.next.incarnation,
+            loaded=names(report.next.loaded),
+            cancelled=cancelled,
+        )
     if answer is not Completion.RECORDED:
         raise _NotRecordedError(answer)
-    _note_measures(session, run.report, run.lease)
+    _note_measures(session, report, lease)
+    return hand_over_or_release(session, worker, grant) if grant is not None else None
 
 
 def _note_measures(session: Session, report: CompleteRequest, lease: LeaseKey) -> None:

@@ -25,7 +25,7 @@ from memoryd.access import projects
 from memoryd.access.facts import Caller
 from memoryd.access.guards import Office, Offices, Reader, ReaderCaller, Submitter, SubmitterCaller, Work
 from memoryd.dispatch import wire
-from memoryd.dispatch.facts import DeadFilter, LeaseKey
+from memoryd.dispatch.facts import Completion, DeadFilter, LeaseKey
 from memoryd.dispatch.guards import WorkerCaller
 from memoryd.dispatch.live_runs import live_runs_of
 from memoryd.dispatch.result_wire import RESULT_LIMIT, unpack_result
@@ -350,8 +350,12 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
 @router.post("/work/complete", response_model=wire.CompleteAnswer)
 def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> Response:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
-    answer = completing.complete(office.database, blob_store(office.store), office.home, worker, report)
-    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value}))
+    store = blob_store(office.store)
+    return _ended(*completing.complete_and_claim(office.database, store, office.home, worker, report))
+
+
+def _ended(answer: Completion, brought: wire.Claimed | None) -> Response:
+    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value, "next": brought}))
 
 
 @router.post("/work/result", response_model=wire.CompleteAnswer, max_body_size=RESULT_LIMIT)
@@ -359,10 +363,10 @@ async def take_result(request: Request, office: Office, worker: WorkerCaller) ->
     """Outputs and report in one message (`dispatch.result_wire`), for small results; else as `/work/complete`."""
     report, contents = unpack_result(await request.body())
     store = blob_store(office.store)
-    answer = await run_in_threadpool(
-        completing.complete, office.database, store, office.home, worker, report, contents=contents
+    answer, brought = await run_in_threadpool(
+        completing.complete_and_claim, office.database, store, office.home, worker, report, contents=contents
     )
-    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value}))
+    return _ended(answer, brought)
 
 
 @router.post("/work/release", status_code=204)

@@ -14,7 +14,7 @@ from memoryd.dispatch.wire import Claimed, ClaimRequest, CompleteRequest, JoinRe
 from memoryd.foundation.errors import MemorydError, NotRecognised
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.logging import log_for
-from memoryd.worker.claiming import Claims
+from memoryd.worker.claiming import Answers, Claims
 from memoryd.worker.delivery import Delivery
 from memoryd.worker.engine import Engine
 from memoryd.worker.engine_process import Launch
@@ -34,7 +34,7 @@ from memoryd.worker.shared_engine import HOLD_LIMIT_S, SharedEngine
 from memoryd.worker.state_folder import StateFolder
 from memoryd.worker.stopping import Stopping
 from memoryd.worker.survey import Survey, look_around, registration
-from memoryd.worker.warm_up import WarmUpFailed, warm_up
+from memoryd.worker.warm_up import Warmth
 
 CLAIM_WAIT_S = 20.0
 """How long the server may hold a request for work."""
@@ -47,10 +47,6 @@ SURVEY_PAUSE_S = 1.0
 
 OTHERS_LOOK_S = 1.0
 """How long one wait for others' runs takes before the worker looks whether anything else changed."""
-
-WARM_UP_PAUSE_FIRST_S = 5.0
-WARM_UP_PAUSE_LAST_S = 300.0
-"""Between tries of a warm-up that fails: doubled from the first to the last."""
 
 _log = log_for(__name__)
 
@@ -94,6 +90,7 @@ class Agent:
     _delivery: Delivery
     _claims: Claims
     _sources: PackSources | None
+    _warmth: Warmth
 
     def __init__(self, options: Options, stopping: Stopping) -> None:
         """Nothing is connected yet."""
@@ -105,14 +102,13 @@ class Agent:
         self._survey: Survey | None = None
         self._surveyed_at = 0.0
         self._surveyed_generation = -1
-        self._warm_generation = -1
-        self._warm_up_pause_s = WARM_UP_PAUSE_FIRST_S
         self._registered: RegisterAnswer | None = None
         self._loaded: list[str] = []
         self._contents: dict[tuple[str, str], str] = {}
         self._heartbeat: Heartbeat | None = None
         self._memory: GpuMemory | None = None
         self._hashing: ModelHashing | None = None
+        self._brought: Answers | None = None
         self._left = False
 
     def run(self) -> None:
@@ -129,6 +125,7 @@ class Agent:
 
     def _work_with_engine(self) -> None:
         self._engine = self._open_engine()
+        self._warmth = Warmth(self._engine, self._stopping)
         self._sources = PackSources(self._link) if self._options.keep_node_packs else None
         self._delivery = Delivery(self._link, self._state, self._stopping, self._offer_sources)
         self._claims = Claims(self._link, self._stopping, self._leave)
@@ -175,7 +172,7 @@ class Agent:
         self._hashing.hash_these(self._present_survey().local)
         for claimed in self._state.claims():
             self._take_up(claimed)
-        while not self._stopping.asked():
+        while not self._stopping.asked() or self._brought is not None:
             self._work_once()
             self._delivery.raise_failure()
         self._leave()
@@ -208,9 +205,9 @@ class Agent:
         if not self._engine.come_up(self._stopping):
             return False
         generation = self._engine.generation
-        again = generation != self._surveyed_generation
-        if not again and time.monotonic() - self._surveyed_at < SURVEY_EVERY_S:
+        if not self._must_look():
             return True
+        again = generation != self._surveyed_generation
         before = self._survey
         if self._look_around() is None or (self._survey != before and self._register() is None):
             return False
@@ -251,7 +248,7 @@ class Agent:
         registered = patiently(self._stopping, lambda: self._link.register(request))
         if registered is not None:
             if self._registered is not None and registered.warm_up != self._registered.warm_up:
-                self._warm_generation = -1
+                self._warmth.forget()
             self._registered = registered
             if self._hashing is not None:
                 self._hashing.hash_these(survey.local)
@@ -276,13 +273,8 @@ class Agent:
 
     def _work_once(self) -> None:
         assert self._heartbeat is not None
-        if self._heartbeat.drain.is_set():
-            self._stopping.wait(1)
-            return
-        if not (self._is_ready() and self._is_free() and self._is_warm()):
-            return
-        request = ClaimRequest(incarnation=self._incarnation, loaded=self._loaded, wait_s=self._options.claim_wait_s)
-        claimed = self._claims.next(request)
+        brought, self._brought = self._brought, None
+        claimed = (self._claims.take(brought) if brought is not None else None) or self._ask_for_work()
         if claimed is None:
             return
         if self._stopping.asked():
@@ -293,31 +285,42 @@ class Agent:
         self._heartbeat.hold(lease)
         self._run(lease, known=False)
 
-    def _is_free(self) -> bool:
+    def _ask_for_work(self) -> Claimed | None:
+        assert self._heartbeat is not None
+        if self._stopping.asked():
+            return None
+        if self._heartbeat.drain.is_set():
+            self._stopping.wait(1)
+            return None
+        if not (self._is_ready() and self._is_free(OTHERS_LOOK_S) and self._warmth.make(self._warm_up_graph())):
+            return None
+        return self._claims.next(self._request())
+
+    def _request(self) -> ClaimRequest:
+        return ClaimRequest(incarnation=self._incarnation, loaded=self._loaded, wait_s=self._options.claim_wait_s)
+
+    def _asks(self, completion: CompleteRequest) -> ClaimRequest | None:
+        """Return the request for the next job that goes with a report, where nothing stands between this worker and that."""
+        assert self._heartbeat is not None
+        willing = not (self._stopping.asked() or self._heartbeat.drain.is_set() or self._must_look())
+        if not (willing and self._delivery.brings_next(completion) and self._warmth.is_there(self._warm_up_graph())):
+            return None
+        return self._request() if self._is_free(0.0) else None
+
+    def _must_look(self) -> bool:
+        again = self._engine.generation != self._surveyed_generation
+        return again or time.monotonic() - self._surveyed_at >= SURVEY_EVERY_S
+
+    def _warm_up_graph(self) -> str | None:
+        return self._registered.warm_up if self._registered is not None else None
+
+    def _is_free(self, limit_s: float) -> bool:
         try:
-            return self._engine.wait_until_free(self._stopping, OTHERS_LOOK_S)
+            return self._engine.wait_until_free(self._stopping, limit_s)
         except MemorydError as error:
             _log.warning("%s", error.detail)
-            self._stopping.wait(OTHERS_LOOK_S)
+            self._stopping.wait(limit_s)
             return False
-
-    def _is_warm(self) -> bool:
-        graph = self._registered.warm_up if self._registered is not None else None
-        generation = self._engine.generation
-        if graph is None or self._warm_generation == generation:
-            return True
-        _log.info("warming up")
-        try:
-            if not warm_up(self._engine, graph, self._stopping):
-                return False
-        except WarmUpFailed as error:
-            pause = self._warm_up_pause_s
-            _log.error("no work is taken, the pool's warm-up graph fails: %s; again in %.0f s", error.detail, pause)
-            self._warm_up_pause_s = min(pause * 2, WARM_UP_PAUSE_LAST_S)
-            self._stopping.wait(pause)
-            return False
-        self._warm_generation, self._warm_up_pause_s = generation, WARM_UP_PAUSE_FIRST_S
-        return True
 
     def _take_up(self, claimed: Claimed) -> None:
         """Go on with a job of an earlier start, if it is still ours."""
@@ -349,7 +352,9 @@ class Agent:
                 case Finished(completion=completion):
                     self._loaded = [pin.name for pin in claimed.pins]
                     lease.tell("delivering", progress=1.0)
-                    self._delivery.hand_over(completion, lambda: heartbeat.let_go(lease))
+                    asks = None if known else self._asks(completion)
+                    answers = self._delivery.hand_over(completion, lambda: heartbeat.let_go(lease), asks)
+                    self._brought = None if asks is None else answers
                     handed_over = True
                     if completion.error is not None and completion.error.kind == OUT_OF_MEMORY:
                         self._engine.recover("out of memory")

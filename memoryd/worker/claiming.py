@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 from memoryd.dispatch.wire import Claimed, ClaimRequest
 from memoryd.foundation.errors import MemorydError
@@ -20,6 +21,9 @@ REFUSED_PAUSE_S = 1.0
 
 _LOOK_S = 0.1
 _log = log_for(__name__)
+
+Answers: TypeAlias = "queue.SimpleQueue[Claimed | MemorydError | None]"
+"""Where the answer to a request for work comes: the first counts."""
 
 
 class Claims:
@@ -38,7 +42,7 @@ class Claims:
         Asked to end meanwhile, the server is told, and a job that came all the same is returned for giving back.
         Raises: KeyRefused, CallRefused.
         """
-        answers: queue.SimpleQueue[Claimed | MemorydError | None] = queue.SimpleQueue()
+        answers: Answers = queue.SimpleQueue()
 
         def ask() -> None:
             try:
@@ -47,6 +51,10 @@ class Claims:
                 answers.put(error)
 
         threading.Thread(target=ask, name="claim", daemon=True).start()
+        return self.take(answers)
+
+    def take(self, answers: Answers) -> Claimed | None:
+        """As next, for work that was asked for in another way."""
         answer = self._await(answers)
         if isinstance(answer, (KeyRefused, CallRefused)):
             raise answer
@@ -60,7 +68,7 @@ class Claims:
         self._heard = True
         return answer
 
-    def _await(self, answers: queue.SimpleQueue[Claimed | MemorydError | None]) -> Claimed | MemorydError | None:
+    def _await(self, answers: Answers) -> Claimed | MemorydError | None:
         while not self._stopping.asked():
             try:
                 return answers.get(timeout=_LOOK_S)

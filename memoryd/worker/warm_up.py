@@ -16,11 +16,52 @@ from memoryd.worker.stopping import Stopping
 WARM_UP_LIMIT_S = 1_800.0
 """How long a warm-up may take: the largest models load from a network drive for minutes, and some nodes compile."""
 
+PAUSE_FIRST_S = 5.0
+PAUSE_LAST_S = 300.0
+"""Between tries of a warm-up that fails: doubled from the first to the last."""
+
 _log = log_for(__name__)
 
 
 class WarmUpFailed(Unavailable):
     """The pool's warm-up graph does not run here."""
+
+
+class Warmth:
+    """Whether an engine is warm: a pool's graph was run in it since it last came back. Used by one thread."""
+
+    def __init__(self, engine: Engine, stopping: Stopping) -> None:
+        """It is cold."""
+        self._engine = engine
+        self._stopping = stopping
+        self._generation = -1
+        self._pause_s = PAUSE_FIRST_S
+
+    def forget(self) -> None:
+        """Run the graph again: it is another one."""
+        self._generation = -1
+
+    def is_there(self, graph: str | None) -> bool:
+        """Tell whether nothing needs to be run for it."""
+        return graph is None or self._generation == self._engine.generation
+
+    def make(self, graph: str | None) -> bool:
+        """Run the graph if that is still to be done; False, after a pause, where it fails or was stopped."""
+        if graph is None or self.is_there(graph):
+            return True
+        generation = self._engine.generation
+        _log.info("warming up")
+        try:
+            if not warm_up(self._engine, graph, self._stopping):
+                return False
+        except WarmUpFailed as error:
+            pause = self._pause_s
+            _log.error("no work is taken, the pool's warm-up graph fails: %s; again in %.0f s", error.detail, pause)
+            self._pause_s = min(pause * 2, PAUSE_LAST_S)
+            self._stopping.wait(pause)
+            return False
+        self._generation, self._pause_s = generation, PAUSE_FIRST_S
+        return True
 
 
 def warm_up(engine: Engine, graph: str, stopping: Stopping) -> bool:

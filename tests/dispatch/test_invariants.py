@@ -343,6 +343,42 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
                 again = way != "forge" and (grant.job_id, grant.fence) in self.reported
                 assert answer is (Completion.DUPLICATE if again else Completion.STALE)  # (5)
 
+        @rule(which=PLACES, cancelled=st.booleans(), loaded=st.sampled_from([(), ("a",), ("b",)]))
+        def report_and_claim(self, which: int, cancelled: bool, loaded: tuple[str, ...]) -> None:
+            """By a holder or by a zombie: the end, and the next job by the same commit."""
+            if not self.grants:
+                return
+            n, grant = self.grants[which % len(self.grants)]
+            worker = self.workers[n]
+            asks = {"pools": list(worker.pool_ids), "serves": list(worker.serves), "worker": worker.worker_id}
+            takeable = set(self._ids(TAKEABLE.replace("count(*)", "r.job_id", 1), **asks))
+            willing = workers.current(self.farm, worker.worker_id).state is WorkerState.ACTIVE
+            before = self._row(grant.job_id)
+            assert worker.incarnation is not None
+            answer, brought = leases.complete_and_claim(
+                self.farm,
+                worker,
+                LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token),
+                incarnation=worker.incarnation,
+                loaded=loaded,
+                cancelled=cancelled,
+            )
+            held = self.live.get(grant.job_id) == grant.fence
+            assert (answer is Completion.RECORDED) == held
+            if not held:
+                assert brought is None
+                assert self._row(grant.job_id) == before  # (3), (5)
+                return
+            del self.live[grant.job_id]
+            self.reported[grant.job_id, grant.fence] = True
+            if brought is not None:
+                assert willing  # (11)
+                assert brought.job_id in takeable - self.cancelled  # what is held back is not; (10)
+                assert brought.fence > self.fence  # (3)
+                assert brought.attempt <= jobs.MAX_ATTEMPTS  # (4)
+                self.fence, self.live[brought.job_id] = brought.fence, brought.fence
+                self.grants.append((n, brought))
+
         def _end(self, worker: WorkerIdentity, lease: LeaseKey, way: str) -> Completion:
             match way:
                 case "ok" | "cancelled" | "forge":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from memoryd.dispatch import dead_letters, jobs, leases, pools, tending
+from memoryd.dispatch import dead_letters, jobs, leases, pools, tending, tries
 from memoryd.dispatch.facts import (
     Cancellation,
     Cause,
@@ -146,9 +146,9 @@ def test_a_release_is_not_counted_but_not_endless(
     farm: Session, worker: WorkerIdentity, tenant: TenantScope, enqueue: Put
 ) -> None:
     job_id = enqueue()
-    for turn in range(leases.INFRA_ATTEMPTS_LIMIT):
+    for turn in range(tries.INFRA_ATTEMPTS_LIMIT):
         farm.execute(text("update delayed set run_at = clock_timestamp()"))
-        assert tending.promote(farm) == int(turn > leases.RELEASES_AT_ONCE)
+        assert tending.promote(farm) == int(turn > tries.RELEASES_AT_ONCE)
         grant = claim(farm, worker)
         assert grant.attempt == 1
         leases.release(farm, worker, key(grant), reason="draining")

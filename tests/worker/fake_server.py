@@ -54,6 +54,8 @@ class FakeServer:
     claims_asked: int = 0
     warm_up: str | None = None
     takes_results: bool = True
+    knows_next: bool = True
+    drains: bool = False
     down: bool = False
     url: str = ""
 
@@ -177,7 +179,7 @@ def _app(fake: FakeServer) -> FastAPI:
         fake.beats.append(request)
         return {
             "leases": [{"job_id": str(beat.job_id), "answer": word(beat)} for beat in request.leases],
-            "drain": False,
+            "drain": fake.drains,
         }
 
     def word(beat: Any) -> str:
@@ -206,7 +208,14 @@ def _app(fake: FakeServer) -> FastAPI:
         fake.completed.append(request)
         if not fake.lose_replies:
             del fake.held[request.job_id]
-        return {"answer": "recorded"}
+        return {"answer": "recorded", **({"next": brought(request)} if fake.knows_next else {})}
+
+    def brought(request: CompleteRequest) -> Any:
+        if request.next is None or not fake.waiting or fake.left:
+            return None
+        job = fake.waiting.pop(0)
+        fake.held[job.job_id] = job
+        return job.model_dump(mode="json")
 
     @app.post("/v1/work/result")
     async def result(request: Request) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memoryd.comfyui.client import ComfyClient
-from memoryd.worker import agent
+from memoryd.worker import warm_up
 from tests.worker.graphs import painting, picture
 
 
@@ -27,7 +27,7 @@ def test_it_runs_before_the_first_claim_and_only_once(server: Any, start: Any, e
 def test_while_it_fails_nothing_is_claimed_and_the_log_says_why(
     server: Any, start: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(agent, "WARM_UP_PAUSE_FIRST_S", 0.05)
+    monkeypatch.setattr(warm_up, "PAUSE_FIRST_S", 0.05)
     graph = json.loads(picture())
     graph["2"]["inputs"]["filename_prefix"] = "../../escape"
     server.warm_up = json.dumps(graph)
@@ -41,7 +41,7 @@ def test_while_it_fails_nothing_is_claimed_and_the_log_says_why(
 def test_a_warm_up_that_comfyui_refuses_names_the_node(
     server: Any, start: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(agent, "WARM_UP_PAUSE_FIRST_S", 0.05)
+    monkeypatch.setattr(warm_up, "PAUSE_FIRST_S", 0.05)
     server.warm_up = picture().replace("EmptyImage", "SomeNodePack")
     with start():
         server.wait_for(lambda: "SomeNodePack" in caplog.text)

@@ -41,6 +41,26 @@ def complete(session: Session, values: Mapping[str, object]) -> Any | None:
     return _COMPLETE.first(session, values)
 
 
+_END_AND_CLAIM = Lean("""
+    select (x.done).id, (x.done).tenant_id, (x.done).project_id, (x.done).person_id, (x.done).pool_id, (x.done).class_id,
+           (x.done).followed, (x.done).brings, (x.done).over_ms, (x.done).capped, (x.got).job_id as next_job_id,
+           (x.got).tenant_id as next_tenant_id, (x.got).pool_id as next_pool_id, (x.got).model_set as next_model_set,
+           (x.got).attempt as next_attempt, (x.got).fence as next_fence, (x.got).lease_s as next_lease_s,
+           (x.got).deadline_s as next_deadline_s
+      from end_and_claim(:job_id, :fence, :token_hash, :worker_id, :state, :incarnation, cast(:loaded as text[]),
+                         :next_token_hash) x""")
+
+
+def complete_and_claim(session: Session, values: Mapping[str, object], *, loaded: Sequence[str]) -> Any | None:
+    """As complete; and lease the next job for its worker, where that is active in this start, as a claim among others does.
+
+    Columns: those of complete, and of the next job, null without one: next_job_id, next_tenant_id, next_pool_id,
+    next_model_set, next_attempt, next_fence, next_lease_s, next_deadline_s. There is none where something held it back,
+    where somebody else was at it, and where the end itself brings something.
+    """
+    return _END_AND_CLAIM.first(session, {**values, "loaded": list(loaded)})
+
+
 _TRIED = f"""
     tried as (
         update job j set
