@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from memoryd.access import audit
+from memoryd.access.changes.noting import Changed, note_change
 from memoryd.access.clients.facts import PartyFacts
 from memoryd.access.clients.known import client_of, find_client
 from memoryd.access.facts import Caller, Scope
@@ -92,6 +93,7 @@ def state_studio(session: Session, caller: Caller, changes: Mapping[str, object]
     after = dataclasses.replace(before, **changes)  # type: ignore[arg-type]
     if after != before:
         queries.insert_statement(session, after.as_json(), caller.person_id)
+        note_change(session, Changed.CLIENT)
         told: dict[str, Json] = {"before": before.as_json(), "after": after.as_json()}
         audit.note(session, caller, "studio.facts", "studio", told)
     return after

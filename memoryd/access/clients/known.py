@@ -6,6 +6,7 @@ import dataclasses
 from uuid import UUID
 
 from memoryd.access import audit
+from memoryd.access.changes.noting import Changed, note_change
 from memoryd.access.clients import queries
 from memoryd.access.clients.facts import ClientView, PartyFacts
 from memoryd.access.facts import Caller, Sees
@@ -56,6 +57,7 @@ def set_facts(session: Session, caller: Caller, client: ClientView, changes: dic
     after = dataclasses.replace(before, **changes)  # type: ignore[arg-type]
     if after != before:
         queries.update_client(session, client.id, after.as_json())
+        note_change(session, Changed.CLIENT)
         told: dict[str, Json] = {"name": client.name, "before": before.as_json(), "after": after.as_json()}
         audit.note(session, caller, "client.set", str(client.id), told)
     return after
@@ -64,6 +66,7 @@ def set_facts(session: Session, caller: Caller, client: ClientView, changes: dic
 def set_client_of(session: Session, caller: Caller, project: ProjectId, client: ClientView | None) -> None:
     """Say for whom a project works; None: for nobody."""
     queries.set_client_of(session, project, None if client is None else client.id)
+    note_change(session, Changed.CLIENT)
     audit.note(session, caller, "project.client", str(project), {"client": None if client is None else str(client.id)})
 
 

@@ -9,6 +9,8 @@ import re
 from uuid import UUID
 
 from memoryd.access import audit
+from memoryd.access.changes.noting import Changed, hold_off_submissions, note_change
+from memoryd.access.changes.noting import Changed, hold_off_submissions, note_change
 from memoryd.access.facts import Caller, Scope
 from memoryd.clearance.recalls.facts import MarkingState, RecallKind, RecallView
 from memoryd.clearance.recalls.queries import recalls as queries
@@ -68,6 +70,9 @@ def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, re
     _check_answers_for_all(caller)
     told = _reason(reason)
     recall_id = new_id()
+    # Jobs that are being written are committed first: whoever looks for jobs of the model afterwards finds them all.
+    hold_off_submissions(session)
+    note_change(session, Changed.RECALL)
     if not queries.insert_recall(
         session,
         id=recall_id,
@@ -85,6 +90,9 @@ def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, re
     queries.insert_recalled(session, recall_id, concerned)
     facts = {"model": sha256.hex(), "kind": kind.value, "reason": told, "made_of_it": len(concerned) - 1}
     audit.note(session, caller, "model.recall", f"recall:{recall_id}", facts)
+    # Jobs that are being written are committed by now, and found by the chore; later ones see this recall.
+    hold_off_submissions(session)
+    note_change(session, Changed.RECALL)
     _add_chores(session, caller, recall_id, MARK, END_JOBS)
     return recall_id
 
@@ -101,8 +109,10 @@ def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> 
         session, recall_id, person_id=caller.person_id, reason=told, marking=MarkingState.LIFTING.value
     ):
         raise NotRecalled(f"recall {recall_id}", hint="`memoryd models recalls --standing` shows those that stand")
+    note_change(session, Changed.RECALL)
     facts = {"model": view.model.hex(), "reason": told}
     audit.note(session, caller, "model.unrecall", f"recall:{recall_id}", facts)
+    note_change(session, Changed.RECALL)
     _add_chores(session, caller, recall_id, MARK)
 
 
