@@ -16,13 +16,13 @@ from memoryd.app.problems import add_problem_answers, problem
 from memoryd.foundation.database import Database, DatabaseDown
 
 API_ROOMS = (
+    # Before all others: models may be called anything.
+    "submission.stored_models",
     "access",
     "catalog",
     "search",
     "ingest",
     "ingest.enriching",
-    # Before the registry, whose models may be called anything.
-    "submission.stored_models",
     "model_registry",
     "clearance",
     "clearance.policies",

@@ -113,6 +113,7 @@ class FarmHand:
             models=stated.get("models", []),
             nodes_sha256=stated.get("nodes_sha256", hashlib.sha256(repr(classes).encode()).hexdigest()),
             classes=list(classes),
+            fetches_models=stated.get("fetches_models", False),
         )
         assert answer.status_code == 200, answer.text
         assert 0 < answer.json()["heartbeat_s"] < 10 / 3

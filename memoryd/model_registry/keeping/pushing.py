@@ -70,7 +70,7 @@ def announced(sha256: bytes, *, size: int, folder: str, name: str) -> Announced:
         or parts.is_absolute()
         or clean.endswith("/")
         or any(part in ("", ".", "..") or part.startswith(".") for part in clean.split("/"))
-        or any(ord(character) < 32 for character in clean + role)
+        or any(ord(character) < 32 for character in name + folder)
     )
     if wrong:
         raise BadCopyName(f"{clean[:80]!r}", hint="a path below its folder, such as styles/ink.safetensors")
