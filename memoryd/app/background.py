@@ -12,6 +12,7 @@ from collections.abc import Callable
 from memoryd.access import directory
 from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
+from memoryd.clearance.recalls import keeping as touches
 from memoryd.dispatch import chores, telling, tending
 from memoryd.dispatch.facts import Chore
 from memoryd.dispatch.waking import CHORE, waker_of
@@ -31,6 +32,7 @@ TENANTS_EVERY_S = 5.0
 CHORE_IDLE_S = 0.3
 DELIVER_EVERY_S = 0.5
 CANARIES_EVERY_S = 3.0
+TOUCHES_EVERY_S = 1.0
 DOWN_WAIT_S = 1.0
 """After the database did not answer. `memoryd up` has it back within 5 s."""
 
@@ -64,6 +66,7 @@ class Background:
             (lambda: tending.tend_once(self.database), TEND_EVERY_S),
             (self._deliver, DELIVER_EVERY_S),
             (self._keep_canaries, CANARIES_EVERY_S),
+            (self._keep_touches, TOUCHES_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, daemon=True) for loop in loops]
         threads.append(
@@ -122,6 +125,10 @@ class Background:
         store = self.offices.store
         assert isinstance(store, BlobStore)
         canaries.tend_once(self.database, store, list(self._tenants.values()))
+
+    def _keep_touches(self) -> None:
+        for tenant in list(self._tenants.values()):
+            touches.tend(self.database, tenant)
 
     def _chores(self) -> None:
         while not self._stop.is_set():

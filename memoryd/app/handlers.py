@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memoryd.clearance import reopening, standing
+from memoryd.clearance.recalls import deciding as recalls
+from memoryd.clearance.recalls import marking
 from memoryd.disclosure.as_they_come import disclose_as_they_come
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
@@ -21,6 +23,7 @@ from memoryd.reproduction.enlargements import comparing, enlarging
 from memoryd.reproduction.variants import linking, varying
 from memoryd.reproduction.variants.facts import VariationId
 from memoryd.storage.blob_store import BlobStore
+from memoryd.submission import recalled_jobs
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,8 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         DISCLOSE: disclose_as_they_come,
         standing.CHORE_KIND: standing.do_chore,
         reopening.CHORE_KIND: reopening.do_chore,
+        recalls.MARK: marking.do_chore,
+        recalls.END_JOBS: recalled_jobs.do_chore,
         following.CHORE_KIND: _follow_models,
     }
 )

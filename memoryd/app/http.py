@@ -23,6 +23,8 @@ API_ROOMS = (
     "search",
     "ingest",
     "ingest.enriching",
+    "clearance.recalls",
+    "model_registry.licence_desk",
     "model_registry",
     "clearance",
     "clearance.policies",

@@ -41,6 +41,10 @@ class JobUnreadable(NotFound):
     """What this job asks for cannot be read."""
 
 
+class JobRecalled(JobUnreadable):
+    """This job pins weights that were recalled: no worker gets it, and it is ended."""
+
+
 class InputNotAsked(NotFound):
     """This job has no such input."""
 
@@ -132,6 +136,8 @@ def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant, scope: 
     detail = queries.note_claim(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
     if detail is None:
         raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
+    if detail.recalled:
+        raise JobRecalled(f"job {grant.job_id}", hint="it is ended; `memoryd models recalls` tells why")
     _announce(session, "job.claimed", grant.job_id, detail.project_id, {"worker": worker.label, "try": grant.attempt})
     return _claimed(grant, detail)
 

@@ -80,7 +80,14 @@ _EVENT = """
         insert into job_event (job_id, state, worker, reason)
         select job_id, cast(:state as text), cast(:worker as text), cast(:reason as text) from job_detail
          where job_id = :job_id"""
-_CLAIMED = Lean(f"with told as ({_EVENT}) select * from job_detail where job_id = :job_id")
+_CLAIMED = Lean(f"""
+    with told as ({_EVENT})
+    select d.*, exists (
+        select from recall r join recalled_model m on m.recall_id = r.id
+         where r.lifted_at is null and m.sha256 in (
+               select decode(pin ->> 'sha256', 'hex') from jsonb_array_elements(d.pins) pin where pin ->> 'sha256' <> '')
+        ) as recalled
+      from job_detail d where job_id = :job_id""")
 _ENDED = Lean(f"""
     with told as ({_EVENT}),
     ended as (
@@ -96,7 +103,7 @@ def insert_event(
 
 
 def note_claim(session: Session, *, job_id: UUID, state: str, worker: str) -> Any | None:
-    """Write that a worker has a job now; return what it asks for (all columns), or None."""
+    """Write that a worker has a job now; return what it asks for (all columns) and whether it pins `recalled` weights."""
     return _CLAIMED.first(session, {"job_id": job_id, "state": state, "worker": worker, "reason": None})
 
 
@@ -296,4 +303,16 @@ def list_models_of_workers(session: Session, *, worker_ids: Sequence[UUID]) -> S
                             then (array_agg(sha256))[1] end as sha256
                   from worker_model where worker_id = any(cast(:worker_ids as uuid[])) group by 1, 2 order by 1, 2"""),
         {"worker_ids": list(worker_ids)},
+    ).all()
+
+
+def list_pinning(session: Session, *, sha256s: Sequence[str], after: UUID | None, limit: int) -> Sequence[Found]:
+    """Return (job_id, project_id) of jobs that have no result yet and pin one of these weights (hex), in order."""
+    return session.execute(
+        text("""
+        select job_id, project_id from job_detail d
+         where result is null and (cast(:after as uuid) is null or job_id > :after) and exists (
+               select from jsonb_array_elements(d.pins) pin where pin ->> 'sha256' = any(cast(:sha256s as text[])))
+         order by job_id limit :limit"""),
+        {"sha256s": list(sha256s), "after": after, "limit": limit},
     ).all()
