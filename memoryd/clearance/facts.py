@@ -119,7 +119,7 @@ class Duty:
     """Something to do though it is allowed: credit, disclose, pass on."""
 
     kind: str
-    """attribution, naming, share-alike, disclosure, use-restrictions, no-training, hosting, registration."""
+    """attribution, naming, share-alike, disclosure, use-restrictions, no-training, no-derivatives, hosting, registration."""
     text: str
     model_name: str
     licence: str

@@ -28,7 +28,15 @@ from memoryd.clearance.facts import (
     strictest,
 )
 from memoryd.clearance.territories import expand, spelled
-from memoryd.model_registry.licensing.terms import AboveCap, Answer, AttributionWhen, Confidence, Grant, Terms
+from memoryd.model_registry.licensing.terms import (
+    AboveCap,
+    Answer,
+    AttributionWhen,
+    Confidence,
+    Grant,
+    GrantSource,
+    Terms,
+)
 
 _CURRENCY = "USD"
 
@@ -75,7 +83,7 @@ def _clauses(model: ModelInUse, occasion: Occasion) -> Iterator[CitedClause]:
             says = f"{grant.name!r} was stated, and its terms are not known"
             yield _without_terms(model, grant, "no-terms", says)
             continue
-        for reason in _reasons(grant.terms, occasion):
+        for reason in (*_reasons(grant.terms, occasion), *_derived(grant, grant.terms)):
             yield _cited(model, grant, grant.terms, reason)
 
 
@@ -132,6 +140,16 @@ def _reasons(terms: Terms, occasion: Occasion) -> Iterator[_Reason]:
         yield _Reason("disputed", Verdict.REVIEW, terms.disputed)
     if terms.confidence is Confidence.LOW:
         yield _Reason("confidence", Verdict.REVIEW, "what is known of these terms is unsure: read the licence itself")
+
+
+def _derived(grant: Grant, terms: Terms) -> Iterator[_Reason]:
+    """A model under such terms may not be changed: what somebody says was made from it ought not to be there."""
+    if terms.derivatives_allowed:
+        return
+    if grant.source is GrantSource.DERIVED:
+        yield _Reason("derivatives_allowed", Verdict.BLOCK, "no changed version may be passed on, and this is one")
+    elif grant.inherited:
+        yield _Reason("derivatives_allowed", Verdict.REVIEW, "no changed version may be passed on, and this may be one")
 
 
 def _outputs(terms: Terms, occasion: Occasion) -> _Reason:
@@ -254,6 +272,8 @@ def _owed(terms: Terms, occasion: Occasion) -> Sequence[tuple[str, str]]:
         owed.append(("attribution", f"{terms.attribution.text} ({_CREDITED[terms.attribution.when]})"))
     if terms.derivative_naming:
         owed.append(("naming", terms.derivative_naming))
+    if not terms.derivatives_allowed:
+        owed.append(("no-derivatives", _says(terms, "derivatives_allowed", "no changed version may be passed on")))
     if terms.share_alike:
         owed.append(("share-alike", _says(terms, "share_alike", "what is derived from the model keeps its licence")))
     if terms.disclosure_duty:

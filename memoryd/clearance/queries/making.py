@@ -223,6 +223,14 @@ def list_children(session: Session, assets: Collection[UUID]) -> list[UUID]:
     )
 
 
+def find_roots(session: Session, assets: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the line of each asset."""
+    rows = session.execute(
+        text("select id, root_id from asset where id = any (cast(:assets as uuid[]))"), {"assets": list(assets)}
+    )
+    return {row.id: row.root_id for row in rows}
+
+
 def count_sets(session: Session, project_id: UUID) -> list[tuple[bytes | None, int]]:
     """Return (set, assets) of a project; None counts those whose set was not worked out yet."""
     rows = session.execute(
