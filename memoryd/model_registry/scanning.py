@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from memoryd.foundation.errors import NotFound
@@ -12,7 +17,7 @@ from memoryd.foundation.findings import Finding
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.facts import ModelFile, Observation, PresentName, ScanProgress
 from memoryd.weights.describing import MODEL_SUFFIXES, ModelFacts, describe_model
-from memoryd.weights.hashing import FileChanged, hash_file
+from memoryd.weights.hashing import FileChanged, FileDigest, hash_file
 from memoryd.weights.kinds import ModelKind
 
 NAME_LIMIT = 1_500
@@ -63,9 +68,17 @@ ROLE_FOLDERS = frozenset(
 """Names that models folders have. Source: ComfyUI folder_paths.py and the packs in the loader table of `workflows`."""
 
 
-BATCH_FILES = 25
+BATCH_FILES = 250
 BATCH_BYTES = 1024**3
-"""What is hashed before it is recorded: so much at most is hashed again after a scan that was broken off."""
+"""What is hashed before it is recorded: so much at most, and the files that are being read, is hashed again after a scan
+that was broken off. Half a digest cannot be kept: a file that was being read begins anew."""
+
+STREAMS_LIMIT = 8
+"""Files read at once, where there are as many cores: enough for a fast array, and few enough for one of disks."""
+AHEAD = 2
+"""Files per stream that may be finished before their turn to be told of comes."""
+TELL_S = 0.1
+"""Seconds between two messages about one large file."""
 
 
 class ModelsFolderMissing(NotFound):
@@ -101,9 +114,8 @@ def survey_folder(folder: Path) -> Survey:
     if root.name in ROLE_FOLDERS and not _has_roles(root):
         # `models/loras` itself: the role is its own name.
         root, fixed_role = root.parent, root.name
-    findings: list[Finding] = []
     start = root if fixed_role is None else root / fixed_role
-    files = [file for place in _walk(start, findings) if (file := _listed(place, root, findings)) is not None]
+    files, findings = _walk(start, root)
     # Large files last: a scan that is broken off has then recorded most names.
     files.sort(key=lambda file: (file.size, file.folder, file.path))
     return Survey(root=root, files=tuple(files), findings=tuple(findings))
@@ -114,34 +126,46 @@ def scan(
     known: Mapping[tuple[str, str], PresentName],
     *,
     on_progress: Callable[[ScanProgress], None] | None = None,
+    streams: int | None = None,
+    again: bool = False,
 ) -> Iterator[Observation]:
-    """Yield what each new or changed file holds; one whose size and time are as known is passed over.
+    """Yield what each new or changed file holds, in the order of the files; those as known are passed over.
 
-    A file that cannot be read yields an observation without hash. Whatever `on_progress` raises ends the scan; what was
-    yielded before can be kept, and the next scan goes on from there.
+    `streams` files are read at once. With `again` unchanged files are described anew, without being hashed: a sidecar
+    may have changed. A file that cannot be read yields an observation without hash. Whatever `on_progress` raises ends
+    the scan; what was yielded before can be kept, and the next scan goes on from there.
     """
-    total, done = sum(file.size for file in files), 0
-
-    def tell(count: int, index: int, file: ModelFile) -> None:
-        nonlocal done
-        done += count
-        if on_progress is not None:
-            on_progress(
-                ScanProgress(
-                    files_total=len(files), files_done=index, bytes_total=total, bytes_done=done, current=file.path
-                )
-            )
-
-    for index, file in enumerate(files):
+    chosen: list[_Reading] = []
+    for file in files:
         before = known.get((file.folder, file.path))
         same = before is not None and (before.size, before.mtime_ns) == (file.size, file.mtime_ns)
-        if same and before is not None and before.sha256 is not None:
-            tell(file.size, index + 1, file)
-            continue
-        begun = done
-        yield _observe(file, lambda count, index=index, file=file: tell(count, index, file))  # type: ignore[misc]
-        # What could not be read counts as done, too.
-        tell(file.size - (done - begun), index + 1, file)
+        sha256 = before.sha256 if before is not None and same else None
+        if sha256 is None or again:
+            chosen.append(_Reading(file, sha256))
+    told = _Telling(files, chosen, on_progress)
+    at_once = streams or min(STREAMS_LIMIT, os.cpu_count() or 1)
+    stopped = threading.Event()
+    running: deque[tuple[_Reading, Future[Observation]]] = deque()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="model-hashing")
+    try:
+        waiting = iter(chosen)
+        while True:
+            for reading in islice(waiting, at_once * AHEAD - len(running)):
+                running.append((reading, pool.submit(_observe, reading, stopped)))
+            if not running:
+                break
+            reading, future = running[0]
+            told.at(reading)
+            while not future.done():
+                wait((future,), timeout=TELL_S)
+                told.at(reading)
+            running.popleft()
+            yield future.result()
+            told.done(reading)
+        told.all_done()
+    finally:
+        stopped.set()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def is_batch_full(batch: Sequence[Observation]) -> bool:
@@ -162,11 +186,67 @@ def gone_names(survey: Survey, known: Mapping[tuple[str, str], PresentName], fol
     return [key for key in missing if there[key[0]]]
 
 
-def _observe(file: ModelFile, on_bytes: Callable[[int], None]) -> Observation:
-    name = PurePosixPath(file.folder) / file.path
+class _Broken(Exception):
+    """The scan ends in the middle of a file."""
+
+
+class _Reading:
+    """A file that is to be read, and how much of it was. `sha256` is known of one that is described only."""
+
+    __slots__ = ("file", "read", "sha256")
+
+    def __init__(self, file: ModelFile, sha256: bytes | None) -> None:
+        self.file, self.sha256, self.read = file, sha256, 0
+
+
+class _Telling:
+    """Tells how far a scan is. What could not be read counts as done, too."""
+
+    def __init__(
+        self, files: Sequence[ModelFile], chosen: Sequence[_Reading], on_progress: Callable[[ScanProgress], None] | None
+    ) -> None:
+        self._on_progress = on_progress
+        self._total = sum(file.size for file in files)
+        self._files, self._files_done = len(files), len(files) - len(chosen)
+        self._bytes_done = self._total - sum(reading.file.size for reading in chosen)
+
+    def at(self, reading: _Reading) -> None:
+        self._tell(reading.file.path, self._bytes_done + min(reading.read, reading.file.size))
+
+    def done(self, reading: _Reading) -> None:
+        self._files_done += 1
+        self._bytes_done += reading.file.size
+        self._tell(reading.file.path, self._bytes_done)
+
+    def all_done(self) -> None:
+        self._tell("", self._bytes_done)
+
+    def _tell(self, current: str, bytes_done: int) -> None:
+        if self._on_progress is not None:
+            progress = ScanProgress(
+                files_total=self._files,
+                files_done=self._files_done,
+                bytes_total=self._total,
+                bytes_done=bytes_done,
+                current=current,
+            )
+            self._on_progress(progress)
+
+
+def _observe(reading: _Reading, stopped: threading.Event) -> Observation:
+    file = reading.file
+
+    def count(chunk: int) -> None:
+        reading.read += chunk
+        if stopped.is_set():
+            raise _Broken
+
     try:
-        digest = hash_file(file.place, on_bytes=on_bytes)
-        facts = describe_model(file.place, name)
+        if reading.sha256 is not None:
+            digest = FileDigest(sha256=reading.sha256, size=file.size, mtime_ns=file.mtime_ns)
+        else:
+            digest = hash_file(file.place, aliases=True, on_bytes=count)
+        facts = describe_model(file.place, PurePosixPath(file.folder) / file.path, digest)
     except (OSError, FileChanged) as error:
         detail = storable(str(error))[0]
         finding = Finding(code="model-unreadable", detail=detail, where=storable(str(file.path))[0])
@@ -202,41 +282,67 @@ def _has_roles(folder: Path) -> bool:
         return False
 
 
-def _walk(start: Path, findings: list[Finding]) -> Iterator[Path]:
-    """Model files below a folder, links followed, each folder once."""
+def _walk(start: Path, root: Path) -> tuple[list[ModelFile], list[Finding]]:
+    """Model files below a folder, links followed, each folder once; one `stat` for a file."""
+    files: list[ModelFile] = []
+    findings: list[Finding] = []
     seen: set[tuple[int, int]] = set()
-
-    def refuse(error: OSError) -> None:
-        findings.append(Finding(code="folder-unreadable", detail=storable(str(error))[0]))
-
-    for parent, folders, names in os.walk(start, onerror=refuse, followlinks=True):
-        status = Path(parent).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+    root_text = os.fspath(root)
+    cut, limit = len(root_text.rstrip(os.sep)) + 1, NAME_LIMIT - len(os.fsencode(root))
+    folders = [os.fspath(start)]
+    while folders:
+        folder = folders.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116  # a hundred thousand Path objects are a second
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listed:
+                entries = [entry for entry in listed if not entry.name.startswith(".")]
+        except OSError as error:
+            findings.append(Finding(code="folder-unreadable", detail=storable(str(error))[0]))
             continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in MODEL_SUFFIXES:
-                yield Path(parent) / name
+        below: list[str] = []
+        for entry in entries:
+            if _is_folder(entry):
+                below.append(entry.path)
+            elif entry.name[entry.name.rfind(".") :].lower() in MODEL_SUFFIXES:
+                file = _listed(entry, entry.path[cut:], limit, findings)
+                if file is not None:
+                    files.append(file)
+        folders += sorted(below, reverse=True)
+    return files, findings
 
 
-def _listed(place: Path, root: Path, findings: list[Finding]) -> ModelFile | None:
-    shown, replaced = storable(place.relative_to(root).as_posix())
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _listed(entry: os.DirEntry[str], name: str, limit: int, findings: list[Finding]) -> ModelFile | None:
+    shown, replaced = storable(name if os.sep == "/" else name.replace(os.sep, "/"))
     if replaced:
         findings.append(
             Finding(code="name-not-utf8", detail="the name is no UTF-8: shown as near as can be", where=shown)
         )
-    if len(shown.encode()) + len(os.fsencode(root)) > NAME_LIMIT:
+    if len(shown) > limit or len(shown.encode()) > limit:
         detail = f"the name is longer than {NAME_LIMIT} bytes (NAME_LIMIT): not recorded"
         findings.append(Finding(code="name-too-long", detail=detail, where=shown[:200]))
         return None
     try:
-        status = place.stat()
+        status = entry.stat()
     except OSError as error:
         findings.append(Finding(code="model-unreadable", detail=storable(str(error))[0], where=shown))
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        # A pipe would be waited at for ever.
+        findings.append(Finding(code="model-unreadable", detail="this is no file", where=shown))
         return None
     folder, separator, path = shown.partition("/")
     if not separator:
         folder, path = "", shown
-    return ModelFile(folder=folder, path=path, place=place, size=status.st_size, mtime_ns=_kept(status.st_mtime_ns))
+    return ModelFile(
+        folder=folder, path=path, place=Path(entry.path), size=status.st_size, mtime_ns=_kept(status.st_mtime_ns)
+    )

@@ -152,10 +152,11 @@ def _object(content: str, place: Path, findings: list[Finding]) -> dict[str, Jso
 def _civitai_info(content: str, place: Path, _: Path, __: frozenset[str], findings: list[Finding]) -> Sidecar | None:
     """Civitai's own answer about a version. Source: developer.civitai.com, model versions."""
     version = _object(content, place, findings)
-    return None if not version else _of_version(version)
+    return None if not version else civitai_version(version)
 
 
-def _of_version(version: Mapping[str, Json]) -> Sidecar:
+def civitai_version(version: Mapping[str, Json]) -> Sidecar:
+    """Return what Civitai says of a version of a model, in its own form (`.civitai.info`, and its API's answers)."""
     model = _member(version, "model")
     number, version_number = _text(version.get("modelId")), _text(version.get("id"))
     base = _text(version.get("baseModel"))
@@ -180,7 +181,7 @@ def _lora_manager(content: str, place: Path, _: Path, __: frozenset[str], findin
     kept = _object(content, place, findings)
     if not kept or not {"civitai", "sha256", "base_model", "model_name"} & set(kept):
         return None
-    said = _of_version(_member(kept, "civitai"))
+    said = civitai_version(_member(kept, "civitai"))
     own = _text(kept.get("sha256"))
     base = _text(kept.get("base_model"))
     return dataclasses.replace(
