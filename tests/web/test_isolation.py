@@ -37,6 +37,8 @@ PAGES = (
     "/queue/groups/{group}",
     "/queue/workers/{worker}",
     "/canaries",
+    "/models",
+    "/models/drift",
     "/usage",
     "/verify",
     "/identify",

@@ -1,0 +1,81 @@
+"""Models: which there are and where, what one is, what it was made from and what was made with it; drifted names."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from memoryd.access.guards import Reader
+from memoryd.catalog.models import drifting, uses
+from memoryd.clearance.recalls.standing import recalled
+from memoryd.model_registry import looking_up
+from memoryd.model_registry.licensing.granting import grants_of
+from memoryd.web.rendering import page
+from memoryd.weights.kinds import ModelKind
+
+router = APIRouter()
+
+RUNS_SHOWN = 20
+STATED_SHOWN = 40
+VALUE_LIMIT = 300
+"""Characters of a value that are shown: what a file says of itself may be long."""
+
+
+@router.get("/models")
+def list_models(
+    request: Request, work: Reader, q: str = "", kind: str = "", unlicensed: bool = False, cursor: str | None = None
+) -> Response:
+    """The page of all models, newest first."""
+    found = looking_up.list_models(
+        work.session, kind=kind or None, licensed=False if unlicensed else None, search=q or None, cursor=cursor
+    )
+    sha256s = [model.sha256 for model in found.rows]
+    return page(
+        request,
+        "models.html",
+        caller=work.caller,
+        models=found.rows,
+        used=uses.count_uses(work.session, sha256s, work.caller.sees),
+        counted=uses.LISTED_RUNS,
+        stopped=recalled(work.session, sha256s),
+        next_cursor=found.next_cursor,
+        q=q,
+        kind=kind,
+        unlicensed=unlicensed,
+        kinds=[each.value for each in ModelKind],
+    )
+
+
+@router.get("/models/drift")
+def list_drift(request: Request, work: Reader, cursor: str | None = None) -> Response:
+    """The page of names that stood for several contents."""
+    found = drifting.list_drift(work.session, work.caller.sees, cursor=cursor)
+    return page(
+        request,
+        "models_drift.html",
+        caller=work.caller,
+        drifts=found.rows,
+        counted=uses.LISTED_RUNS,
+        next_cursor=found.next_cursor,
+    )
+
+
+@router.get("/models/{ref:path}")
+def show_model(ref: str, request: Request, work: Reader) -> Response:
+    """The page of one model."""
+    sha256 = looking_up.find_model(work.session, ref)
+    detail = looking_up.show_model(work.session, sha256)
+    metadata = detail.stated.get("metadata")
+    stated = metadata.items() if isinstance(metadata, dict) else ()
+    return page(
+        request,
+        "model.html",
+        caller=work.caller,
+        detail=detail,
+        model=detail.model,
+        grants=grants_of(work.session, [sha256])[sha256],
+        stopped=recalled(work.session, [sha256]).get(sha256),
+        used=uses.count_uses(work.session, [sha256], work.caller.sees, most=uses.SHOWN_RUNS).get(sha256, 0),
+        counted=uses.SHOWN_RUNS,
+        runs=uses.list_uses(work.session, sha256, work.caller.sees, limit=RUNS_SHOWN).rows,
+        stated=[(name, str(value)[:VALUE_LIMIT]) for name, value in stated][:STATED_SHOWN],
+    )
