@@ -16,6 +16,7 @@ from memoryd.access.facts import Role
 from memoryd.foundation.database import TenantScope
 from memoryd.model_registry.facts import ScanProgress
 from memoryd.model_registry.scanning import scan
+from memoryd_cli import model_scan
 from memoryd_cli import models as commands
 from memoryd_cli.client import Client
 from tests.model_registry.conftest import write_model
@@ -28,7 +29,8 @@ RUN = CliRunner()
 @pytest.fixture(autouse=True)
 def _spoken_to(client_of: Callable[..., Client], tenant: TenantScope, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(tenant, Role.ADMIN)
-    monkeypatch.setattr(commands, "server", lambda: client)
+    for module in (commands, model_scan):
+        monkeypatch.setattr(module, "server", lambda: client)
 
 
 def run(*words: str | Path, code: int = 0) -> str:
@@ -63,17 +65,17 @@ def test_an_unmounted_folder_takes_no_name_away(models: Path) -> None:
 def test_an_interrupted_scan_records_what_it_read_and_is_taken_up_again(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*words: Any, on_progress: Callable[[ScanProgress], None]) -> Any:
+    def interrupted(*words: Any, on_progress: Callable[[ScanProgress], None], **more: Any) -> Any:
         def stop(progress: ScanProgress) -> None:
             on_progress(progress)
             if progress.files_done == 2:
                 raise KeyboardInterrupt
 
-        return scan(*words, on_progress=stop)
+        return scan(*words, on_progress=stop, **more)
 
     (models / "loras" / "put_loras_here").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(commands, "scan", interrupted)
+        patch.setattr(model_scan, "scan", interrupted)
         first = scanned(models, code=130)
     assert (first["complete"], first["files_read"], first["names_gone"]) == (False, 2, 0)
     second = scanned(models)
