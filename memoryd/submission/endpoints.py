@@ -81,9 +81,9 @@ def submit_job(
     return _spelled(shown.show_submitted(submitted), status=201)
 
 
-def _spelled(answer: BaseModel, *, status: int = 200) -> Response:
+def _spelled(answer: BaseModel, *, status: int = 200, without: set[str] | None = None) -> Response:
     """Return an answer as it is sent: what is asked for many times a second is not looked through once more."""
-    return Response(answer.model_dump_json(), status_code=status, media_type="application/json")
+    return Response(answer.model_dump_json(exclude=without), status_code=status, media_type="application/json")
 
 
 @router.post("/inputs", status_code=201)
@@ -351,11 +351,13 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
 def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> Response:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
     store = blob_store(office.store)
-    return _ended(*completing.complete_and_claim(office.database, store, office.home, worker, report))
+    return _ended(report, *completing.complete_and_claim(office.database, store, office.home, worker, report))
 
 
-def _ended(answer: Completion, brought: wire.Claimed | None) -> Response:
-    return _spelled(wire.CompleteAnswer.model_validate({"answer": answer.value, "next": brought}))
+def _ended(report: wire.CompleteRequest, answer: Completion, brought: wire.Claimed | None) -> Response:
+    told = wire.CompleteAnswer.model_validate({"answer": answer.value, "next": brought})
+    # Said where it was asked for, also that there is none: so a worker knows that this server understood it.
+    return _spelled(told, without=None if report.next is not None else {"next"})
 
 
 @router.post("/work/result", response_model=wire.CompleteAnswer, max_body_size=RESULT_LIMIT)
@@ -366,7 +368,7 @@ async def take_result(request: Request, office: Office, worker: WorkerCaller) ->
     answer, brought = await run_in_threadpool(
         completing.complete_and_claim, office.database, store, office.home, worker, report, contents=contents
     )
-    return _ended(answer, brought)
+    return _ended(report, answer, brought)
 
 
 @router.post("/work/release", status_code=204)

@@ -172,6 +172,12 @@ def _leased(place: Place) -> LeaseKey:
     return lease
 
 
+def _leased_before_another(place: Place) -> LeaseKey:
+    lease = _leased(place)
+    _queued(place)
+    return lease
+
+
 def _grouped(place: Place) -> GroupId:
     def make(session: Session) -> GroupId:
         group_id = groups.make(session, tenant_id=place.scope.id, name="g", total=3, project_id=place.project_id)
@@ -221,6 +227,12 @@ def _fail(place: Place, session: Session, lease: LeaseKey) -> Completion:
     return leases.fail(session, place.worker, lease, cause=Cause.JOB, error=dict(error))
 
 
+def _complete_and_claim(place: Place, session: Session, lease: LeaseKey) -> Completion:
+    assert place.worker.incarnation is not None
+    answer, _ = leases.complete_and_claim(session, place.worker, lease, incarnation=place.worker.incarnation, loaded=())
+    return answer
+
+
 def _pause(place: Place, session: Session, _: object) -> object:
     return holds.pause_project(session, place.project_id, tenant_id=place.scope.id)
 
@@ -251,6 +263,12 @@ ACTS = (
         prepare=_leased,
         act=lambda place, session, lease: leases.complete(session, place.worker, lease),
         ended=lambda place, lease: place.state(lease.job_id) == "succeeded",
+    ),
+    Act(
+        name="complete and claim",
+        prepare=_leased_before_another,
+        act=_complete_and_claim,
+        ended=lambda place, lease: place.state(lease.job_id) == "succeeded" and _one_lease(place, lease),
     ),
     Act(name="fail", prepare=_leased, act=_fail, ended=lambda place, lease: place.state(lease.job_id) == "delayed"),
     Act(

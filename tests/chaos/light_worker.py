@@ -27,6 +27,7 @@ from memoryd.foundation.canonical_json import canonical_digest
 
 ENVIRONMENT = {"comfyui": "chaos"}
 LATE_OF_100, TWICE_OF_100, FORGED_OF_100, FAILED_OF_100, BACK_OF_100 = 8, 8, 4, 3, 3
+BRINGS_NEXT_OF_100 = 60
 
 
 def picture(number: int) -> bytes:
@@ -59,6 +60,7 @@ class LightWorker:
         self.late: list[tuple[float, dict[str, Any]]] = [(0.0, line) for line in open_leases.values()]
         self.journal = Journal(journal)
         self.server = Server(urls, (state / "key").read_text())
+        self.brought: dict[str, Any] | None = None
 
     def run(self) -> None:
         """Work until killed, or until whoever started it is gone."""
@@ -87,19 +89,13 @@ class LightWorker:
     def _turn(self) -> None:
         now = time.monotonic()
         due = [one for one in self.late if one[0] <= now]
-        if due and self.dice.random() < 0.5:
+        if due and self.brought is None and self.dice.random() < 0.5:
             self.late.remove(due[0])
             self._report(due[0][1], "ok")
             return
-        request = {"incarnation": self.incarnation, "loaded": [], "wait_s": 1.0}
-        status, answer = self.server.post("/v1/work/claim", request)
-        if status == 204:
+        job, self.brought = self.brought or self._claim(), None
+        if job is None:
             return
-        if status != 200:
-            self.journal.note("refused", call="claim", status=status)
-            time.sleep(0.2)
-            return
-        job = answer["job"]
         grant = {"job": job["job_id"], "fence": job["fence"], "token": job["token"], "number": _number(job["prompt"])}
         self.journal.note("grant", **grant)
         lot = self.dice.randrange(100)
@@ -115,11 +111,19 @@ class LightWorker:
             self.journal.note("report", job=grant["job"], fence=grant["fence"], how="release", status=status)
             return
         how = "error" if self.dice.randrange(100) < FAILED_OF_100 else "ok"
-        self._report(grant, how)
+        self._report(grant, how, asks=self.dice.randrange(100) < BRINGS_NEXT_OF_100)
         if self.dice.randrange(100) < TWICE_OF_100:
             self._report(grant, how)
 
-    def _report(self, grant: dict[str, Any], how: str, *, forged: bool = False) -> None:
+    def _claim(self) -> dict[str, Any] | None:
+        request = {"incarnation": self.incarnation, "loaded": [], "wait_s": 1.0}
+        status, answer = self.server.post("/v1/work/claim", request)
+        if status not in (200, 204):
+            self.journal.note("refused", call="claim", status=status)
+            time.sleep(0.2)
+        return answer["job"] if status == 200 else None
+
+    def _report(self, grant: dict[str, Any], how: str, *, forged: bool = False, asks: bool = False) -> None:
         """Deliver, and insist on an answer: a report that was lost on its way is sent again."""
         until = time.monotonic() + 60
         content = picture(grant["number"])
@@ -129,6 +133,7 @@ class LightWorker:
         report |= {
             "outcome": how, "prompt_id": str(uuid.uuid4()), "started_at": moment, "ended_at": moment, "cached_nodes": [],
             "environment_sha256": canonical_digest(dict(ENVIRONMENT)).hex(), "outputs": [], "error": None,
+            "next": {"incarnation": self.incarnation, "loaded": []} if asks else None,
         }  # fmt: skip
         status, answer = 0, None
         while True:
@@ -147,6 +152,8 @@ class LightWorker:
                     break
                 time.sleep(self.dice.uniform(0.05, 0.4))
         said = answer.get("answer") if isinstance(answer, dict) else None
+        if isinstance(answer, dict) and answer.get("next"):
+            self.brought = answer["next"]
         what = "forgery" if forged else "report"
         self.journal.note(what, job=grant["job"], fence=grant["fence"], how=how, status=status, answer=said)
 

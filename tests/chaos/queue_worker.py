@@ -14,14 +14,14 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from journal import Journal, read
 
 from memoryd.access.directory import find_tenant
 from memoryd.dispatch import dead_letters, jobs, leases, pools, tending, workers
-from memoryd.dispatch.facts import Cause, Completion, LeaseKey, Urgency, WorkerIdentity
+from memoryd.dispatch.facts import Cause, Completion, Grant, LeaseKey, Urgency, WorkerIdentity
 from memoryd.dispatch.wire import RegisterRequest
 from memoryd.foundation.database import Database, DBAPIError, Session, TenantScope
 from memoryd.foundation.errors import Unavailable
@@ -29,6 +29,8 @@ from memoryd.foundation.ids import JobId, WorkerId
 
 POOL = "queue"
 MODELS = ("", "a", "b", "c")
+BRINGS_NEXT = 0.6
+"""Of the reports that may, so many ask for the next job."""
 Answer = TypeVar("Answer")
 
 
@@ -110,8 +112,9 @@ def work(part: Part) -> None:
         for line in part.before
         if line["what"] == "grant" and not any(_same(line, other) for other in part.before if other["what"] == "report")
     ]
+    brought: Grant | None = None
     while part.going():
-        if late and late[0][0] <= time.monotonic() and part.dice.random() < 0.3:
+        if brought is None and late and late[0][0] <= time.monotonic() and part.dice.random() < 0.3:
             _report(part, worker, late.pop(0)[1], "ok")
             continue
 
@@ -121,7 +124,7 @@ def work(part: Part) -> None:
             tending.end_earlier_starts(session, worker_id=worker.worker_id, incarnation=worker.incarnation)
             return leases.claim(session, worker, loaded=(part.dice.choice(MODELS[1:]),))
 
-        grant = part.insist(take)
+        grant, brought = brought or part.insist(take), None
         if grant is None:
             time.sleep(0.05)
             continue
@@ -137,9 +140,33 @@ def work(part: Part) -> None:
         if lot >= 97:
             forged = LeaseKey(job_id=lease.job_id, fence=lease.fence, token="forged")
             part.journal.note("forgery", job=str(lease.job_id), answer=_end(part, worker, forged, "ok"))
-        _report(part, worker, lease, how)
+        if how in ("ok", "cancelled") and part.dice.random() < BRINGS_NEXT:
+            brought = _report_and_claim(part, worker, lease, how)
+        else:
+            _report(part, worker, lease, how)
         if part.dice.randrange(100) < 8:
             _report(part, worker, lease, how)
+
+
+def _report_and_claim(part: Part, worker: WorkerIdentity, lease: LeaseKey, how: str) -> Grant | None:
+    """The end of one job and the claim of the next by one commit; where its answer is lost, so is the next job's lease."""
+
+    def act(session: Session) -> tuple[Completion, Grant | None]:
+        assert worker.incarnation is not None
+        return leases.complete_and_claim(
+            session,
+            worker,
+            lease,
+            incarnation=worker.incarnation,
+            loaded=(part.dice.choice(MODELS[1:]),),
+            cancelled=how == "cancelled",
+        )
+
+    answer, brought = part.insist(act)
+    part.journal.note(
+        "report", job=str(lease.job_id), fence=lease.fence, how=how, answer=answer.value, next=bool(brought)
+    )
+    return cast("Grant | None", brought)
 
 
 def _start(part: Part) -> WorkerIdentity:
