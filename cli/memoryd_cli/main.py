@@ -33,6 +33,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "importing": ("import",),
         "graphs": ("extract", "diff"),
         "models": ("models",),
+        "licences": ("licences",),
         "clearance": ("clearance",),
         "submit": ("submit",),
         "jobs": ("queue", "jobs"),

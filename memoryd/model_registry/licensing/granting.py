@@ -91,7 +91,8 @@ class _Known:
     def _stated(self, sha256: bytes, row: Any) -> Grant:
         terms = self.table.match(row.name, row.url)
         grant = _grant(sha256, terms, row.name, _SOURCES[LicenceSource(row.source)], reason=row.reason)
-        return dataclasses.replace(grant, by=row.person_id, at=row.at, text_sha256=grant.text_sha256 or row.text_sha256)
+        said = dataclasses.replace(grant, statement=row.id, by=row.person_id, at=row.at)
+        return said if said.text_sha256 else dataclasses.replace(said, text_sha256=row.text_sha256)
 
     def _beside(self, sha256: bytes) -> list[Grant]:
         model, found = self.models.get(sha256, _Model()), []
@@ -112,7 +113,9 @@ class _Known:
         if not own:
             return [_grant(sha256, None, f"{why}, whose licence nobody named", GrantSource.DERIVED, reason=why)]
         return [
-            dataclasses.replace(grant, model=sha256, source=GrantSource.DERIVED, inherited=True, reason=why, by=None)
+            dataclasses.replace(
+                grant, model=sha256, source=GrantSource.DERIVED, inherited=True, reason=why, by=None, statement=None
+            )
             for grant in own
         ]
 

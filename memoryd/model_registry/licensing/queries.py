@@ -76,10 +76,11 @@ def list_models(
 
 def list_statements(
     session: Session, sha256s: Sequence[bytes]
-) -> Sequence[Row[bytes, str, UUID | None, str | None, datetime.datetime, str, str | None, bytes | None]]:
+) -> Sequence[Row[UUID, bytes, str, UUID | None, str | None, datetime.datetime, str, str | None, bytes | None]]:
     """Return standing statements about models with the licences that they name, the newest first."""
     return session.execute(
         select(
+            LicenceGrant.id,
             LicenceGrant.model,
             LicenceGrant.source,
             LicenceGrant.person_id,

@@ -167,6 +167,8 @@ class Grant:
     licence_id: UUID | None = None
     """`Terms.key`, or that of the unknown name."""
     text_sha256: bytes | None = None
+    statement: UUID | None = None
+    """The stored statement, where it is one: a person's can be withdrawn."""
     by: UUID | None = None
     """The person who stated it."""
     reason: str | None = None
