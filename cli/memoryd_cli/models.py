@@ -10,6 +10,7 @@ from rich.filesize import decimal
 
 from memoryd_cli import model_provenance, model_store
 from memoryd_cli.client import server
+from memoryd_cli.model_scan import scan_models
 from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
