@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memoryd.foundation.declarative import UUID, RecordedNow, Sha256, TenantTable
@@ -138,6 +138,14 @@ class GenerationModel(_Fact, TenantTable):
 
 
 Index("generation_model_sha256_idx", GenerationModel.sha256, postgresql_where=GenerationModel.sha256.is_not(None))
+# How many runs named weights so, and said by no hash which: counted by this alone. A longer name is no file's, and more than
+# an index entry holds.
+Index(
+    "generation_model_unknown_idx",
+    GenerationModel.name,
+    GenerationModel.generation_id,
+    postgresql_where=text("sha256 is null and octet_length(name) <= 1000"),
+)
 
 
 class GenerationInput(_Fact, TenantTable):

@@ -178,6 +178,6 @@ def list_possible(session: Session, names: Sequence[str], sees: Sees) -> Sequenc
     )  # fmt: skip
     return session.execute(
         text(f"""select m.name, count(distinct m.generation_id) as generations from generation_model m
-                  where m.sha256 is null and m.name = any(cast(:names as text[])) and {seen} group by m.name"""),
+                  where m.sha256 is null and octet_length(m.name) <= 1000 and m.name = any(cast(:names as text[])) and {seen} group by m.name"""),
         values(sees, names=list(names)),
     ).all()
