@@ -10,7 +10,6 @@ from uuid import UUID
 
 from memoryd.access import audit
 from memoryd.access.changes.noting import Changed, hold_off_submissions, note_change
-from memoryd.access.changes.noting import Changed, hold_off_submissions, note_change
 from memoryd.access.facts import Caller, Scope
 from memoryd.clearance.recalls.facts import MarkingState, RecallKind, RecallView
 from memoryd.clearance.recalls.queries import recalls as queries
@@ -65,14 +64,12 @@ def find_weights(session: Session, ref: str) -> bytes:
 def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, reason: str) -> UUID:
     """Recall a model and return the recall; what was made of it comes under it.
 
-    Its last act takes the farm and then the tenant again. Raises: RecallNotYours, ReasonMissing, AlreadyRecalled.
+    Its last act takes the farm and then the tenant again; commit soon, since submissions wait. Raises: RecallNotYours,
+    ReasonMissing, AlreadyRecalled.
     """
     _check_answers_for_all(caller)
     told = _reason(reason)
     recall_id = new_id()
-    # Jobs that are being written are committed first: whoever looks for jobs of the model afterwards finds them all.
-    hold_off_submissions(session)
-    note_change(session, Changed.RECALL)
     if not queries.insert_recall(
         session,
         id=recall_id,
@@ -109,7 +106,6 @@ def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> 
         session, recall_id, person_id=caller.person_id, reason=told, marking=MarkingState.LIFTING.value
     ):
         raise NotRecalled(f"recall {recall_id}", hint="`memoryd models recalls --standing` shows those that stand")
-    note_change(session, Changed.RECALL)
     facts = {"model": view.model.hex(), "reason": told}
     audit.note(session, caller, "model.unrecall", f"recall:{recall_id}", facts)
     note_change(session, Changed.RECALL)

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
-from memoryd.access.guards import Discloser, Office, Reader, ReaderCaller
+from memoryd.access.guards import Discloser, DiscloserCaller, Office, Reader, ReaderCaller
 from memoryd.clearance.recalls import deciding, spelling
 from memoryd.clearance.recalls.radius import blast_radius
 from memoryd.clearance.recalls.touched import LINES_AT_ONCE, list_touched, stream_touched
@@ -68,14 +68,17 @@ def lift(
 
 
 @router.post("/models/{ref:path}/recall", status_code=201)
-def recall(ref: Ref, request: RecallRequest, work: Discloser) -> RecalledShape:
+def recall(ref: Ref, request: RecallRequest, caller: DiscloserCaller, office: Office) -> RecalledShape:
     """Recall a model, with a reason: officers and administrators of the whole studio."""
-    sha256 = deciding.find_weights(work.session, ref)
-    recall_id = deciding.recall(work.session, work.caller, sha256, request.kind, request.reason)
-    return RecalledShape(
-        recall=RecallShape.of(deciding.find_recall(work.session, work.caller, recall_id)),
-        blast_radius=BlastRadiusShape.of(blast_radius(work.session, sha256, work.caller.sees)),
-    )
+    with office.database.tenant_work(caller.tenant) as session:
+        sha256 = deciding.find_weights(session, ref)
+        recall_id = deciding.recall(session, caller, sha256, request.kind, request.reason)
+    # Submissions waited for that commit; they wait for no counting.
+    with office.database.tenant_work(caller.tenant) as session:
+        return RecalledShape(
+            recall=RecallShape.of(deciding.find_recall(session, caller, recall_id)),
+            blast_radius=BlastRadiusShape.of(blast_radius(session, sha256, caller.sees)),
+        )
 
 
 @router.get("/models/{ref:path}/blast-radius")

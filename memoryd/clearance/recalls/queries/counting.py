@@ -177,7 +177,9 @@ def list_possible(session: Session, names: Sequence[str], sees: Sees) -> Sequenc
         " where o.generation_id = m.generation_id and p.project_id = any(cast(:sees as uuid[])))"
     )  # fmt: skip
     return session.execute(
-        text(f"""select m.name, count(distinct m.generation_id) as generations from generation_model m
-                  where m.sha256 is null and octet_length(m.name) <= 1000 and m.name = any(cast(:names as text[])) and {seen} group by m.name"""),
+        text(f"""
+        select m.name, count(distinct m.generation_id) as generations from generation_model m
+         where m.sha256 is null and octet_length(m.name) <= 1000 and m.name = any(cast(:names as text[])) and {seen}
+         group by m.name"""),
         values(sees, names=list(names)),
     ).all()
