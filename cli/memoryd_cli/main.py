@@ -35,6 +35,8 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "models": ("models",),
         "licences": ("licences",),
         "clearance": ("clearance",),
+        "clients": ("clients",),
+        "deliveries": ("deliveries",),
         "submit": ("submit",),
         "jobs": ("queue", "jobs"),
         "groups": ("groups",),

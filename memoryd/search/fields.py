@@ -75,6 +75,14 @@ def _node(text: str) -> bool:
     return bool(text.strip()) and (found is None or found[2] is Compare.IS or number(found[3]) is not None)
 
 
+def licence_word(text: str) -> str:
+    """Return a licence's name as its mark spells it: `Apache 2.0` is `apache-2.0`."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+_VERDICTS = frozenset({"allow", "review", "unknown", "block"})
+"""Source: clearance.facts.Verdict."""
+
 _KINDS = frozenset(kind.value for kind in AssetKind)
 _NAME = Field(takes=_word, looks="a name or a part of one; `*` at the end for a beginning")
 _DATE = Field(takes=lambda text: span(text, _ANY_TIME) is not None, looks=DATE_HINT)
@@ -114,6 +122,11 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "sha256": Field(takes=is_digest_prefix, looks=f"{PREFIX_DIGITS} to 64 hex digits"),
         "file": Field(takes=_word, looks="a file's name or a part of its path"),
         "job": Field(takes=lambda text: parse_id(text) is not None, looks="a job's id"),
+        "verdict": Field(takes=_one_of(_VERDICTS), looks="allow, review, unknown, block"),
+        "licence": Field(
+            takes=lambda text: bool(licence_word(text)),
+            looks="a licence's short name (`flux-1-dev-non-commercial`), its beginning with `*`, or unknown",
+        ),
         "has": Field(takes=_one_of(HAS), looks=", ".join(sorted(HAS))),
         "is": Field(
             takes=lambda text: _FLAG.fullmatch(text) is not None,

@@ -31,7 +31,7 @@ from memoryd.catalog.tables.runs import (
 from memoryd.search import lexemes
 from memoryd.search.dates import span
 from memoryd.search.facts import All, Any, Compare, Filter, Not, Part, Term
-from memoryd.search.fields import is_digest_prefix, node_condition, number
+from memoryd.search.fields import is_digest_prefix, licence_word, node_condition, number
 from memoryd.workflows.facts import RECIPE, Level
 from memoryd.workflows.tables import GraphIdentity, StoredNodeValue, Workflow
 
@@ -147,6 +147,10 @@ def _filter(part: Filter, asked: Asked) -> _Met | None:
             return _attached("t", " ".join(value.split()).casefold(), asked)
         case "collection":
             return _attached("g", " ".join(value.split()).casefold(), asked)
+        case "verdict":
+            return _attached("f", f"verdict-{value}", asked)
+        case "licence":
+            return _attached("f", f"licence-{licence_word(value)}", asked, begins=value.endswith("*"))
         case "rating":
             return _rating(part, asked)
         case "is":
