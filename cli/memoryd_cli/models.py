@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 from rich.filesize import decimal
 
-from memoryd_cli import model_provenance, model_store
+from memoryd_cli import model_provenance, model_store, recalls
 from memoryd_cli.client import server
 from memoryd_cli.model_scan import scan_models
 from memoryd_cli.output import as_json, say, table
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     models.command("licence")(state_licence)
     model_provenance.register(models)
     model_store.register(models)
+    recalls.register(models)
     app.add_typer(models, name="models")
 
 

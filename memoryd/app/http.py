@@ -24,6 +24,7 @@ API_ROOMS = (
     "ingest",
     "ingest.enriching",
     "clearance.recalls",
+    "reports.recalls",
     "model_registry.licence_desk",
     "model_registry",
     "clearance",
