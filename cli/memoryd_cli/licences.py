@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from memoryd.foundation.canonical_json import Json, read_json
 from memoryd.foundation.errors import NotAcceptable
+from memoryd.model_registry.licensing.documents import read_value
 from memoryd_cli.client import server
 from memoryd_cli.output import as_json, say, table
 
@@ -168,10 +168,7 @@ def _term(word: str) -> tuple[str, Json]:
     name, separator, value = word.partition("=")
     if not separator or not name:
         raise BadTerm(f"{word!r}", hint="write --term training_ban=true, or --term revenue_cap='{\"amount\": …}'")
-    try:
-        return name.strip(), json_text.loads(value)
-    except ValueError:
-        return name.strip(), value
+    return name.strip(), read_value(value)
 
 
 def _tell(shown: dict[str, Any], json: bool) -> None:

@@ -125,6 +125,14 @@ def changed_document(document: Mapping[str, Json], changes: Mapping[str, Json], 
     return check_document({**document, "clauses": clauses, **changes})
 
 
+def read_value(written: str) -> Json:
+    """Return the value that a person writes for a term: JSON, else the word as it stands."""
+    try:
+        return read_json(written)
+    except MemorydError:
+        return written.strip()
+
+
 @functools.cache
 def clause_terms() -> frozenset[str]:
     """Return the names of the terms that a clause can stand for."""

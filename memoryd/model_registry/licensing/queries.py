@@ -94,10 +94,3 @@ def list_statements(
         .where(LicenceGrant.model.in_(sha256s), LicenceGrant.withdrawn_at.is_(None))
         .order_by(LicenceGrant.at.desc(), LicenceGrant.id.desc())
     ).all()
-
-
-def find_person_name(session: Session, person: UUID) -> str | None:
-    """Return the name of a person of this tenant."""
-    return session.execute(
-        text("select display_name from person where id = :person"), {"person": person}
-    ).scalar_one_or_none()
