@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     model_store_limit: Bytes | None = Field(
         default=None, description="room that a tenant's model store may take, such as 500G"
     )
+    model_lookups: Literal["off", "civitai"] = Field(
+        default="off", description="public service that may be asked about a model by its hash"
+    )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     def __init__(self, **given: object) -> None:

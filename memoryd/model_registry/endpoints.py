@@ -14,17 +14,18 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
 from memoryd.access.facts import Caller
-from memoryd.access.guards import AdministratorCaller, Ingester, Office, Reader
+from memoryd.access.guards import AdministratorCaller, Ingester, IngesterCaller, Office, Reader
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.paging import BadCursor, decode_cursor, encode_cursor
 from memoryd.foundation.texts import storable
-from memoryd.model_registry import licences, looking_up, origins, recording, scans, versions
+from memoryd.model_registry import licences, looking_outside, looking_up, origins, recording, scans, versions
 from memoryd.model_registry.facts import Via
 from memoryd.model_registry.provenance_wire import (
     DeriveRequest,
     FamilyList,
     FamilyShape,
+    LookUpShape,
     OriginsShape,
     PlaceList,
     PlaceShape,
@@ -175,6 +176,14 @@ def withdraw_origin(
     child, other = (looking_up.find_model(work.session, one) for one in (ref, parent))
     origins.withdraw(work.session, work.caller, child, other, via)
     return show_origins(child.hex(), work)
+
+
+@router.post("/models/{ref:path}/look-up")
+def look_up_model(ref: Ref, caller: IngesterCaller, office: Office) -> LookUpShape:
+    """Ask a public service about a model by its hash, where the operator turned that on, and record what it answers."""
+    with office.database.tenant_work(caller.tenant) as session:
+        sha256 = looking_up.find_model(session, ref)
+    return LookUpShape.of(looking_outside.look_up(office.database, office.settings, caller, sha256))
 
 
 def _told(database: Database, caller: Caller, folder: FilePath) -> Iterator[str]:

@@ -20,7 +20,9 @@ from memoryd.model_registry.facts import (
     VersionView,
     Via,
 )
+from memoryd.model_registry.looking_outside import LookUp
 from memoryd.model_registry.versions import NAME_LIMIT, FamilyView
+from memoryd.weights.sidecars import Sidecar
 
 DESCENDANTS_SHOWN = 500
 
@@ -236,4 +238,30 @@ class OriginsShape(Shape):
                 for one in descendants[:DESCENDANTS_SHOWN]
             ],
             descendants_total=len(descendants),
+        )
+
+
+class LookUpShape(Shape):
+    """What a public service answered about a model: `found` false, it does not know it."""
+
+    service: str
+    found: bool
+    family: str | None
+    version: str | None
+    base_name: str | None
+    triggers: list[str]
+    url: str | None
+
+    @classmethod
+    def of(cls, asked: LookUp) -> LookUpShape:
+        """Return the shape of an answer."""
+        told = asked.told or Sidecar()
+        return cls(
+            service=asked.service,
+            found=asked.told is not None,
+            family=told.model_name,
+            version=told.version_name,
+            base_name=told.base_model,
+            triggers=list(told.triggers),
+            url=told.url,
         )

@@ -165,4 +165,6 @@ def _keep_said(session: Session, seen: Sequence[tuple[bytes, Observation]]) -> N
     versions.keep_stated(session, said)
     origins.keep_stated(session, said)
     hashes = {value for _, one in seen for value in (*one.facts.aliases.values(), *one.facts.measured.values())}
-    origins.link_new(session, hashes | {sha256.hex() for sha256, _ in seen})
+    # By its beginning, too: the ten digits that web UIs write are the SHA-256's own.
+    hashes |= {sha256.hex()[:digits] for sha256, _ in seen for digits in (10, 64)}
+    origins.link_new(session, hashes)

@@ -22,7 +22,8 @@ from memoryd.model_registry.facts import (
     Recorded,
     ScanProgress,
 )
-from memoryd.model_registry.provenance_wire import OriginShape, Shape, VersionShape
+from memoryd.model_registry.provenance_wire import OriginShape, VersionShape
+from memoryd.model_registry.provenance_wire import Shape as Shape
 from memoryd.model_registry.recording import GONE_LIMIT, OBSERVATION_LIMIT
 from memoryd.weights.describing import LICENCE_LIMIT
 

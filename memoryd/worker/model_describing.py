@@ -26,6 +26,7 @@ from memoryd.dispatch.wire import ModelFile
 from memoryd.foundation.errors import MemorydError
 from memoryd.foundation.logging import log_for
 from memoryd.weights.describing import MODEL_SUFFIXES, describe_model
+from memoryd.weights.hashing import FileDigest
 from memoryd.worker.hash_memory import HashMemory
 from memoryd.worker.server_link import CallRefused, ServerLink
 
@@ -95,7 +96,9 @@ class ModelDescribing:
     def _read(self, sha256: str, stamp: str, model: LocalModel) -> ModelDescription | None:
         self._give_way()
         try:
-            facts = describe_model(model.path, f"{model.stated.folder}/{model.stated.path}")
+            status = model.path.stat()
+            digest = FileDigest(sha256=bytes.fromhex(sha256), size=status.st_size, mtime_ns=status.st_mtime_ns)
+            facts = describe_model(model.path, f"{model.stated.folder}/{model.stated.path}", digest)
             return ModelDescription.model_validate({"sha256": sha256, "stamp": stamp, **told_of(facts)})
         except (OSError, ValidationError) as error:
             _log.info("%s is not described: %s", model.path.name, error)

@@ -38,7 +38,7 @@ ALLOWED = {
     ),
     "httpx": lambda p: (
         any(f"memoryd/{room}/" in p.as_posix() for room in ("comfyui", "worker", "outpost", "events", "access"))
-        or p.as_posix().endswith("memoryd_cli/client.py")
+        or p.as_posix().endswith(("memoryd_cli/client.py", "memoryd/model_registry/looking_outside.py"))
     ),
 }
 

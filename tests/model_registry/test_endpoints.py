@@ -41,7 +41,7 @@ def test_a_stranger_is_not_recognised(http: TestClient, method: str, path: str) 
     place = path.replace("{ref:path}", "x.pt").replace("{grant_id}", "0198c0de-0000-7000-8000-000000000000")
     assert "{" not in place
     query = {"worker": "w", "root": "/m"} if place == "/models/names" else {"parent": "y"}
-    body = {} if method in ("POST", "PUT") else None
+    body: dict[str, str] | None = {} if method in ("POST", "PUT") else None
     assert http.request(method, f"/v1{place}", params=query, json=body).status_code == 401
 
 

@@ -167,15 +167,19 @@ def find_by_hash(session: Session, least: bytes, most: bytes, prefix: str, limit
 
 
 def find_by_hashes(session: Session, hashes: Sequence[str]) -> Sequence[Found]:
-    """Return models by whole hashes of any kind (lower-case hex): value, sha256."""
-    whole = [bytes.fromhex(one) for one in hashes if len(one) == 64]
-    rows = list(
-        session.execute(select(ModelAlias.value, ModelAlias.sha256).where(ModelAlias.value.in_(hashes)).distinct())
-    )
-    own = session.execute(
-        select(text("encode(sha256, 'hex') as value"), Model.sha256).where(Model.sha256.in_(whole))
+    """Return models by hashes of any kind, or beginnings of their SHA-256 (lower-case hex): value, sha256."""
+    return session.execute(
+        text("""
+        select a.value, a.sha256 from model_alias a where a.value = any(cast(:hashes as text[]))
+        union
+        select s.value, m.sha256 from unnest(cast(:hashes as text[]), cast(:least as bytea[]), cast(:most as bytea[]))
+                                      as s(value, least, most) join model m on m.sha256 between s.least and s.most"""),
+        {
+            "hashes": list(hashes),
+            "least": [bytes.fromhex(one.ljust(64, "0")) for one in hashes],
+            "most": [bytes.fromhex(one.ljust(64, "f")) for one in hashes],
+        },
     ).all()
-    return [*own, *rows]
 
 
 def _as_json(rows: Sequence[Mapping[str, object]]) -> str:
