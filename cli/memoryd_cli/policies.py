@@ -166,9 +166,18 @@ def _say_request(found: dict[str, Any]) -> None:
     for clause in found["clauses"]:
         where = " ".join(part for part in (clause["licence"], clause["section"]) if part)
         say(f"  {clause['verdict']}: {clause['model_name']}: {clause['says']}" + (f" [{where}]" if where else ""))
+    now = found.get("now")
+    if now:
+        say(
+            f"licences, facts or the policy changed since it was asked: {now['verdict']} now, the policy says {now['action']}"
+        )
+        for clause in now["clauses"]:
+            say(f"  {clause['verdict']}: {clause['model_name']}: {clause['says']}")
+        for recall in now["recalls"]:
+            say(f"  {recall}")
     if found["decided_by"] or found["reason"]:
         say(f"  {found['state']} by {found['decided_by'] or 'the server'}: {found['reason']}")
     elif found["may_decide"]:
-        say(
-            f"Next: memoryd clearance approve {found['id']} --reason …, or memoryd clearance refuse {found['id']} --reason …"
-        )
+        seen = f" --judged {now['judged']}" if now else ""
+        say(f"Next: memoryd clearance approve {found['id']} --reason …{seen}")
+        say(f"  or: memoryd clearance refuse {found['id']} --reason …")

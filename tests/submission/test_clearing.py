@@ -23,7 +23,7 @@ from memoryd.clearance.policies.deciding import ApprovalRefused, LicenceRefused,
 from memoryd.clearance.policies.facts import Action
 from memoryd.clearance.recalls import deciding as recalls
 from memoryd.clearance.recalls.facts import RecallKind
-from memoryd.dispatch import holds, jobs, tending
+from memoryd.dispatch import holds, jobs, pools, tending
 from memoryd.dispatch.facts import Cancellation
 from memoryd.dispatch.states import HeldBy, JobState
 from memoryd.dispatch.wire import Pin
@@ -96,7 +96,7 @@ def studio(offices: Offices) -> Studio:
     database = offices.database
     admin = local_caller(database, "default")
     with database.farm_work() as session:
-        tending.pools.ensure_defaults(session)
+        pools.ensure_defaults(session)
     return Studio(
         offices,
         admin.tenant,
@@ -271,7 +271,7 @@ def test_a_job_that_is_being_written_while_its_request_is_approved_is_let_go_wit
     request = first.clearance["request"]  # type: ignore[index]
     made: list[Submitted] = []
     with studio.database.tenant_work(studio.scope) as session:
-        approvals.approve(session, studio.scope, studio.producer, request, "seen")
+        approvals.approve(session, studio.scope, studio.producer, str(request), "seen")
         late = threading.Thread(target=lambda: made.append(studio.submit()))
         late.start()
         _wait_for_lock(studio.database)
@@ -421,7 +421,7 @@ def test_a_project_that_one_does_not_see_has_no_policy_and_no_requests(studio: S
         eve = caller_for(session, studio.scope, person, "eve", via="session")
         assert approvals.list_requests(session, studio.scope, eve.sees).rows == []
         with pytest.raises(approvals.RequestNotFound):
-            approvals.approve(session, studio.scope, eve, request, "mine")
+            approvals.approve(session, studio.scope, eve, str(request), "mine")
         with pytest.raises(projects.ProjectNotFound):
             setting.show_policy(session, eve, "default")
         with pytest.raises(projects.ProjectNotFound):

@@ -139,6 +139,12 @@ def show(session: Session, scope: TenantScope, sees: Sees, ref: str) -> RequestV
     return _counted(session, scope, [_find(session, sees, ref)])[0]
 
 
+def judged_now(session: Session, view: RequestView) -> Decision | None:
+    """Return what is decided about a request's models today, where that is another judgement than was asked about."""
+    present = decide(session, view.project_id, view.models)
+    return None if present.judged == view.judged else present
+
+
 def list_requests(
     session: Session,
     scope: TenantScope,

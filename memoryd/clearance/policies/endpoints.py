@@ -10,9 +10,11 @@ from memoryd.clearance.policies import approvals, setting
 from memoryd.clearance.policies.facts import RequestState
 from memoryd.clearance.policies.wire import (
     Answer,
+    JudgedNow,
     PolicyList,
     PolicyRequest,
     PolicyShape,
+    RequestDetail,
     RequestList,
     RequestShape,
 )
@@ -63,10 +65,13 @@ def list_requests(
 
 
 @router.get("/clearance/requests/{request}")
-def show_request(request: str, work: Reader) -> RequestShape:
-    """One request, with its models and every clause."""
+def show_request(request: str, work: Reader) -> RequestDetail:
+    """One request, with its models and every clause, then and now."""
     view = approvals.show(work.session, work.caller.tenant, work.caller.sees, request)
-    return RequestShape.of(view, work.caller)
+    now = approvals.judged_now(work.session, view)
+    shape = RequestDetail.of(view, work.caller)
+    assert isinstance(shape, RequestDetail)
+    return shape.model_copy(update={"now": JudgedNow.of(now) if now is not None else None})
 
 
 @router.post("/clearance/requests/{request}/approve")

@@ -121,10 +121,7 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestView:
-    """What somebody is asked to approve, or said to it. `waiting`: jobs that wait for it now.
-
-    `present` is what the policy would do with these models today, by today's licences; `judged` the digest of that.
-    """
+    """What somebody is asked to approve, or said to it, as it was judged then. `waiting`: jobs that wait for it now."""
 
     id: UUID
     project_id: ProjectId

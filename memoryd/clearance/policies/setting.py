@@ -115,11 +115,16 @@ def _version_in(cursor: str) -> int:
 
 def check_may_set(caller: Caller, project_id: ProjectId) -> None:
     """Return where the caller may set a project's policy: an administrator, or an officer in it. Raises: PolicyNotYours."""
-    held = caller.everywhere | caller.in_project.get(project_id, frozenset())
-    if not held & {Scope.ADMIN, Scope.DISCLOSE}:
+    if not may_set(caller, project_id):
         raise PolicyNotYours(
             f"{caller.name} may not", hint="ask an administrator, or an officer of the project (`memoryd people list`)"
         )
+
+
+def may_set(caller: Caller, project_id: ProjectId | None) -> bool:
+    """Tell whether the caller may set a project's policy."""
+    own = caller.in_project.get(project_id, frozenset()) if project_id is not None else frozenset()
+    return bool((caller.everywhere | own) & {Scope.ADMIN, Scope.DISCLOSE})
 
 
 def checked_reason(reason: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memoryd.access.facts import Caller, Role
 from memoryd.clearance.facts import Use, Verdict
 from memoryd.clearance.policies.approvals import may_decide
-from memoryd.clearance.policies.facts import Action, Policy, RequestState, RequestView
+from memoryd.clearance.policies.facts import Action, Decision, Policy, RequestState, RequestView, clause_json
 from memoryd.clearance.policies.setting import REASON_LIMIT
 
 
@@ -124,6 +124,33 @@ class RequestShape(BaseModel):
             waiting=view.waiting,
             may_decide=may_decide(caller, view),
         )
+
+
+class JudgedNow(BaseModel):
+    """What is decided about a request's models today: `judged` names it to whoever approves."""
+
+    verdict: Verdict
+    action: Action
+    judged: str
+    clauses: list[dict[str, Any]]
+    recalls: list[str]
+
+    @classmethod
+    def of(cls, decision: Decision) -> JudgedNow:
+        """Return a decision as people read it."""
+        return cls(
+            verdict=decision.verdict,
+            action=decision.action,
+            judged=decision.judged.hex(),
+            clauses=[dict(clause_json(clause)) for clause in decision.clauses],
+            recalls=[one.in_words() for one in decision.recalls],
+        )
+
+
+class RequestDetail(RequestShape):
+    """One request. `now`: what is decided today, where licences, facts or the policy changed since it was asked."""
+
+    now: JudgedNow | None = None
 
 
 class RequestList(BaseModel):
