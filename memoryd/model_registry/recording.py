@@ -13,6 +13,7 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, TooLarge
 from memoryd.model_registry import licences, origins, versions
 from memoryd.model_registry.facts import Observation, PlaceKind, PresentName, Recorded
+from memoryd.model_registry.licensing import changes
 from memoryd.model_registry.queries import models as model_queries
 from memoryd.model_registry.queries import names as name_queries
 from memoryd.model_registry.scanning import NAME_LIMIT
@@ -96,9 +97,11 @@ def keep_models(session: Session, seen: Mapping[bytes, Observation]) -> int:
     new: set[bytes] = set()
     for first in range(0, len(ordered), OBSERVATION_LIMIT):
         some = ordered[first : first + OBSERVATION_LIMIT]
+        before = changes.what_is_said(session, some)
         new |= model_queries.insert_models(session, [_row(sha256, seen[sha256]) for sha256 in some])
         model_queries.insert_aliases(session, [row for sha256 in some for row in _aliases(sha256, seen[sha256])])
-        _keep_said(session, [(sha256, seen[sha256]) for sha256 in some])
+        linked = _keep_said(session, [(sha256, seen[sha256]) for sha256 in some])
+        changes.note_change(session, models=[*changes.changed_since(session, before, some), *linked])
     return len(new)
 
 
@@ -157,14 +160,14 @@ def _aliases(sha256: bytes, seen: Observation) -> list[dict[str, object]]:
     ]
 
 
-def _keep_said(session: Session, seen: Sequence[tuple[bytes, Observation]]) -> None:
-    """Record licences, versions and origins that these files and what lies beside them state."""
+def _keep_said(session: Session, seen: Sequence[tuple[bytes, Observation]]) -> list[bytes]:
+    """Record licences, versions and origins that these files and what lies beside them state; return what is derived anew."""
     stated = [(sha256, licence) for sha256, one in seen if (licence := one.facts.licence) is not None]
     licences.keep_stated(session, stated)
     said = [(sha256, one.facts) for sha256, one in seen]
     versions.keep_stated(session, said)
-    origins.keep_stated(session, said)
+    derived = origins.keep_stated(session, said)
     hashes = {value for _, one in seen for value in (*one.facts.aliases.values(), *one.facts.measured.values())}
     # By its beginning, too: the ten digits that web UIs write are the SHA-256's own.
     hashes |= {sha256.hex()[:digits] for sha256, _ in seen for digits in (10, 64)}
-    origins.link_new(session, hashes)
+    return [*derived, *origins.link_new(session, hashes)]

@@ -206,3 +206,14 @@ def test_every_change_of_a_grant_is_told_with_all_that_was_made_from_the_model(
     record(b"p", licence="mit")
     record(b"p", licence="mit")
     assert len(asked(session, tenant)) == 1
+
+
+def test_what_is_learned_of_a_model_later_is_told_once(session: Session, tenant: TenantScope, record: Record) -> None:
+    record(b"a")
+    assert asked(session, tenant) == []
+    record(b"a", sidecars=Sidecar(licence="mit"))
+    assert len(asked(session, tenant)) == 1
+    record(b"a", sidecars=Sidecar(licence="mit"))
+    assert asked(session, tenant) == []
+    record(b"b", base="sdxl")
+    assert len(asked(session, tenant)) == 1
