@@ -116,9 +116,17 @@ def add_to_delivery(
     return deliveries.add_items(session, caller, delivery, items)
 
 
+def verdict_shown(session: Session, caller: Caller, asset: AssetId) -> Cleared:
+    """Return the verdict on an asset for what its project is for, not kept: for its page and for reports."""
+    return verdicts.verdict_of(session, asset, caller.sees, project_occasion(session, _owner(session, caller, asset)))
+
+
 def _project_of(session: Session, caller: Caller, ref: str) -> ProjectId | None:
+    return _owner(session, caller, find_asset(session, ref, caller.sees))
+
+
+def _owner(session: Session, caller: Caller, asset: AssetId) -> ProjectId | None:
     """Return the project that the caller can only mean: the one that they see of an asset's."""
-    asset = find_asset(session, ref, caller.sees)
     pairs = making.list_pairs(session, [asset], None if caller.sees is None else sorted(caller.sees))
     owners = [project for _, project in pairs if project is not None]
     return ProjectId(owners[0]) if len(owners) == 1 else None

@@ -12,6 +12,7 @@ from memoryd.catalog.asset_view import AssetView, Face, Relative, SequenceView
 from memoryd.catalog.attesting import AttestationView
 from memoryd.disclosure.facts import Disclosed
 from memoryd.foundation.canonical_json import Json, canonical_bytes
+from memoryd.reports.clearing import show_clearance
 from memoryd.reports.facts import Gap, Occasion, Report, Severity, Subject, Verification
 from memoryd.reports.gaps import gaps_of
 from memoryd.reports.making import moment, show_run
@@ -106,6 +107,7 @@ def _asset(subject: Subject, occasion: Occasion) -> dict[str, Json]:
         "sequence": _sequence(view.sequence),
         "content": _content(view),
         "declarations": [_declaration(said) for said in subject.declarations],
+        "clearance": None if subject.clearance is None else show_clearance(subject.clearance),
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from memoryd.catalog.asset_view import AssetView
 from memoryd.catalog.attesting import AttestationView
+from memoryd.clearance.facts import Cleared
 from memoryd.disclosure.facts import Disclosed, FileVerdict
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.ids import AssetId, ProjectId
@@ -44,6 +45,8 @@ class Subject:
     """By exact digest."""
     declarations: tuple[AttestationView, ...] = ()
     """What people declared of its making and did not take back, newest first."""
+    clearance: Cleared | None = None
+    """May it be used for what its project is for; None where nobody asked."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from memoryd.catalog.asset_view import GenerationView
 from memoryd.catalog.facts import GenerationOrigin
 from memoryd.disclosure.facts import State
 from memoryd.plugin_api.facts import Confidence
+from memoryd.reports.clearing import clearance_gaps
 from memoryd.reports.facts import Gap, Severity, Subject
 from memoryd.workflows.facts import Source
 
@@ -26,6 +27,7 @@ def gaps_of(subject: Subject) -> tuple[Gap, ...]:
         *_disclosure(subject),
         *_verification(subject),
         *_reading(subject),
+        *clearance_gaps(subject),
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda gap: _ORDER[gap.severity]))
 

@@ -14,6 +14,8 @@ from memoryd.catalog.content import ContentMissing, Copies, find_copies, open_co
 from memoryd.catalog.facts import Succession
 from memoryd.catalog.looking_up import find_asset
 from memoryd.catalog.showing import show_asset
+from memoryd.clearance.asking import verdict_shown
+from memoryd.clearance.facts import Cleared
 from memoryd.disclosure.disclosing import list_disclosures
 from memoryd.disclosure.facts import Disclosed
 from memoryd.disclosure.pki import Anchors
@@ -46,6 +48,7 @@ class _Gathered:
     copies: tuple[Copies, ...]
     workflows: dict[bytes, WorkflowIdentity]
     declarations: tuple[AttestationView, ...]
+    clearance: Cleared
 
 
 def make_report(
@@ -113,6 +116,7 @@ def _gather(session: Session, caller: Caller, asset: AssetId) -> _Gathered:
         declarations=tuple(
             said for said in list_attestations(session, view.id, caller.sees) if said.withdrawn_at is None
         ),
+        clearance=verdict_shown(session, caller, view.id),
     )
 
 
@@ -145,6 +149,7 @@ def _verified(gathered: Sequence[_Gathered], store: ByteStore, caller: Caller, a
             verifications=verifications,
             workflows=one.workflows,
             declarations=one.declarations,
+            clearance=one.clearance,
         )
 
 

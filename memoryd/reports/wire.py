@@ -265,6 +265,55 @@ class DeclarationPart(_Part):
     at: datetime.datetime
 
 
+class OccasionPart(_Part):
+    """What for, where and for whom, with the facts that counted; null is not known, `untold` names what was not told."""
+
+    use: str
+    territories: list[str]
+    client: str | None
+    revenue_usd: int | None
+    users: int | None
+    seats: list[str]
+    registered: list[str]
+    untold: list[str]
+
+
+class ClausePart(_Part):
+    """A clause and the verdict that it leads to alone; `text_sha256` is of the licence's text that was read."""
+
+    model: str | None
+    model_name: str
+    licence: str | None
+    version: str
+    term: str
+    section: str
+    says: str
+    verdict: Literal["allow", "review", "unknown", "block"]
+    text_sha256: str | None
+    confidence: str | None
+    source: str | None
+    inherited: bool
+
+
+class DutyPart(_Part):
+    """Something owed though it is allowed."""
+
+    kind: str
+    text: str
+    model_name: str
+    licence: str
+
+
+class ClearancePart(_Part):
+    """May it be used for what its project is for; the strictest of all that took part. A review, never advice."""
+
+    verdict: Literal["allow", "review", "unknown", "block"]
+    occasion: OccasionPart
+    notes: list[str]
+    clauses: list[ClausePart]
+    duties: list[DutyPart]
+
+
 class AssetPart(_Part):
     """One asset, whole."""
 
@@ -293,6 +342,7 @@ class AssetPart(_Part):
     sequence: SequencePart | None = None
     content: ContentPart | None = None
     declarations: list[DeclarationPart] = []
+    clearance: ClearancePart | None = None
 
 
 class LineageReport(_Part):
