@@ -115,11 +115,19 @@ def state_licence(
     name: Annotated[str, typer.Argument(help="An SPDX id, or the licence's title.")],
     url: Annotated[str | None, typer.Option(help="Where its text can be read.")] = None,
     version: Annotated[str, typer.Option(help="Its version.")] = "",
+    reason: Annotated[
+        str | None, typer.Option(help="Why you know: with it, it counts instead of what the file says.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Name a licence for a model. It is recorded as your statement, not as permission."""
     body = {"name": name, "url": url, "version": version}
-    stated = server().post(f"/models/{quote(ref.replace(chr(92), '/'))}/licences", json=body)
+    place = f"/models/{quote(ref.replace(chr(92), '/'))}"
+    if reason is None:
+        stated = server().post(f"{place}/licences", json=body)
+    else:
+        server().post(f"{place}/grants", json={**body, "reason": reason})
+        stated = server().get(place)["licences"]
     if json:
         as_json({"items": stated})
         return

@@ -16,6 +16,7 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.texts import storable
+from memoryd.model_registry import licence_changes
 from memoryd.model_registry.facts import Ancestor, Descendant, OriginView, StatedBy, Via
 from memoryd.model_registry.queries import models as model_queries
 from memoryd.model_registry.queries import origins as queries
@@ -114,6 +115,7 @@ def derive(session: Session, caller: Caller, child: bytes, parent: bytes, via: V
     row = {"parent": parent, "stated": parent.hex(), "via": via.value, "source": StatedBy.PERSON.value}
     queries.insert_origins(session, [{"id": new_id(), "child": child, "person_id": caller.person_id, **row}])
     audit.note(session, caller, "model.derive", child.hex(), {"from": parent.hex(), "via": via.value})
+    _tell(session, child)
 
 
 def withdraw(session: Session, caller: Caller, child: bytes, parent: bytes, via: Via | None = None) -> None:
@@ -128,6 +130,12 @@ def withdraw(session: Session, caller: Caller, child: bytes, parent: bytes, via:
         )
     queries.withdraw_origins(session, [row.id for row in standing])
     audit.note(session, caller, "model.derive.withdraw", child.hex(), {"from": parent.hex()})
+    _tell(session, child)
+
+
+def _tell(session: Session, child: bytes) -> None:
+    # What a model inherits, all that was made from it inherits.
+    licence_changes.tell(session, models=[child, *(each.sha256 for each in descendants(session, child))])
 
 
 def keep_stated(session: Session, seen: Sequence[tuple[bytes, ModelFacts]]) -> list[bytes]:
