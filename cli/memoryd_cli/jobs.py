@@ -292,7 +292,8 @@ def _standing(job: dict[str, Any]) -> str:
             return f", not before {job['starts_after']}"
         case "leased":
             asked = ", asked to stop" if job["cancel_requested"] else ""
-            return f" by {job['worker']} since {job['started_at']} {_percent(job['progress'])}".rstrip() + asked
+            phase = f", {job['phase']}" if job["phase"] else ""
+            return f" by {job['worker']} since {job['started_at']} {_percent(job['progress'])}".rstrip() + phase + asked
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The model store over HTTP: pushed in parts, checked on disk, pulled in parts, lent to whom a job was leased, within limits."""
+"""The model store over HTTP: pushed in parts, checked on disk, pulled in parts, lent for leased jobs, kept within limits."""
 
 from __future__ import annotations
 
