@@ -174,25 +174,15 @@ class PresentNameShape(Shape):
     sha256: str | None
 
     @classmethod
-    def of(cls, name: PresentName) -> PresentNameShape:
-        """Return the shape of a present name."""
-        return cls(
-            folder=name.folder,
-            path=name.path,
-            size=name.size,
-            mtime_ns=str(name.mtime_ns),
-            sha256=None if name.sha256 is None else name.sha256.hex(),
-        )
-
-    def name(self) -> PresentName:
-        """Return the name that this shape describes."""
-        return PresentName(
-            folder=self.folder,
-            path=self.path,
-            size=self.size,
-            mtime_ns=int(self.mtime_ns),
-            sha256=None if self.sha256 is None else bytes.fromhex(self.sha256),
-        )
+    def row(cls, name: PresentName) -> dict[str, str | int | None]:
+        """Return a present name in this shape, unchecked: it comes from the database."""
+        return {
+            "folder": name.folder,
+            "path": name.path,
+            "size": name.size,
+            "mtime_ns": str(name.mtime_ns),
+            "sha256": None if name.sha256 is None else name.sha256.hex(),
+        }
 
 
 class PresentNameList(Shape):
