@@ -37,6 +37,7 @@ class Asset(TenantTable):
 
 Index("asset_newest_idx", Asset.made_at.desc(), Asset.id.desc())
 Index("asset_succeeds_id_idx", Asset.succeeds_id, postgresql_where=Asset.succeeds_id.is_not(None))
+Index("asset_disclosed_copies_idx", Asset.root_id, postgresql_where=Asset.succession == "disclosed")
 Index("asset_pixel_digest_idx", Asset.pixel_digest, postgresql_where=Asset.pixel_digest.is_not(None))
 
 
