@@ -73,6 +73,8 @@ def code_findings(header: TorchHeader) -> Iterator[Finding]:
     `model-executes-code`: a module that only an attack needs, or a function that is no part of weights is called;
     `model-imports-code`: classes of some program are needed, whose own code loading would run.
     """
+    if header.broken is not None:
+        yield Finding(code=header.broken.slug, detail=header.broken.detail, where="header")
     strange = {name for name in header.imported if not _is_harmless(name)}
     running = {
         name for name in strange if name.partition(".")[0] in _DANGEROUS_MODULES or name in header.called

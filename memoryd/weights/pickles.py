@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from memoryd.foundation.errors import NotAcceptable, TooLarge
+from memoryd.foundation.errors import MemorydError, NotAcceptable, TooLarge
 
 PICKLE_LIMIT = 64 * 2**20
 """Bytes of opcodes that are read; the pickle of the largest checkpoints has 3 MB, the tensors lie apart."""
@@ -61,7 +61,9 @@ class Plan:
     """What it would give: dicts, lists, tuples, texts, numbers, and Call, Global, Persistent."""
     imported: frozenset[str]
     called: frozenset[str]
-    """Names of `imported` that would be called as functions, or made an object of."""
+    """Names of `imported` that would be called as functions."""
+    broken: MemorydError | None
+    """Why it could not be read to its end. Loading it would have run what was met until there."""
 
 
 class _Mark:
@@ -109,30 +111,37 @@ class _Reading:
 def plan_of(content: bytes, at: int = 0) -> tuple[Plan, int]:
     """Return what loading the pickle that begins here would do, and where it ends.
 
-    Bytes behind PICKLE_LIMIT are not looked at. Raises: NotPickle, PickleTooLarge.
+    Bytes behind PICKLE_LIMIT are not looked at. Raises: NotPickle and PickleTooLarge where nothing at all was met.
     """
     reading, file = _Reading(), io.BytesIO(content[:PICKLE_LIMIT])
     file.seek(at)
-    steps = 0
+    broken: MemorydError | None = None
     try:
-        for opcode, argument, _ in pickletools.genops(file):
-            steps += 1
-            if steps > OPCODE_LIMIT:
-                raise PickleTooLarge(f"more than {OPCODE_LIMIT} opcodes", hint=f"OPCODE_LIMIT is {OPCODE_LIMIT}")
-            step = _STEPS.get(opcode.name)
-            if step is not None:
-                step(reading, argument)
-            elif opcode.name not in _PASSED:
-                reading.stack.append(argument)
-    except PickleTooLarge:
-        raise
+        _follow(reading, file)
+    except PickleTooLarge as error:
+        broken = error
     except Exception as error:  # genops raises whatever its decoders do
-        if len(content) > PICKLE_LIMIT:
-            raise PickleTooLarge(f"beyond {PICKLE_LIMIT} bytes", hint=f"PICKLE_LIMIT is {PICKLE_LIMIT}") from None
-        raise NotPickle(f"no pickle: {type(error).__name__}", hint="another format with this file's suffix") from None
-    value = reading.pop()
-    plan = Plan(value=value, imported=frozenset(reading.imported), called=frozenset(reading.called))
+        if len(content) >= PICKLE_LIMIT:
+            broken = PickleTooLarge(f"beyond {PICKLE_LIMIT} bytes", hint=f"PICKLE_LIMIT is {PICKLE_LIMIT}")
+        else:
+            broken = NotPickle(f"no pickle: {type(error).__name__}", hint="another format with this file's suffix")
+    if broken is not None and not reading.imported and not reading.called:
+        raise broken
+    plan = Plan(
+        value=reading.pop(), imported=frozenset(reading.imported), called=frozenset(reading.called), broken=broken
+    )
     return plan, file.tell()
+
+
+def _follow(reading: _Reading, file: io.BytesIO) -> None:
+    for steps, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if steps >= OPCODE_LIMIT:
+            raise PickleTooLarge(f"more than {OPCODE_LIMIT} opcodes", hint=f"OPCODE_LIMIT is {OPCODE_LIMIT}")
+        step = _STEPS.get(opcode.name)
+        if step is not None:
+            step(reading, argument)
+        elif opcode.name not in _PASSED:
+            reading.stack.append(argument)
 
 
 def _global(reading: _Reading, argument: Any) -> None:

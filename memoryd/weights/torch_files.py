@@ -12,10 +12,9 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 
-from memoryd.foundation.errors import TooLarge
+from memoryd.foundation.errors import MemorydError, TooLarge
 from memoryd.weights.headers import Tensor
 from memoryd.weights.pickles import PICKLE_LIMIT, Call, Global, NotPickle, Persistent, Plan, plan_of
 from memoryd.weights.safetensors import PARAMETER_LIMIT, SHAPE_LIMIT, TENSOR_LIMIT
@@ -59,8 +58,8 @@ class TorchHeader:
     imported: frozenset[str]
     """What loading would import, as `module.name`."""
     called: frozenset[str]
-    keys: frozenset[str]
-    """Names of the outermost dict."""
+    broken: MemorydError | None
+    """Why it could not be read to its end."""
 
 
 def read_header(path: Path) -> TorchHeader:
@@ -90,7 +89,7 @@ def _bare(content: bytes) -> Iterator[Plan]:
                 raise
             return
         yield plan
-        if not isinstance(plan.value, int) and number < 2:
+        if plan.broken is not None or (not isinstance(plan.value, int) and number < 2):
             # A pickle of Python's own: one object, and nothing behind it.
             return
 
@@ -196,9 +195,9 @@ def _pickle_of_tar(file: BufferedReader, size: int) -> bytes:
 def _header(plans: list[Plan]) -> TorchHeader:
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
-    # Of the bare ones the object is the one that is a dict.
+    # Of the bare ones the object comes last that is a dict: the machine's description stands before it.
     roots = [plan.value for plan in plans if isinstance(plan.value, dict)]
-    for root in roots[:1]:
+    for root in roots[-1:]:
         _look_through(root, "", 0, tensors, metadata)
     return TorchHeader(
         metadata=metadata,
@@ -206,7 +205,7 @@ def _header(plans: list[Plan]) -> TorchHeader:
         missing_bytes=0,
         imported=frozenset().union(*(plan.imported for plan in plans)),
         called=frozenset().union(*(plan.called for plan in plans)),
-        keys=frozenset(key for root in roots[:1] for key in islice(root, TENSOR_LIMIT) if isinstance(key, str)),
+        broken=next((plan.broken for plan in plans if plan.broken is not None), None),
     )
 
 
