@@ -17,6 +17,7 @@ from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import NotAcceptable, NotAllowed, NotFound
 from memoryd.model_registry.licence_desk import endpoints
 from memoryd_cli import licences as commands
+from memoryd_cli import models as model_commands
 from memoryd_cli.client import Client
 from memoryd_cli.main import command_line
 from tests.model_registry.conftest import TestClient
@@ -173,3 +174,7 @@ def test_the_commands_say_what_the_endpoints_do(
     statement = json.loads(run("of", "ink.safetensors", "--json"))["items"][0]["statement_id"]
     assert "header\tcc-by-4.0" in run("withdraw", "ink.safetensors", statement)
     assert "unknown: nobody named a licence" in run("of", "base.safetensors")
+    monkeypatch.setattr(model_commands, "server", lambda: client)
+    words = ["models", "licence", "ink.safetensors", "MIT", "--reason", "the author's mail"]
+    assert CliRunner().invoke(command_line(("models",)), words, catch_exceptions=False).exit_code == 0
+    assert "person\tmit\tyes\tyes\tM\tthe author's mail" in run("of", "ink.safetensors")
