@@ -17,11 +17,13 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from queue_measures.figures import Figure, Machine, median, watched
+from queue_measures.figures import Figure, median, watched
 from queue_measures.places import Place
 from queue_measures.processor import spent
 from recall_measures.memory import MODELS, write_memory
@@ -52,7 +54,8 @@ def count(place: Place, database: Database, scope: TenantScope) -> list[Figure]:
     """Return how long counting takes, the first time on a new connection and then, and what it costs Postgres' processors."""
     figures = []
     for word, sha256 in MODELS.items():
-        took = []
+        took: list[float] = []
+        touched = 0
         database.engine.dispose()
         with spent(place) as cost:
             for _ in range(TIMES + 1):
@@ -60,8 +63,9 @@ def count(place: Place, database: Database, scope: TenantScope) -> list[Figure]:
                 with database.tenant_work(scope) as session:
                     radius = blast_radius(session, sha256, None)
                 took.append((time.monotonic() - started) * 1000)
-        assert radius.behind == 0
-        named = f"counts, model in {word} ({radius.assets:,} assets)"
+                assert radius.behind == 0
+                touched = radius.assets
+        named = f"counts, model in {word} ({touched:,} assets)"
         figures.append(Figure(name=f"{named}: first", value=took[0], unit="ms", target=COUNTS_TARGET_MS))
         figures.append(Figure(name=f"{named}: median", value=median(took[1:]), unit="ms", target=COUNTS_TARGET_MS))
         each = cost.postgres / len(took)
@@ -131,25 +135,27 @@ def main() -> None:
     assets = asked.assets or (50_000 if asked.quick else 1_000_000)
     figures: list[Figure] = []
     place = Place()
-    machine = Machine()
     try:
         with psycopg.connect(place.cluster.owner_url()) as owner:
             owner.execute(f"set search_path to {place.scope.schema}, public")
             made = write_memory(owner, assets)
             print(f"{made.assets:,} assets, {made.copies:,} signed copies, {made.edges:,} edges of lineage", flush=True)
             database = Database(place.cluster.server_url())
-            for step in (
-                lambda: fold(database, place.scope, assets),
-                lambda: _vacuumed(owner) or count(place, database, place.scope),
-                lambda: stream(database, place.scope, rows_limit=200_000),
-                lambda: mark(database, place.scope, owner, asked.mark_s),
-            ):
+            vacuum = partial(owner.execute, "vacuum (analyze) touch")
+            steps: list[Callable[[], list[Figure]]] = [
+                partial(fold, database, place.scope, assets),
+                partial(count, place, database, place.scope),
+                partial(stream, database, place.scope, rows_limit=200_000),
+                partial(mark, database, place.scope, owner, asked.mark_s),
+            ]
+            for step in steps:
                 with watched() as machine:
                     some = step()
                 for figure in some:
                     print(figure.line(), flush=True)
                 print(machine.line(), flush=True)
                 figures += some
+                vacuum()  # what autovacuum does within a minute
             database.close()
     finally:
         place.close()
@@ -157,11 +163,6 @@ def main() -> None:
         told = [{"name": one.name, "value": one.value, "unit": one.unit, "target": one.target} for one in figures]
         about = {"cores": os.cpu_count(), "python": platform.python_version(), "assets": assets}
         asked.json.write_text(json.dumps({"machine": about, "figures": told}, indent=2) + "\n")
-
-
-def _vacuumed(owner: psycopg.Connection[Any]) -> None:
-    """What autovacuum does within a minute."""
-    owner.execute("vacuum (analyze) touch")
 
 
 if __name__ == "__main__":

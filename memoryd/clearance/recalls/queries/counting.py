@@ -39,7 +39,8 @@ def probed_line(sees: Sees, root: str) -> str:
     """Return the same condition, asked of each line by itself: against a million touches, of which a join would make a
     table first."""
     owned = "true" if sees is None else f"t.projects && cast(:sees as uuid[]) and {seen_touch(sees)}"
-    return f"(select count(*) > 0 from (select from touch t where t.model_no = :no and t.root_id = {root} and {owned} limit 1) x)"
+    probe = f"select from touch t where t.model_no = :no and t.root_id = {root} and {owned} limit 1"
+    return f"(select count(*) > 0 from ({probe}) x)"
 
 
 def seen_touch(sees: Sees) -> str:
