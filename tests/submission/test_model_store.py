@@ -13,9 +13,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from memoryd.access.guards import Offices
+from memoryd.catalog.holding import Holders
 from memoryd.catalog.models import endpoints as registry_endpoints
+from memoryd.foundation.database import TenantScope
 from memoryd.model_registry.keeping import copies
-from memoryd.submission.stored_models import endpoints
+from memoryd.submission.stored_models import endpoints, lending
+from memoryd.submission.stored_models import room as stored_room
 
 
 def weights(word: str = "a", size: int = 3000) -> bytes:
@@ -255,6 +258,33 @@ def test_what_jobs_wait_for_is_not_discarded(person: TestClient, join: Callable[
     assert person.get("/v1/models/stored").json()["items"][0]["needed_by"]
     person.post(f"/v1/jobs/{job}/cancel")
     assert person.delete(f"/v1/models/stored/{sha256}").status_code == 200
+
+
+def test_what_an_approved_picture_holds_stays_and_workers_are_told(
+    person: TestClient, join: Callable[..., Any], offices: Offices, tenant: TenantScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who holds a model is tried where approvals are: tests/catalog/test_holding.py.
+    sha256 = push(person, weights())
+    held = {bytes.fromhex(sha256): Holders(sha256=bytes.fromhex(sha256), assets=(), others=1)}
+    for room in (stored_room, lending):
+        monkeypatch.setattr(room, "model_holders_of", lambda session, digests, sees=None: held)
+    assert "projects that you do not see" in person.delete(f"/v1/models/stored/{sha256}").json()["detail"]
+    offices.settings.model_store_limit = len(weights()) + 10
+    announce(person, weights("b"))
+    send(person, weights("b"))
+    assert finish(person, weights("b")).status_code == 413
+    hand = join(classes=CLASSES, models=OTHERS, fetches_models=True)
+    asked = {"tenant": str(tenant.id), "sha256s": [sha256, "0" * 64]}
+    assert hand.say("models/held", **asked).json() == {"held": [sha256]}
+
+
+def test_a_worker_is_told_nothing_of_tenants_that_it_does_not_serve(
+    other_person: TestClient, stranger: TestClient, join: Callable[..., Any], tenant: TenantScope
+) -> None:
+    foreign = join(other_person, classes=CLASSES, models=OTHERS)
+    asked = {"tenant": str(tenant.id), "sha256s": ["0" * 64]}
+    assert foreign.say("models/held", **asked).json() == {"held": []}
+    assert stranger.post("/v1/work/models/held", json=asked).status_code in (401, 409)
 
 
 def test_within_a_limit_what_was_used_longest_ago_leaves(
