@@ -78,7 +78,7 @@ exactness: setup-dev ## a real ComfyUI, named by two variables: 100 runs made ag
 invariants: setup-dev ## the queue's invariants as state machines, a thousand times as long as in `make test`
 	@MEMORYD_TEST_LONG=1 $(BIN)/pytest -q tests/dispatch/test_invariants.py tests/dispatch/test_invariants_of_order.py
 
-fuzz: setup-dev ## 200,000 mutated files over every reader and the whole way of recording
+fuzz: setup-dev ## 200,000 mutated files over every reader and the whole way of recording, 100,000 mutated models
 	@$(BIN)/python tests/fuzz/run.py
 
 clean: ## take away the .venv and all caches

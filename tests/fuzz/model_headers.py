@@ -11,11 +11,14 @@ from pathlib import Path
 from memoryd.weights.describing import FINDINGS_LIMIT, describe_model
 from memoryd.weights.hashing import hash_file
 from memoryd.weights.training import TRIGGERS_LIMIT
-from tests.fuzz.reading import Outcome
+from tests.fuzz.reading import KEPT, Outcome
 from tests.weights.model_files import gguf_file, pickled, safetensors_file, state, torch_bare, torch_tar, torch_zip
 
 TRAP = "memoryd-fuzz-trap"
 """A folder that a pickle among the seeds would make, were it ever loaded."""
+
+KEPT_SUFFIX = ".model"
+"""Ends the names of kept failures; before it stands the ending that the file goes by."""
 
 _TENSORS = {
     "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (4, 768),
@@ -51,6 +54,16 @@ class _Trap:
         return (os.mkdir, (TRAP,))
 
 
+def kept_seeds() -> list[Path]:
+    """Return the files that once were described wrongly, by name."""
+    return sorted(path for path in KEPT.iterdir() if path.suffix == KEPT_SUFFIX)
+
+
+def ending_of(kept: Path) -> str:
+    """Return the ending that a kept file goes by."""
+    return kept.name.partition(".")[2].removesuffix(KEPT_SUFFIX)
+
+
 def seeds() -> list[tuple[str, bytes]]:
     """Return whole files by the ending they go by: every format, every sidecar."""
     value = state(_TENSORS, global_step=3)
@@ -62,7 +75,10 @@ def seeds() -> list[tuple[str, bytes]]:
     return [
         ("safetensors", safetensors_file(_TENSORS, _SAID)),
         ("safetensors", safetensors_file(_LORA, _SAID)),
-        ("gguf", gguf_file({"general.architecture": "flux", "tokenizer.ggml.tokens": ["a", "b"]}, {"a.weight": (4, 8)})),
+        (
+            "gguf",
+            gguf_file({"general.architecture": "flux", "tokenizer.ggml.tokens": ["a", "b"]}, {"a.weight": (4, 8)}),
+        ),
         ("gguf", gguf_file({"general.license": "mit"}, {"blk.0.attn_q.weight": (8, 8)}, version=2, order=">")),
         ("ckpt", torch_zip(value)),
         ("pt", torch_zip(value, packed=True)),
@@ -113,7 +129,9 @@ def _described(model: Path) -> Outcome:
     for text in texts:
         assert text is None or "\x00" not in text, text
         (text or "").encode()
-    assert said is None or not said.sha256s or digest.sha256.hex() in said.sha256s, "another file's sidecar was believed"
+    assert said is None or not said.sha256s or digest.sha256.hex() in said.sha256s, (
+        "another file's sidecar was believed"
+    )
     shown = facts.format if facts.stated else f"{facts.format} without a header"
     if said is not None:
         shown += ", with a sidecar"

@@ -1,6 +1,9 @@
 """Damaged files by the thousand over every reader and the whole way of recording: no crash, no hang, no memory eaten.
 
-    python tests/fuzz/run.py [--count 200000] [--seed 1] [--jobs 2]
+    python tests/fuzz/run.py [--count 200000] [--models 100000] [--seed 1] [--jobs 2]
+
+`--count` files that people make, and `--models` weights with what lies beside them: safetensors, GGUF, pickles in all
+their containers, sidecars, model cards.
 
 Each file has HANG_LIMIT_S seconds of processor time and MEMORY_LIMIT bytes, enforced from outside of the code that reads
 it. One that fails is written to tests/fuzz/seeds/ and tried first next time; kept there, a test replays it for ever.
@@ -29,10 +32,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.fuzz import model_headers, reading
 from tests.fuzz.mutating import mutated
-from tests.fuzz.reading import KEPT, kept_seeds, outcome_of, seeds
+from tests.fuzz.reading import KEPT, Outcome, kept_seeds
 
 COUNT = 200_000
+MODELS = 100_000
 HANG_LIMIT_S = 2.0
 """Seconds of processor time for one file."""
 
@@ -54,10 +59,52 @@ class _Worker:
     since: float
 
 
-def content_of(contents: list[bytes], seed: int, index: int) -> tuple[bytes, bytes]:
-    """Return the mutated file with this number, and the seed it was made of: the same for the same numbers."""
-    number, content = mutated(contents, random.Random(f"{seed}:{index}"))
-    return contents[number], content
+class Files:
+    """Files that people make, read as ingest does."""
+
+    def __init__(self) -> None:
+        """Take the seeds."""
+        self.contents = reading.seeds()
+        self.kept = kept_seeds()
+
+    def outcome(self, number: int, content: bytes, place: Path) -> Outcome:
+        """Read a file that was made of this seed."""
+        return reading.outcome_of(content, self.contents[number], place)
+
+    def outcome_again(self, kept: Path, place: Path) -> Outcome:
+        """Read a file that once failed."""
+        return reading.outcome_of(kept.read_bytes(), kept.read_bytes(), place)
+
+    def name(self, number: int, content: bytes) -> str:
+        """Return the name under which a failure is kept."""
+        return f"{hashlib.sha256(content).hexdigest()[:16]}.bin"
+
+
+class Models(Files):
+    """Weights and what lies beside them, described as a scan does."""
+
+    def __init__(self) -> None:
+        """Take the seeds."""
+        self.endings, contents = zip(*model_headers.seeds(), strict=True)
+        self.contents = list(contents)
+        self.kept = model_headers.kept_seeds()
+
+    def outcome(self, number: int, content: bytes, place: Path) -> Outcome:
+        """Describe a model that was made of this seed."""
+        return model_headers.outcome_of(self.endings[number], content, place)
+
+    def outcome_again(self, kept: Path, place: Path) -> Outcome:
+        """Describe a model that once failed."""
+        return model_headers.outcome_of(model_headers.ending_of(kept), kept.read_bytes(), place)
+
+    def name(self, number: int, content: bytes) -> str:
+        """Return the name under which a failure is kept, with its ending."""
+        return f"{hashlib.sha256(content).hexdigest()[:16]}.{self.endings[number]}{model_headers.KEPT_SUFFIX}"
+
+
+def content_of(files: Files, seed: int, index: int) -> tuple[int, bytes]:
+    """Return the seed's number and the mutated file with this number: the same for the same numbers."""
+    return mutated(files.contents, random.Random(f"{seed}:{index}"))
 
 
 def main() -> int:
@@ -66,37 +113,45 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--models", type=int, default=MODELS)
     options = parser.parse_args()
-    contents = seeds()
+    failed = 0
+    for files, count in ((Files(), options.count), (Models(), options.models)):
+        if count:
+            failed += _fuzz(files, count, options.seed, options.jobs)
+    return 1 if failed else 0
+
+
+def _fuzz(files: Files, count: int, seed: int, jobs: int) -> int:
+    """Read mutations of these files, print figures, and return how many failed."""
     began = time.monotonic()
     words: collections.Counter[str] = collections.Counter()
     failures: dict[int, str] = {}
-    kept = kept_seeds()
-    first = -len(kept)
     print(
-        f"{len(contents)} seeds, {len(kept)} kept failures first, {options.count} mutations by {options.jobs} processes"
+        f"{len(files.contents)} seeds, {len(files.kept)} kept failures first, {count} mutations by {jobs} processes",
+        flush=True,
     )
-    for index, word, fault in _run(first, options.count, options.seed, options.jobs, contents):
+    for index, word, fault in _run(-len(files.kept), count, seed, jobs, files):
         words[word] += 1
         if fault is not None:
             failures[index] = fault
-            print(f"FAIL {_write(contents, options.seed, index)}: {fault}", flush=True)
+            print(f"FAIL {_write(files, seed, index)}: {fault}", flush=True)
     spent = time.monotonic() - began
-    for word, count in words.most_common():
-        print(f"{count:8d}  {word}")
+    for word, times in words.most_common():
+        print(f"{times:8d}  {word}")
     total = sum(words.values())
     print(f"{total / spent:.0f} files/s; limits: {HANG_LIMIT_S} s, {MEMORY_LIMIT // 2**20} MB a file")
-    print(f"{total - len(failures)} passed, {len(failures)} failed")
-    return 1 if failures else 0
+    print(f"{total - len(failures)} passed, {len(failures)} failed", flush=True)
+    return len(failures)
 
 
-def _run(first: int, stop: int, seed: int, jobs: int, contents: list[bytes]) -> Iterator[tuple[int, str, str | None]]:
+def _run(first: int, stop: int, seed: int, jobs: int, files: Files) -> Iterator[tuple[int, str, str | None]]:
     """Give each file's number, outcome and fault, from processes that may die of it."""
     waiting = [(begin, min(begin + _BATCH, stop)) for begin in range(first, stop, _BATCH)][::-1]
     workers: list[_Worker] = []
     while waiting or workers:
         while waiting and len(workers) < jobs:
-            workers.append(_start(*waiting.pop(), seed, contents))
+            workers.append(_start(*waiting.pop(), seed, files))
         wait([worker.pipe for worker in workers], timeout=1.0)
         for worker in list(workers):
             yield from _heard(worker)
@@ -132,34 +187,36 @@ def _death(code: int | None) -> str:
     return f"the process ended with {code}"
 
 
-def _start(begin: int, stop: int, seed: int, contents: list[bytes]) -> _Worker:
+def _start(begin: int, stop: int, seed: int, files: Files) -> _Worker:
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(begin, stop, seed, contents, theirs))
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(begin, stop, seed, files, theirs))
     process.start()
     theirs.close()
     return _Worker(process=process, pipe=ours, stop=stop, at=begin, since=time.monotonic())
 
 
-def _work(begin: int, stop: int, seed: int, contents: list[bytes], pipe: Connection) -> None:
+def _work(begin: int, stop: int, seed: int, files: Files, pipe: Connection) -> None:
     logging.disable(logging.CRITICAL)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT, used + MEMORY_LIMIT))
-    kept = kept_seeds()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:  # noqa: S108
         for index in range(begin, stop):
-            source, content = content_of(contents, seed, index) if index >= 0 else (kept[index].read_bytes(),) * 2
+            made = content_of(files, seed, index) if index >= 0 else None
             signal.setitimer(signal.ITIMER_PROF, HANG_LIMIT_S)
-            outcome = outcome_of(content, source, Path(place))
+            if made is None:
+                outcome = files.outcome_again(files.kept[index], Path(place))
+            else:
+                outcome = files.outcome(*made, Path(place))
             signal.setitimer(signal.ITIMER_PROF, 0)
             pipe.send((index, outcome.word, outcome.fault))
 
 
-def _write(contents: list[bytes], seed: int, index: int) -> Path:
+def _write(files: Files, seed: int, index: int) -> Path:
     """Keep the file of a failure; return where."""
     if index < 0:
-        return kept_seeds()[index]
-    content = content_of(contents, seed, index)[1]
-    path = KEPT / f"{hashlib.sha256(content).hexdigest()[:16]}.bin"
+        return files.kept[index]
+    number, content = content_of(files, seed, index)
+    path = KEPT / files.name(number, content)
     path.write_bytes(content)
     return path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz import model_headers
 from tests.fuzz.mutating import mutated
 from tests.fuzz.reading import kept_seeds, outcome_of, seeds
 
@@ -24,3 +25,15 @@ def test_damaged_files_of_every_kind_are_facts_or_findings(tmp_path: Path) -> No
     for number in range(FEW):
         seed, content = mutated(contents, random.Random(number))
         assert outcome_of(content, contents[seed], tmp_path).fault is None, number
+
+
+@pytest.mark.parametrize("path", model_headers.kept_seeds(), ids=lambda path: path.stem)
+def test_a_model_that_once_failed_is_described(path: Path, tmp_path: Path) -> None:
+    assert model_headers.outcome_of(model_headers.ending_of(path), path.read_bytes(), tmp_path).fault is None
+
+
+def test_damaged_models_of_every_format_are_facts_or_findings(tmp_path: Path) -> None:
+    endings, contents = zip(*model_headers.seeds(), strict=True)
+    for number in range(FEW):
+        seed, content = mutated(contents, random.Random(number))
+        assert model_headers.outcome_of(endings[seed], content, tmp_path).fault is None, number
