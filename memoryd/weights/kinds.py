@@ -62,7 +62,7 @@ _DIFFUSION_MARKS = (
     "input_blocks.0.0.weight", "double_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.", "down_blocks.0.",
     "blocks.0.cross_attn.", "noise_refiner.0.", "double_layers.0.", "single_transformer_blocks.0.", "clf.1.weight",
     "double_stream_blocks.0.", "blocks.block0.blocks.0.", "blocks.0.attn.qkv_x.", "blocks.0.norm1.linear.",
-    "t5_yproj.", "blocks.0.self_attn.", "joint_transformer_blocks.0.", "net.blocks.", "single_blocks.0.",
+    "t_block.1.", "t5_yproj.", "blocks.0.self_attn.", "joint_transformer_blocks.0.", "net.blocks.", "single_blocks.0.",
 )  # fmt: skip
 _VAE_MARKS = ("first_stage_model.", "vae.")
 _TEXT_MARKS = ("cond_stage_model.", "conditioner.", "text_encoders.")

@@ -77,7 +77,7 @@ class Fake:
 
     def __reduce__(self) -> tuple[Any, ...]:
         size = math.prod(self.shape)
-        arguments = (
+        arguments: tuple[Any, ...] = (
             Storage(self.number, size),
             0,
             self.shape,
