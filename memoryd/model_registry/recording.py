@@ -23,6 +23,8 @@ OBSERVATION_LIMIT = 500
 GONE_LIMIT = 10_000
 WORKER_LIMIT = 200
 PRESENT_PAGE = 1_000
+NAMES_OF_A_STATEMENT = 10_000
+"""On a busy machine these take a few seconds; a statement is given up after STATEMENT_TIMEOUT_S."""
 
 
 class BadModelName(NotAcceptable):
@@ -113,9 +115,12 @@ def keep_names(session: Session, place_id: UUID, seen: Sequence[Observation]) ->
         {"folder": one.folder, "path": one.path, "size": one.size, "mtime_ns": one.mtime_ns, "sha256": one.sha256}
         for one in seen
     ]
-    changed = name_queries.close_changed(session, place_id, rows)
-    name_queries.touch_names(session, place_id, rows)
-    begun = name_queries.begin_names(session, place_id, rows)
+    changed = begun = 0
+    for first in range(0, len(rows), NAMES_OF_A_STATEMENT):
+        some = rows[first : first + NAMES_OF_A_STATEMENT]
+        changed += name_queries.close_changed(session, place_id, some)
+        name_queries.touch_names(session, place_id, some)
+        begun += name_queries.begin_names(session, place_id, some)
     return Recorded(names_new=begun - changed, names_changed=changed)
 
 

@@ -148,9 +148,14 @@ def test_runs_of_a_model_and_of_drifted_names_are_those_of_projects_that_the_cal
     record(session, see("loras", "a.pt", b"new"))
     _run(session, ours, ("a.pt", "old"))
     _run(session, theirs, ("a.pt", "old"), ("a.pt", "new"))
-    assert uses.count_uses(session, [sha256("old"), sha256("new")], None) == {sha256("old"): 2, sha256("new"): 1}
-    assert uses.count_uses(session, [sha256("old"), sha256("new")], frozenset({ours})) == {sha256("old"): 1}
-    assert uses.count_uses(session, [sha256("old")], frozenset()) == {}
+    both = [sha256("old"), sha256("new")]
+
+    def counted(sees: frozenset[Any] | None) -> list[int]:
+        found = uses.count_uses(session, both, sees)
+        return [found[one].runs for one in both]
+
+    assert (counted(None), counted(frozenset({ours})), counted(frozenset())) == ([2, 1], [1, 0], [0, 0])
+    assert uses.count_uses(session, both, None, most=1)[sha256("old")] == uses.Uses(runs=1, more=True)
     assert [run.project for run in uses.list_uses(session, sha256("old"), frozenset({ours})).rows] == ["ours"]
     first = uses.list_uses(session, sha256("old"), None, limit=1)
     second = uses.list_uses(session, sha256("old"), None, limit=1, cursor=first.next_cursor)

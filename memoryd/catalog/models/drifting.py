@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Mapping
 
 from memoryd.access.facts import Sees
-from memoryd.catalog.models.uses import LISTED_RUNS
+from memoryd.catalog.models.uses import NAMED_RUNS
 from memoryd.catalog.queries import model_uses as queries
 from memoryd.foundation.database import Session
 from memoryd.foundation.paging import Page
@@ -17,7 +17,7 @@ from memoryd.model_registry.drift import Drift
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RunsMade:
-    """Runs that the caller sees, LISTED_RUNS at most, and when the first and the last of these were."""
+    """Runs that the caller sees, NAMED_RUNS at most, and when the first and the last of these were."""
 
     runs: int
     first_at: datetime.datetime
@@ -36,7 +36,7 @@ def list_drift(session: Session, sees: Sees, *, cursor: str | None = None, limit
     """Return names that had several contents, by name. Raises: BadCursor, BadPageSize."""
     page = drift.list_drift(session, cursor=cursor, limit=limit)
     names = [(one.folder, one.path, content.sha256) for one in page.rows for content in one.contents]
-    rows = queries.count_named(session, names, sees, limit=LISTED_RUNS) if names else ()
+    rows = queries.count_named(session, names, sees, limit=NAMED_RUNS) if names else ()
     made = {
         (row.folder, row.path, bytes(row.sha256)): RunsMade(runs=row.runs, first_at=row.first_at, last_at=row.last_at)
         for row in rows

@@ -42,7 +42,7 @@ def list_models(
     )
     used = uses.count_uses(work.session, [model.sha256 for model in page.rows], work.caller.sees)
     return UsedModelList(
-        items=[UsedModelShape.of_used(model, used.get(model.sha256, 0)) for model in page.rows],
+        items=[UsedModelShape.of_used(model, used.get(model.sha256, uses.Uses())) for model in page.rows],
         next_cursor=page.next_cursor,
     )
 
@@ -69,4 +69,4 @@ def show_model(ref: Ref, work: Reader) -> UsedModelDetailShape:
     sha256 = looking_up.find_model(work.session, ref)
     detail = looking_up.show_model(work.session, sha256)
     used = uses.count_uses(work.session, [sha256], work.caller.sees, most=uses.SHOWN_RUNS)
-    return UsedModelDetailShape.of_used(detail, used.get(sha256, 0))
+    return UsedModelDetailShape.of_used(detail, used.get(sha256, uses.Uses()))

@@ -12,9 +12,21 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.ids import AssetId, GenerationId, JobId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 
-LISTED_RUNS = 1_000
+LISTED_RUNS = 500
 SHOWN_RUNS = 10_000
-"""Runs of a model that are counted for a list, and for itself: of more it is said that there are more."""
+"""The latest runs of a model that are looked at to count those that the caller sees: for a list, and for itself."""
+NAMED_RUNS = 1_000
+"""Runs of one content of a drifted name that are counted."""
+LOOKED_RUNS = 20_000
+"""Runs that are looked at for one page: who sees few projects gets pages that are not full, and the cursor goes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """How many runs used a model; `more`: at least so many, since not all of them were looked at."""
+
+    runs: int = 0
+    more: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +42,26 @@ class UseOfModel:
     assets: tuple[AssetId, ...]
 
 
-def count_uses(session: Session, sha256s: Sequence[bytes], sees: Sees, *, most: int = LISTED_RUNS) -> dict[bytes, int]:
-    """Return how many runs used each of these models, `most` at most; those that no run used are left out."""
-    return {bytes(row.sha256): row.runs for row in queries.count_uses(session, sha256s, sees, limit=most)}
+def count_uses(session: Session, sha256s: Sequence[bytes], sees: Sees, *, most: int = LISTED_RUNS) -> dict[bytes, Uses]:
+    """Return how many of the latest `most` runs of each model the caller sees; models that no run used are left out."""
+    rows = queries.count_uses(session, sha256s, sees, limit=most)
+    return {bytes(row.sha256): Uses(runs=row.runs, more=row.looked >= most) for row in rows}
 
 
 def list_uses(
     session: Session, sha256: bytes, sees: Sees, *, cursor: str | None = None, limit: int | None = None
 ) -> Page[UseOfModel]:
-    """Return a page of the runs that used a model, newest first. Raises: BadCursor; BadPageSize."""
+    """Return a page of the runs that used a model, newest first; LOOKED_RUNS are looked at for it.
+
+    Raises: BadCursor; BadPageSize.
+    """
     size, before = page_size(limit), None
     if cursor is not None:
         (told,) = decode_cursor(cursor, 1)
         before = parse_id(str(told))
         if before is None:
             raise BadCursor("the cursor names no run", hint="start again without a cursor")
-    rows = queries.list_uses(session, sha256, sees, before=before, limit=size + 1)
+    rows = queries.list_uses(session, sha256, sees, before=before, looked=LOOKED_RUNS, limit=size + 1)
     uses = [
         UseOfModel(
             generation_id=GenerationId(row.id),
@@ -58,4 +74,9 @@ def list_uses(
         )
         for row in rows[:size]
     ]
-    return Page(rows=uses, next_cursor=encode_cursor(str(uses[-1].generation_id)) if len(rows) > size else None)
+    after = (
+        uses[-1].generation_id
+        if len(rows) > size
+        else queries.find_last(session, sha256, before=before, looked=LOOKED_RUNS)
+    )
+    return Page(rows=uses, next_cursor=encode_cursor(str(after)) if after is not None else None)

@@ -6,22 +6,22 @@ import datetime
 from uuid import UUID
 
 from memoryd.catalog.models.drifting import DriftUsed
-from memoryd.catalog.models.uses import LISTED_RUNS, SHOWN_RUNS, UseOfModel
+from memoryd.catalog.models.uses import NAMED_RUNS, UseOfModel, Uses
 from memoryd.model_registry.facts import ModelDetail, ModelView
 from memoryd.model_registry.provenance_wire import Shape
 from memoryd.model_registry.wire import ModelDetailShape, ModelShape
 
 
 class UsedModelShape(ModelShape):
-    """A model, with how many of the caller's runs used it; `uses_more`: there are more than that."""
+    """A model, with how many of the caller's runs used it; `uses_more`: at least so many."""
 
     uses: int
     uses_more: bool
 
     @classmethod
-    def of_used(cls, model: ModelView, uses: int) -> UsedModelShape:
+    def of_used(cls, model: ModelView, uses: Uses) -> UsedModelShape:
         """Return the shape of a model in a list."""
-        return cls(**dict(ModelShape.of(model)), uses=uses, uses_more=uses >= LISTED_RUNS)
+        return cls(**dict(ModelShape.of(model)), uses=uses.runs, uses_more=uses.more)
 
 
 class UsedModelList(Shape):
@@ -38,9 +38,9 @@ class UsedModelDetailShape(ModelDetailShape):
     uses_more: bool
 
     @classmethod
-    def of_used(cls, detail: ModelDetail, uses: int) -> UsedModelDetailShape:
+    def of_used(cls, detail: ModelDetail, uses: Uses) -> UsedModelDetailShape:
         """Return the shape of a model with everything."""
-        return cls(**dict(ModelDetailShape.of_detail(detail)), uses=uses, uses_more=uses >= SHOWN_RUNS)
+        return cls(**dict(ModelDetailShape.of_detail(detail)), uses=uses.runs, uses_more=uses.more)
 
 
 class UseShape(Shape):
@@ -116,7 +116,7 @@ class DriftShape(Shape):
                         for one in content.intervals
                     ],
                     runs=0 if made is None else made.runs,
-                    runs_more=made is not None and made.runs >= LISTED_RUNS,
+                    runs_more=made is not None and made.runs >= NAMED_RUNS,
                     first_run_at=None if made is None else made.first_at,
                     last_run_at=None if made is None else made.last_at,
                 )

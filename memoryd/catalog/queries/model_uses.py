@@ -17,21 +17,27 @@ _SEEN = "(cast(:sees as uuid[]) is null or g.project_id is null or g.project_id 
 
 
 def count_uses(session: Session, sha256s: Sequence[bytes], sees: Sees, *, limit: int) -> Sequence[Found]:
-    """Return how many runs that the caller sees used each of these models, `limit` at most: sha256, runs."""
+    """Return of the latest `limit` runs that used each of these models how many the caller sees: sha256, looked, runs."""
     # Who sees everything needs no look at the runs themselves: the index alone answers.
-    joined = "" if sees is None else f"join generation g on g.id = m.generation_id and {_SEEN}"
+    joined, counted = "", "count(*)"
+    if sees is not None:
+        joined, counted = "join generation g on g.id = m.generation_id", f"count(*) filter (where {_SEEN})"
     return session.execute(
         text(f"""
-        select s.sha256, u.runs from unnest(cast(:sha256s as bytea[])) as s(sha256) cross join lateral (
-               select count(*) as runs from (select distinct m.generation_id from generation_model m {joined}
-                                              where m.sha256 = s.sha256 limit :limit) x) u where u.runs > 0"""),
+        select s.sha256, u.looked, u.runs from unnest(cast(:sha256s as bytea[])) as s(sha256) cross join lateral (
+               select count(*) as looked, {counted} as runs from (
+                      select distinct o.generation_id from generation_model o where o.sha256 = s.sha256
+                       order by o.generation_id desc limit :limit) m {joined}) u where u.looked > 0"""),
         {"sha256s": list(sha256s), "limit": limit} | ({} if sees is None else {"sees": list(sees)}),
     ).all()
 
 
-def list_uses(session: Session, sha256: bytes, sees: Sees, *, before: UUID | None, limit: int) -> Sequence[Found]:
-    """Return runs that the caller sees and that used a model, newest first: id, job_id, project, started_at, recorded_at,
-    names (folder/name), assets.
+def list_uses(
+    session: Session, sha256: bytes, sees: Sees, *, before: UUID | None, looked: int, limit: int
+) -> Sequence[Found]:
+    """Return runs that used a model, newest first: those that the caller sees of the next `looked`, `limit` at most.
+
+    id, job_id, project, started_at, recorded_at, names (folder/name), assets.
     """
     return session.execute(
         text(f"""
@@ -41,11 +47,29 @@ def list_uses(session: Session, sha256: bytes, sees: Sees, *, before: UUID | Non
                array(select distinct o.asset_id from generation_output o where o.generation_id = g.id order by 1) as assets
           from (select distinct m.generation_id from generation_model m where m.sha256 = :sha256
                    and (cast(:before as uuid) is null or m.generation_id < :before)
-                 {"order by 1 desc limit :limit" if sees is None else ""}) u
+                 order by 1 desc limit :looked) u
           join generation g on g.id = u.generation_id and {_SEEN} left join project p on p.id = g.project_id
          order by g.id desc limit :limit"""),
-        {"sha256": sha256, "sees": None if sees is None else list(sees), "before": before, "limit": limit},
+        {
+            "sha256": sha256,
+            "sees": None if sees is None else list(sees),
+            "before": before,
+            "looked": looked,
+            "limit": limit,
+        },
     ).all()
+
+
+def find_last(session: Session, sha256: bytes, *, before: UUID | None, looked: int) -> UUID | None:
+    """Return the run after whose `looked` predecessors a look at a model's runs goes on, None where there are no more."""
+    return session.execute(
+        text("""
+        select generation_id from (
+               select distinct m.generation_id from generation_model m where m.sha256 = :sha256
+                  and (cast(:before as uuid) is null or m.generation_id < :before)
+                order by 1 desc limit :looked) u order by 1 desc offset :last"""),
+        {"sha256": sha256, "before": before, "looked": looked, "last": looked - 1},
+    ).scalar()
 
 
 def count_named(

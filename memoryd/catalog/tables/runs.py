@@ -137,7 +137,13 @@ class GenerationModel(_Fact, TenantTable):
     evidence: Mapped[str]
 
 
-Index("generation_model_sha256_idx", GenerationModel.sha256, postgresql_where=GenerationModel.sha256.is_not(None))
+# With the run: what a model was used for is read from the index alone, in the order of the runs.
+Index(
+    "generation_model_sha256_idx",
+    GenerationModel.sha256,
+    GenerationModel.generation_id,
+    postgresql_where=GenerationModel.sha256.is_not(None),
+)
 # How many runs named weights so, and said by no hash which: counted by this alone. A longer name is no file's, and more than
 # an index entry holds.
 Index(
