@@ -65,7 +65,7 @@ def cleared(row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
     pins = row["pins"]
     if decision.request is not None:
         pins = [{**pin, "assumed": False} for pin in pins]
-    return {**row, "pins": pins, "clearance": deciding.recorded(decision)}
+    return {**row, "pins": pins, "clearance": decision.kept}
 
 
 def decide_or_remember(session: Session, asked: Submission, read: GraphRead, ground: Ground, epoch: str) -> Decision:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
-from memoryd.clearance.policies.deciding import notes_of, recorded
 from memoryd.clearance.policies.facts import Action, Decision
 from memoryd.dispatch import approvals as dispatch_approvals
 from memoryd.dispatch import jobs
@@ -183,7 +182,7 @@ def _submitted(
         checked=checked.against,
         node_errors=checked.node_errors,
         notes=notes_on(checked, ground, decision, state=enqueued.state, idle=idle),
-        clearance=recorded(decision),
+        clearance=decision.kept,
     )
 
 
@@ -204,7 +203,7 @@ def notes_on(
         notes.append("it waits for another job, or for the end of a pause")
     elif idle and state is not JobState.HELD:
         notes.append(f"no worker of pool {ground.pool.name!r} is online")
-    return (*notes, *notes_of(decision))
+    return (*notes, *decision.notes)
 
 
 def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> dict[str, object]:

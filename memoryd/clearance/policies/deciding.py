@@ -8,7 +8,7 @@ uses what it makes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from memoryd.access.facts import Role
@@ -87,7 +87,7 @@ def decide(
         clauses=judgement.clauses,
         judged=_digest(policy, occasion, judgement),
     )
-    return _as_approved(session, decision) if action is Action.ASK else decision
+    return _worded(_as_approved(session, decision) if action is Action.ASK else decision)
 
 
 def find_policy(session: Session, project_id: ProjectId | None) -> Policy:
@@ -147,7 +147,24 @@ def answered(decision: Decision, request: UUID, state: RequestState, reason: str
     """Return a decision once it is known what was said to its request."""
     action = {RequestState.ASKED: Action.ASK, RequestState.APPROVED: Action.PASS, RequestState.REFUSED: Action.REFUSE}
     refusal = reason if state is RequestState.REFUSED else None
-    return dataclasses.replace(decision, action=action[state], request=request, request_state=state, refusal=refusal)
+    return _worded(
+        dataclasses.replace(decision, action=action[state], request=request, request_state=state, refusal=refusal)
+    )
+
+
+def _worded(decision: Decision) -> Decision:
+    """Return a decision with its words: they are said of every job, and found once."""
+    notes = _notes(decision)
+    if decision.action is Action.PASS and decision.request is None:
+        return decision
+    kept: dict[str, Json] = {
+        "verdict": decision.verdict.value,
+        "action": decision.action.value,
+        "policy": decision.policy.version,
+        "notes": list(notes),
+        "request": str(decision.request) if decision.request else None,
+    }
+    return dataclasses.replace(decision, notes=notes, kept=kept)
 
 
 def check(decision: Decision) -> None:
@@ -188,26 +205,13 @@ def why(decision: Decision, limit: int = 3) -> str:
     return f"{decision.verdict.value}: {'; '.join(said[:limit])}{more}"
 
 
-def notes_of(decision: Decision) -> tuple[str, ...]:
-    """Return what whoever asks for the job should know, in sentences."""
+def _notes(decision: Decision) -> tuple[str, ...]:
     match decision.action:
         case Action.WARN:
             return (f"licences: {why(decision)}",)
         case Action.ASK:
-            role = decision.policy.ask_role
-            return (f"it waits for a {role.value} to approve its models (request {decision.request}): {why(decision)}",)
+            asked = f" (request {decision.request})" if decision.request else ""
+            role = decision.policy.ask_role.value
+            return (f"it waits for a {role} to approve its models{asked}: {why(decision)}",)
         case _:
             return ()
-
-
-def recorded(decision: Decision) -> Mapping[str, Json] | None:
-    """Return what a job keeps of the decision; None where there is nothing to say."""
-    if decision.action is Action.PASS and decision.request is None:
-        return None
-    return {
-        "verdict": decision.verdict.value,
-        "action": decision.action.value,
-        "policy": decision.policy.version,
-        "notes": list(notes_of(decision)),
-        "request": str(decision.request) if decision.request else None,
-    }

@@ -112,6 +112,10 @@ class Decision:
     request_state: RequestState | None = None
     refusal: str | None = None
     """Why the approval was refused."""
+    notes: tuple[str, ...] = ()
+    """What whoever asks for the job should know, in sentences."""
+    kept: Mapping[str, Json] | None = None
+    """What the job keeps of it: verdict, action, policy, notes, request; None where there is nothing to say."""
 
     @property
     def deciding(self) -> tuple[CitedClause, ...]:

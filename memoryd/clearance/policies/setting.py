@@ -8,6 +8,7 @@ from memoryd.access import audit, projects
 from memoryd.access.changes.noting import Changed, note_change
 from memoryd.access.clients.known import find_client
 from memoryd.access.facts import Caller, Role, Scope
+from memoryd.clearance import standing
 from memoryd.clearance.facts import Use
 from memoryd.clearance.occasions import read_territories
 from memoryd.clearance.policies import queries
@@ -81,6 +82,8 @@ def set_policy(
     )
     projects.name_policy(session, project_id, str(version))
     note_change(session, Changed.POLICY)
+    # What its pictures are for has changed, and with it what a search says of them.
+    standing.add_chores(session, caller.tenant, standing.PROJECTS, [project_id])
     after = find_policy(session, project_id)
     told: dict[str, Json] = {"version": version, "before": spelled(before), "after": spelled(after), "reason": why}
     audit.note(session, caller, "project.policy", str(project_id), told)
