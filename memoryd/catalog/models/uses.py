@@ -13,7 +13,7 @@ from memoryd.foundation.ids import AssetId, GenerationId, JobId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 
 LISTED_RUNS = 500
-SHOWN_RUNS = 10_000
+SHOWN_RUNS = 2_000
 """The latest runs of a model that are looked at to count those that the caller sees: for a list, and for itself."""
 NAMED_RUNS = 1_000
 """Runs of one content of a drifted name that are counted."""
