@@ -45,20 +45,21 @@ def replace_project_flags(
         text(
             """
             with given as (
-                select * from unnest(cast(:roots as uuid[]), cast(:flags as text[]), cast(:stale as text[]))
-                    as given (root_id, flag, stale)),
+                select root_id, array_agg(flag) filter (where flag <> '') as flags, array_agg(stale) as stale
+                from unnest(cast(:roots as uuid[]), cast(:flags as text[]), cast(:stale as text[]))
+                    as given (root_id, flag, stale)
+                group by root_id),
             held as (
                 select root_id, project_flags from asset_mark
                 where root_id in (select root_id from given) order by root_id for update),
             wanted as (
                 select held.root_id, held.project_flags as before, array(
                     select kept from unnest(held.project_flags) as old (kept)
-                    where not exists (
-                        select 1 from given where given.root_id = held.root_id and starts_with(kept, given.stale))
+                    where not exists (select 1 from unnest(given.stale) as gone (word) where starts_with(kept, word))
                     union
-                    select flag from given where given.root_id = held.root_id and flag <> ''
+                    select unnest(given.flags)
                     order by 1) as after
-                from held)
+                from held join given using (root_id))
             update asset_mark set project_flags = wanted.after
             from wanted where asset_mark.root_id = wanted.root_id and wanted.after <> wanted.before
             returning asset_mark.root_id
