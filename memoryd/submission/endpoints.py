@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -348,10 +349,15 @@ async def _receive(request: Request, target: Path, *, expected: str) -> int:
 
 
 @router.post("/work/complete", response_model=wire.CompleteAnswer)
-def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> Response:
+async def complete(office: Office, worker: WorkerCaller, report: wire.CompleteRequest) -> Response:
     """Record how a run ended and what it made. Safe to send again; 409 `lease-lost` where the lease is another's."""
-    store = blob_store(office.store)
-    return _ended(report, *completing.complete_and_claim(office.database, store, office.home, worker, report))
+    # What files cost is mostly not the interpreter's time: only who brings none waits for others.
+    alone = claim_desk_of(office.database).reports if not report.outputs else contextlib.nullcontext()
+    async with alone:
+        answer, brought = await run_in_threadpool(
+            completing.complete_and_claim, office.database, blob_store(office.store), office.home, worker, report
+        )
+    return _ended(report, answer, brought)
 
 
 def _ended(report: wire.CompleteRequest, answer: Completion, brought: wire.Claimed | None) -> Response:

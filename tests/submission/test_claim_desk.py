@@ -12,7 +12,7 @@ import pytest
 from memoryd.foundation.database import Database
 from memoryd.foundation.errors import MemorydError, Unavailable
 from memoryd.submission import claiming
-from memoryd.submission.claim_desk import SERVED_AT_ONCE_LIMIT, ClaimDesk
+from memoryd.submission.claim_desk import REPORTS_AT_ONCE_LIMIT, SERVED_AT_ONCE_LIMIT, ClaimDesk
 
 
 class Stub:
@@ -76,3 +76,21 @@ def test_a_database_that_is_down_is_told_to_everybody_and_the_next_may_ask(stub:
     told, after = asyncio.run(ask())
     assert all(isinstance(one, Unavailable) for one in told)
     assert after == "job of b"
+
+
+def test_only_so_many_reports_are_recorded_at_once(stub: Stub) -> None:
+    under_way, most = 0, 0
+
+    async def record() -> None:
+        nonlocal under_way, most
+        async with stub.desk.reports:
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(record() for _ in range(10)))
+
+    asyncio.run(all_of_them())
+    assert most == REPORTS_AT_ONCE_LIMIT
