@@ -231,9 +231,15 @@ class ModelFile:
 
     folder: str
     path: str
-    place: Path
+    where: str
+    """Its place as the system names it: a share has a hundred thousand, of which few are opened."""
     size: int
     mtime_ns: int
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return Path(self.where)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

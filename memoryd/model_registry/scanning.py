@@ -344,5 +344,5 @@ def _listed(entry: os.DirEntry[str], name: str, limit: int, findings: list[Findi
     if not separator:
         folder, path = "", shown
     return ModelFile(
-        folder=folder, path=path, place=Path(entry.path), size=status.st_size, mtime_ns=_kept(status.st_mtime_ns)
+        folder=folder, path=path, where=entry.path, size=status.st_size, mtime_ns=_kept(status.st_mtime_ns)
     )
