@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,14 +18,17 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from memoryd.access.guards import Offices
+from memoryd.dispatch import leases
+from memoryd.dispatch.facts import Completion, Grant
 from memoryd.foundation.database import TenantScope
 from memoryd.stand_in.serving import Options as EngineOptions
 from memoryd.stand_in.serving import running
 from memoryd.worker.agent import Agent, Options
 from memoryd.worker.stopping import Stopping
 
+EMPTY = {"width": 64, "height": 64, "batch_size": 2, "color": 255}
 GRAPH = {
-    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 255}},
+    "1": {"class_type": "EmptyImage", "inputs": EMPTY},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "whole/job"}},
 }
 PATIENCE_S = 30
@@ -98,3 +102,29 @@ def test_a_submitted_graph_becomes_pictures_that_are_remembered(
         assert [tuple(run) for run in runs] == [(f"job:{one['id']}", "job") for one in (job, again)]
         keys = session.execute(text("select distinct kind from document order by 1")).scalars().all()
         assert keys == ["prompt", "workflow"]
+
+
+def test_a_worker_gets_its_next_jobs_with_its_reports(
+    url: str, offices: Offices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[Grant | None] = []
+    real = leases.complete_and_claim
+
+    def noted(*args: Any, **named: Any) -> tuple[Completion, Grant | None]:
+        answer, grant = real(*args, **named)
+        brought.append(grant)
+        return answer, grant
+
+    monkeypatch.setattr(leases, "complete_and_claim", noted)
+    engine = EngineOptions(output=tmp_path / "output", input=tmp_path / "input")
+    with running(engine) as engine_url, httpx.Client(base_url=f"{url}/v1", trust_env=False) as http:
+        token = http.post("/workers", json={"label": "rack"}).json()["token"]
+        options = Options(
+            server=url, comfyui=engine_url, state=tmp_path / "worker", token=token, label="rack", claim_wait_s=1
+        )
+        graphs = [{**GRAPH, "1": {"class_type": "EmptyImage", "inputs": {**EMPTY, "color": n}}} for n in range(3)]
+        asked = [http.post("/jobs", json={"graph": json.dumps(graph)}).json()["id"] for graph in graphs]
+        with working(options):
+            ends = [until_ended(http, job_id)["state"] for job_id in asked]
+    assert ends == ["succeeded"] * 3
+    assert [grant and str(grant.job_id) for grant in brought] == [*asked[1:], None]
