@@ -68,7 +68,8 @@ class JobAsked:
     `cost_ms` is an estimate, charged against its project's share and put right when the job has ended. `after_job_id`: not
     before that job of the same tenant has succeeded; if it ends otherwise, this one is cancelled. `starts_after`: not
     before then; its time to live counts from then. `bigger_pools`: where it goes, in order, when a card's memory does not
-    suffice. `approval_id`: not while that approval is awaited (approvals.begin). `route`: the workers it is meant for; `pool_id` is where it goes when they are not there.
+    suffice. `approval_id`: not while that approval is awaited (approvals.begin). `route`: the workers it is meant for;
+    `pool_id` is where it goes when they are not there.
     """
 
     job_id: JobId

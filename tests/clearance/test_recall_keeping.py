@@ -46,7 +46,9 @@ def act(session: Session, chance: random.Random, state: dict[str, list[Any]]) ->
             " values (:id, :sha, 1, 'image', 'image/png', now(), 'file_time', :root)",
             id=root, sha=model, root=line,
         )  # fmt: skip
-        run("insert into generation (id, run_key, origin) values (:id, :key, 'file')", id=line_run(state), key=str(root))
+        run(
+            "insert into generation (id, run_key, origin) values (:id, :key, 'file')", id=line_run(state), key=str(root)
+        )
         state["assets"].append((root, line))
     asset, line = chance.choice(state["assets"])
     generation, node = chance.choice(state["runs"]), chance.choice("12")

@@ -5,4 +5,5 @@ from __future__ import annotations
 EPOCH = """
     (select coalesce(max(c.id), 0) || ':' || coalesce(sum(c.id), 0) || ':' || (select count(*) from submission_fence)
        from clearance_change c)"""
-"""The sum too: of two transactions the later number may commit first. Whoever reads it waits while submissions are held off."""
+"""The sum too: of two transactions the later number may commit first. Whoever reads it waits while submissions are held
+off."""

@@ -134,9 +134,8 @@ _INSERT_JOBS = text("""
            greatest(clock_timestamp(), x.starts_after) + make_interval(secs => x.expires_in_s)
       from jsonb_to_recordset(:rows) as x(id uuid, tenant_id uuid, project_id uuid, person_id uuid, pool_id uuid,
            class_id smallint, model_set text, cost_ms bigint, max_attempts smallint, follow_up jsonb, bigger_pools uuid[],
-           group_id uuid, after_job_id uuid, approval_id uuid, starts_after timestamptz, expires_in_s double precision)""").bindparams(
-    bindparam("rows", type_=JSONB)
-)
+           group_id uuid, after_job_id uuid, approval_id uuid, starts_after timestamptz,
+           expires_in_s double precision)""").bindparams(bindparam("rows", type_=JSONB))
 
 
 def insert_jobs(session: Session, rows: Sequence[Mapping[str, object]]) -> None:
