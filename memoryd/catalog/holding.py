@@ -25,19 +25,13 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotAllowed
 from memoryd.foundation.ids import AssetId, new_id
 from memoryd.foundation.paging import Page, encode_cursor, page_size
-from memoryd.foundation.texts import storable
+from memoryd.foundation.reasons import checked_reason
 
-REASON_LIMIT = 1_000
-"""Characters of a reason."""
 NAMED_LIMIT = 5
 """Approved pictures that a refusal names."""
 DIGEST_DIGITS = 64
 
 MODEL = "model"
-
-
-class ReasonMissing(NotAcceptable):
-    """A hold is let go with a reason."""
 
 
 class NotYoursToRelease(NotAllowed):
@@ -155,9 +149,7 @@ def release(session: Session, caller: Caller, digests: Collection[bytes], reason
 
     Raises: ReasonMissing; NotYoursToRelease, where a project holds one in which the caller may not approve.
     """
-    clean = storable(reason.strip())[0]
-    if not 0 < len(clean) <= REASON_LIMIT:
-        raise ReasonMissing(f"{len(clean)} characters", hint=f"say why, in 1 to {REASON_LIMIT} characters")
+    clean = checked_reason(reason)
     begin_removing(session)
     decides = sees_with(caller, Scope.APPROVE)
     held = holders_of(session, digests, decides)

@@ -10,10 +10,10 @@ from memoryd.access import audit
 from memoryd.access.facts import Caller
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotFound
+from memoryd.foundation.reasons import checked_reason
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.facts import LicenceSource, LicenceStated
 from memoryd.model_registry.licensing.changes import note_change
-from memoryd.model_registry.licensing.overriding import checked_reason
 from memoryd.model_registry.queries import licences as queries
 from memoryd.weights.describing import LICENCE_LIMIT
 

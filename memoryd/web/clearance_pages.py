@@ -13,12 +13,13 @@ from memoryd.access.roles import read_role
 from memoryd.clearance.facts import Use
 from memoryd.clearance.policies import approvals, setting
 from memoryd.clearance.policies.facts import DECIDES, Action, RequestState, clause_json
+from memoryd.foundation.reasons import REASON_LIMIT
 from memoryd.web.queue_pages import done
 from memoryd.web.rendering import is_part, page
 
 router = APIRouter()
 
-Reason = Annotated[str, Form(max_length=setting.REASON_LIMIT)]
+Reason = Annotated[str, Form(max_length=REASON_LIMIT)]
 TERRITORIES_LIMIT = 2_000
 """Characters of a list of territories: every country there is, by its code."""
 

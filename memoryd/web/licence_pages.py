@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from memoryd.access.facts import Caller, Scope
 from memoryd.access.guards import Reader
 from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.reasons import REASON_LIMIT, checked_reason
 from memoryd.model_registry import licences, looking_up
 from memoryd.model_registry.licence_desk.guards import Licensor
 from memoryd.model_registry.licence_desk.listing import list_licences
@@ -17,7 +18,7 @@ from memoryd.model_registry.licence_desk.wire import TermsShape
 from memoryd.model_registry.licensing.documents import clause_terms, read_value
 from memoryd.model_registry.licensing.effective import find_licence, list_versions
 from memoryd.model_registry.licensing.granting import grants_of
-from memoryd.model_registry.licensing.overriding import REASON_LIMIT, checked_reason, override, restore
+from memoryd.model_registry.licensing.overriding import override, restore
 from memoryd.web.queue_pages import done
 from memoryd.web.rendering import page
 

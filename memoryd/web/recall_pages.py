@@ -13,13 +13,14 @@ from memoryd.clearance.recalls import deciding
 from memoryd.clearance.recalls.facts import RecallKind, RecallView
 from memoryd.clearance.recalls.radius import blast_radius
 from memoryd.clearance.recalls.touched import list_touched
+from memoryd.foundation.reasons import REASON_LIMIT
 from memoryd.web.queue_pages import done
 from memoryd.web.rendering import page
 
 router = APIRouter()
 
 LINES_SHOWN = 25
-Reason = Annotated[str, Form(max_length=deciding.REASON_LIMIT)]
+Reason = Annotated[str, Form(max_length=REASON_LIMIT)]
 
 
 @router.get("/recalls")
@@ -74,5 +75,5 @@ def _shown(request: Request, work: Work, sha256: bytes, recall: RecallView | Non
         next_cursor=listed.next_cursor,
         decides=deciding.answers_for_all(work.caller),
         kinds=[each.value for each in RecallKind],
-        reason_limit=deciding.REASON_LIMIT,
+        reason_limit=REASON_LIMIT,
     )

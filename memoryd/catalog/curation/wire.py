@@ -11,13 +11,13 @@ from pydantic import Field
 from memoryd.catalog.annotations import NOTE_LIMIT, STARS_LIMIT
 from memoryd.catalog.attesting import PROMPT_LIMIT, Declaration
 from memoryd.catalog.emptying import Emptied
-from memoryd.catalog.holding import REASON_LIMIT
 from memoryd.catalog.holds.wire import HoldersShape
 from memoryd.catalog.importing import FILES_LIMIT, MatchedBy, PeerSource
 from memoryd.catalog.peers import NAME_LIMIT, NAMES_LIMIT, PATH_LIMIT, PeerFile
 from memoryd.catalog.proposals import ProposalState
 from memoryd.catalog.removal import ASSETS_LIMIT, RemovalKind
 from memoryd.catalog.wire import BigInteger, FaceShape, Shape
+from memoryd.foundation.reasons import REASON_LIMIT
 
 Ref = Annotated[str, Field(min_length=1, max_length=5_000)]
 PeerName = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]

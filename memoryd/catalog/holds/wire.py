@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from memoryd.catalog.holding import REASON_LIMIT, HeldPicture, Holders
+from memoryd.catalog.holding import HeldPicture, Holders
 from memoryd.catalog.wire import Shape
+from memoryd.foundation.reasons import REASON_LIMIT
 
 
 class HeldShape(Shape):

@@ -28,7 +28,6 @@ from memoryd.clearance.policies.facts import (
     clause_json,
     models_digest,
 )
-from memoryd.clearance.policies.setting import checked_reason
 from memoryd.dispatch import approvals as waiting_jobs
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json, canonical_bytes
@@ -36,6 +35,7 @@ from memoryd.foundation.database import Session, TenantScope, take_farm, take_te
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import ProjectId, new_id, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.reasons import checked_reason
 
 
 class RequestNotFound(NotFound):
@@ -86,7 +86,7 @@ def approve(
     """Approve what is asked about, let its jobs go, and return the request. The same again changes nothing.
 
     `judged` (hex): the judgement that was looked at; without it, that of the request. Session as in submit.
-    Raises: RequestNotFound, NotYoursToDecide, RequestChanged, NoReason.
+    Raises: RequestNotFound, NotYoursToDecide, RequestChanged, ReasonMissing.
     """
     view = _locked(session, caller, ref)
     if view.state is RequestState.APPROVED:
@@ -123,7 +123,7 @@ def approve(
 def refuse(session: Session, scope: TenantScope, caller: Caller, ref: str, reason: str) -> RequestView:
     """Refuse what is asked about, cancel the jobs that wait for it, and return the request. The same again changes nothing.
 
-    Raises: RequestNotFound, NotYoursToDecide, NoReason.
+    Raises: RequestNotFound, NotYoursToDecide, ReasonMissing.
     """
     view = _locked(session, caller, ref)
     if view.state is RequestState.REFUSED:

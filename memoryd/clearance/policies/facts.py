@@ -62,6 +62,11 @@ class Policy:
     by_name: str | None = None
     at: datetime.datetime | None = None
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether there is a verdict on which a job is not simply queued."""
+        return not {self.on_review, self.on_unknown, self.on_block} <= {Action.PASS, Action.WARN}
+
     def action_on(self, verdict: Verdict) -> Action:
         """Return what is done with a verdict."""
         return {

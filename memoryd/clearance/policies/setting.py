@@ -19,15 +19,9 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotAllowed
 from memoryd.foundation.ids import ProjectId
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
-from memoryd.foundation.texts import storable
+from memoryd.foundation.reasons import checked_reason
 
-REASON_LIMIT = 2_000
-"""Characters of a reason."""
 VERSION_LIMIT = 2**31 - 1
-
-
-class NoReason(NotAcceptable):
-    """A decision about licences needs a reason."""
 
 
 class NobodyToAsk(NotAcceptable):
@@ -54,7 +48,7 @@ def set_policy(
 ) -> Policy:
     """Write the next version of a project's policy and return it; what is None stays as it was. `client` empty: none.
 
-    Raises: ProjectNotFound, PolicyNotYours, NoReason, NobodyToAsk, BadTerritory, ClientNotFound.
+    Raises: ProjectNotFound, PolicyNotYours, ReasonMissing, NobodyToAsk, BadTerritory, ClientNotFound.
     """
     project_id = projects.find_project(session, project, caller.sees)
     check_may_set(caller, project_id)
@@ -128,14 +122,6 @@ def may_set(caller: Caller, project_id: ProjectId | None) -> bool:
     """Tell whether the caller may set a project's policy."""
     own = caller.in_project.get(project_id, frozenset()) if project_id is not None else frozenset()
     return bool((caller.everywhere | own) & {Scope.ADMIN, Scope.DISCLOSE})
-
-
-def checked_reason(reason: str) -> str:
-    """Return a reason as it is kept. Raises: NoReason."""
-    kept = storable(reason)[0].strip()
-    if not 1 <= len(kept) <= REASON_LIMIT:
-        raise NoReason(f"{len(kept)} characters", hint=f"say why in 1 to {REASON_LIMIT} characters (`--reason`)")
-    return kept
 
 
 def spelled(policy: Policy) -> dict[str, Json]:

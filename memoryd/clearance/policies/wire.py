@@ -12,7 +12,7 @@ from memoryd.access.facts import Caller, Role
 from memoryd.clearance.facts import Use, Verdict
 from memoryd.clearance.policies.approvals import may_decide
 from memoryd.clearance.policies.facts import Action, Decision, Policy, RequestState, RequestView, clause_json
-from memoryd.clearance.policies.setting import REASON_LIMIT
+from memoryd.foundation.reasons import REASON_LIMIT
 
 
 class PolicyRequest(BaseModel):

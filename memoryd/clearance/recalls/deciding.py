@@ -15,14 +15,12 @@ from memoryd.clearance.recalls.facts import MarkingState, RecallKind, RecallView
 from memoryd.clearance.recalls.queries import recalls as queries
 from memoryd.dispatch import chores, waking
 from memoryd.foundation.database import Session, take_farm, take_tenant
-from memoryd.foundation.errors import Conflict, NotAcceptable, NotAllowed, NotFound
+from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
-from memoryd.foundation.texts import storable
+from memoryd.foundation.reasons import checked_reason
 from memoryd.model_registry import looking_up, origins
 
-REASON_LIMIT = 2_000
-"""Characters."""
 RECIPE = "v1"
 MARK = "recall-mark"
 """The chore that marks lines, or takes marks away; its subject is the recall."""
@@ -48,10 +46,6 @@ class NotRecalled(Conflict):
     """This recall was lifted already."""
 
 
-class ReasonMissing(NotAcceptable):
-    """A recall, and lifting it, needs a reason."""
-
-
 def find_weights(session: Session, ref: str) -> bytes:
     """Return the SHA-256 that `ref` names: a model of the registry, or any whole SHA-256.
 
@@ -68,7 +62,7 @@ def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, re
     ReasonMissing, AlreadyRecalled.
     """
     _check_answers_for_all(caller)
-    told = _reason(reason)
+    told = checked_reason(reason)
     recall_id = new_id()
     if not queries.insert_recall(
         session,
@@ -100,7 +94,7 @@ def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> 
     Its last act takes the farm and then the tenant again. Raises: RecallNotYours, ReasonMissing, RecallNotFound, NotRecalled.
     """
     _check_answers_for_all(caller)
-    told = _reason(reason)
+    told = checked_reason(reason)
     view = find_recall(session, caller, recall_id)
     if not queries.lift_recall(
         session, recall_id, person_id=caller.person_id, reason=told, marking=MarkingState.LIFTING.value
@@ -165,15 +159,6 @@ def _check_answers_for_all(caller: Caller) -> None:
             f"{caller.name} is no officer or administrator of the whole studio",
             hint="ask one of them; `memoryd models blast-radius MODEL` shows you what it would touch",
         )
-
-
-def _reason(reason: str) -> str:
-    told = storable(reason)[0].strip()
-    if not told or len(told) > REASON_LIMIT:
-        raise ReasonMissing(
-            f"{len(told)} characters", hint=f"say why, in 1 to {REASON_LIMIT} characters (REASON_LIMIT)"
-        )
-    return told
 
 
 def _add_chores(session: Session, caller: Caller, recall_id: UUID, *kinds: str) -> None:

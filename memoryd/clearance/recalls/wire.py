@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from memoryd.clearance.recalls.deciding import REASON_LIMIT
 from memoryd.clearance.recalls.facts import MarkingState, RecallKind, RecallView
 from memoryd.clearance.recalls.radius import BlastRadius
 from memoryd.clearance.recalls.touched import Relation, TouchedAsset
 from memoryd.foundation.canonical_json import Json
+from memoryd.foundation.reasons import REASON_LIMIT
 
 
 class RecallRequest(BaseModel):

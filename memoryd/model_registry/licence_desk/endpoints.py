@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from memoryd.access.guards import Reader
 from memoryd.foundation.database import Session
+from memoryd.foundation.reasons import checked_reason
 from memoryd.model_registry import licences, looking_up
 from memoryd.model_registry.licence_desk.guards import Licensor
 from memoryd.model_registry.licence_desk.listing import list_licences as list_page
@@ -95,7 +96,7 @@ def grant_licence(ref: Ref, request: GrantRequest, work: Licensor) -> GrantList:
         request.name,
         version=request.version,
         url=request.url,
-        reason=overriding.checked_reason(request.reason),
+        reason=checked_reason(request.reason),
     )
     return _grants(work.session, sha256)
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from memoryd.foundation.reasons import REASON_LIMIT
 from memoryd.model_registry.licensing.effective import LicenceVersion
-from memoryd.model_registry.licensing.overriding import REASON_LIMIT
 from memoryd.model_registry.licensing.terms import (
     AboveCap,
     Answer,

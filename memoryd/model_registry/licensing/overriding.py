@@ -10,19 +10,13 @@ from memoryd.access.facts import Caller
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotAcceptable
-from memoryd.foundation.texts import storable
+from memoryd.foundation.reasons import checked_reason
 from memoryd.model_registry.licensing import queries, shipped_table
 from memoryd.model_registry.licensing.changes import note_change
 from memoryd.model_registry.licensing.civitai import permissions_of
 from memoryd.model_registry.licensing.documents import check_document
 from memoryd.model_registry.licensing.effective import TermsTable, changed, find_licence
 from memoryd.model_registry.licensing.terms import Terms, licence_key, unknown_key
-
-REASON_LIMIT = 500
-
-
-class ReasonMissing(NotAcceptable):
-    """A person's word on a licence needs a reason."""
 
 
 class NothingToRestore(Conflict):
@@ -93,16 +87,6 @@ def restore(session: Session, caller: Caller, ref: str, reason: str, terms: Sequ
     audit.note(session, caller, "licence.restore", id_, {"reason": reason, "terms": list(terms)})
     _tell(session, id_, before["document"] or {})
     return TermsTable(session).find(id_)
-
-
-def checked_reason(reason: str) -> str:
-    """Return a reason as it is kept. Raises: ReasonMissing."""
-    plain = storable(" ".join(reason.split()))[0]
-    if not plain or len(plain) > REASON_LIMIT:
-        raise ReasonMissing(
-            f"{len(plain)} characters", hint=f"say why, in 1 to {REASON_LIMIT} characters: it is kept and shown"
-        )
-    return plain
 
 
 def _own_id(session: Session, ref: str) -> str:

@@ -12,11 +12,12 @@ import pytest
 from memoryd.access.facts import Caller
 from memoryd.dispatch import chores
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
+from memoryd.foundation.reasons import ReasonMissing
 from memoryd.model_registry import licence_changes, origins
 from memoryd.model_registry.facts import Observation, Via
 from memoryd.model_registry.licences import list_licences, state_licence, withdraw_licence
 from memoryd.model_registry.licensing import granting, shipped_table
-from memoryd.model_registry.licensing.overriding import ReasonMissing, override
+from memoryd.model_registry.licensing.overriding import override
 from memoryd.model_registry.licensing.terms import Confidence, Grant, GrantSource, licence_key, unknown_key
 from memoryd.model_registry.recording import record_observations
 from memoryd.weights.kinds import ModelKind
@@ -172,7 +173,7 @@ def test_a_person_with_a_reason_replaces_the_file_and_never_what_is_inherited(
 def test_hostile_reasons_are_refused_or_made_storable(session: Session, record: Record, caller: Caller) -> None:
     sha256 = record(b"a")
     with pytest.raises(ReasonMissing):
-        state_licence(session, caller, sha256, "mit", reason="x" * 501)
+        state_licence(session, caller, sha256, "mit", reason="x" * 2_001)
     state_licence(session, caller, sha256, "mit", reason="a\0b\ud800 <b>")
     [grant] = grants(session, sha256)
     assert grant.reason == "a\ufffdb\ufffd <b>"

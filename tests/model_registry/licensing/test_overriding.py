@@ -9,13 +9,13 @@ from sqlalchemy import text
 
 from memoryd.access.facts import Caller
 from memoryd.foundation.database import Database, Session, TenantScope
+from memoryd.foundation.reasons import ReasonMissing
 from memoryd.model_registry.licensing import shipped_table
 from memoryd.model_registry.licensing.documents import BadTerms
 from memoryd.model_registry.licensing.effective import LicenceNotKnown, TermsTable, find_licence, list_versions
 from memoryd.model_registry.licensing.overriding import (
     NothingChanges,
     NothingToRestore,
-    ReasonMissing,
     add_licence,
     override,
     restore,
@@ -119,7 +119,7 @@ def test_a_licence_that_is_brought_succeeds_the_shipped_one_of_its_id(session: S
 
 
 def test_what_says_nothing_or_names_nothing_is_refused(session: Session, caller: Caller) -> None:
-    for reason in ("", "  \n", "x" * 501):
+    for reason in ("", "  \n", "x" * 2_001):
         with pytest.raises(ReasonMissing):
             override(session, caller, "mit", {"training_ban": True}, reason)
     with pytest.raises(LicenceNotKnown):
