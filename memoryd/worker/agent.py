@@ -172,6 +172,7 @@ class Agent:
         self._hashing.hash_these(self._present_survey().local)
         for claimed in self._state.claims():
             self._take_up(claimed)
+        self._delivery.settle()
         while not self._stopping.asked() or self._brought is not None:
             self._work_once()
             self._delivery.raise_failure()

@@ -88,6 +88,19 @@ class Delivery:
         self._waiting.put(handed)
         return handed.answers
 
+    def settle(self) -> None:
+        """Return when nothing is under way any more, or the worker is asked to end.
+
+        Whoever asks for new work tells the server that its earlier starts have ended, and so do their leases: what is still
+        on its way under one of those would be late. Raises: KeyRefused (of an earlier one).
+        """
+        while not self._stopping.asked():
+            self.raise_failure()
+            with self._lock:
+                if self._under_way == 0:
+                    return
+            self._stopping.wait(_LOOK_S)
+
     def raise_failure(self) -> None:
         """Raise what ended the delivering. Raises: KeyRefused."""
         if self._failure is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -56,6 +57,9 @@ class FakeServer:
     takes_results: bool = True
     knows_next: bool = True
     drains: bool = False
+    report_takes_s: float = 0.0
+    claims_at_report: list[int] = dataclasses.field(default_factory=list)
+    """How often work had been asked for when each report was recorded."""
     down: bool = False
     url: str = ""
 
@@ -222,6 +226,8 @@ def _app(fake: FakeServer) -> FastAPI:
         if not fake.takes_results:
             return JSONResponse({"detail": "Not Found"}, 404)
         report, contents = unpack_result(await request.body())
+        await asyncio.sleep(fake.report_takes_s)
+        fake.claims_at_report.append(fake.claims_asked)
         answer = complete(report)
         if isinstance(answer, dict):
             fake.stored.update({(report.job_id, index): content for index, content in contents.items()})

@@ -414,6 +414,21 @@ def test_a_restarted_worker_takes_up_the_run_that_its_engine_finished(
     assert [output.filename for output in completed.outputs] == ["x_00001_.png", "x_00002_.png"]
 
 
+def test_a_restarted_worker_asks_for_work_only_when_what_it_took_up_is_reported(
+    server: Any, start: Any, worker_options: Any
+) -> None:
+    # With the first claim of a new start the server ends what earlier starts hold: a report on its way would be late.
+    server.report_takes_s = 0.2
+    job = server.add(picture())
+    server.waiting.clear()
+    server.held[job.job_id] = job
+    StateFolder(worker_options.state, server.url).keep_claim(job)
+    with start():
+        only(server)
+        server.wait_for(lambda: server.claims_asked)
+    assert server.claims_at_report == [0]
+
+
 def test_a_run_is_submitted_again_after_the_engine_was_restarted(
     server: Any, start: Any, worker_options: Any, tmp_path: Path
 ) -> None:
