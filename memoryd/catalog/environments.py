@@ -14,8 +14,8 @@ from memoryd.catalog.queries import environments as queries
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound, TooLarge
-from memoryd.foundation.ids import AssetId, GenerationId, JobId, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import AssetId, GenerationId, JobId
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 
 ENVIRONMENT_LIMIT = 1_000_000
 """Bytes of an environment's canonical JSON. Real ones, with 100 node packs, stay below 50,000."""
@@ -124,12 +124,7 @@ def list_runs(
     session: Session, digest: bytes, sees: Sees, *, cursor: str | None, limit: int | None
 ) -> Page[RunWithEnvironment]:
     """Return a page of the runs that had an environment, newest first. Raises: BadCursor; BadPageSize."""
-    size, before = page_size(limit), None
-    if cursor is not None:
-        (told,) = decode_cursor(cursor, 1)
-        before = parse_id(str(told))
-        if before is None:
-            raise BadCursor("the cursor names no run", hint="start again without a cursor")
+    size, before = page_size(limit), decode_id(cursor)
     rows = queries.list_runs(session, digest, sees, before=before, limit=size + 1)
     runs = [
         RunWithEnvironment(

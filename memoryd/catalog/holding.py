@@ -17,14 +17,13 @@ from memoryd.access import audit
 from memoryd.access.facts import Caller, Scope, Sees
 from memoryd.access.projects import find_project
 from memoryd.access.roles import sees_with
-from memoryd.catalog.proposals import id_in
 from memoryd.catalog.queries import holding as queries
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotAllowed
 from memoryd.foundation.ids import AssetId, new_id
-from memoryd.foundation.paging import Page, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.foundation.reasons import checked_reason
 
 NAMED_LIMIT = 5
@@ -204,7 +203,7 @@ def list_holds(
     """
     size = page_size(limit)
     of = find_project(session, project, sees) if project is not None else None
-    after = None if cursor is None else id_in(cursor)
+    after = decode_id(cursor)
     rows = queries.list_approvals(session, sees, of, after, size + 1)
     shown = rows[:size]
     contents: dict[UUID, list[HeldContent]] = {}

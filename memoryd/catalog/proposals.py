@@ -24,8 +24,8 @@ from memoryd.catalog.tables.decided import Proposal
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotFound
-from memoryd.foundation.ids import new_id, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import new_id
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 
 
 class ProposalState(enum.StrEnum):
@@ -101,7 +101,7 @@ def list_proposals(
         caller.sees,
         sees_with(caller, Scope.READ),
         None if state is None else state.value,
-        None if cursor is None else id_in(cursor),
+        decode_id(cursor),
         size + 1,
     )
     views = _views(session, rows[:size], caller.sees, sees_with(caller, Scope.READ))
@@ -178,12 +178,3 @@ def _views(session: Session, rows: list[queries.AnyRow], sees: Sees, parents_see
                 )
             )
     return views
-
-
-def id_in(cursor: str) -> UUID:
-    """Return the id that a cursor of one id names. Raises: BadCursor."""
-    (spelled,) = decode_cursor(cursor, 1)
-    id_ = parse_id(spelled) if isinstance(spelled, str) else None
-    if id_ is None:
-        raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
-    return id_

@@ -18,7 +18,6 @@ from memoryd.access.facts import Caller, Sees
 from memoryd.catalog import removal, trash_folder
 from memoryd.catalog.column_limits import shown
 from memoryd.catalog.facts import RootState
-from memoryd.catalog.proposals import id_in
 from memoryd.catalog.queries import removal as queries
 from memoryd.catalog.removal import RemovalKind
 from memoryd.catalog.roots import find_root
@@ -28,7 +27,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import AssetId, ProjectId, WatchRootId, new_id
-from memoryd.foundation.paging import Page, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 
 FILES_LIMIT = 1_000
 """Files of one picture that are moved, and of one step of emptying."""
@@ -190,7 +189,7 @@ def list_trash(session: Session, sees: Sees, cursor: str | None = None, limit: i
         session,
         sees=sees,
         states=[MOVING, TRASHED, RETURNING],
-        after=None if cursor is None else id_in(cursor),
+        after=decode_id(cursor),
         limit=size + 1,
     )
     views = [

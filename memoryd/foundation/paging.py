@@ -7,9 +7,11 @@ import binascii
 import dataclasses
 from collections.abc import Sequence
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from memoryd.foundation.canonical_json import Json, NotJson, canonical_bytes, read_json
 from memoryd.foundation.errors import NotAcceptable
+from memoryd.foundation.ids import parse_id
 
 Row = TypeVar("Row")
 
@@ -52,6 +54,17 @@ def decode_cursor(cursor: str, length: int) -> list[Json]:
         if isinstance(key, list) and len(key) == length:
             return key
     raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
+
+
+def decode_id(cursor: str | None) -> UUID | None:
+    """Return the id that a cursor of one id names, None without a cursor. Raises: BadCursor."""
+    if cursor is None:
+        return None
+    (text,) = decode_cursor(cursor, 1)
+    found = parse_id(text) if isinstance(text, str) else None
+    if found is None:
+        raise BadCursor("the cursor is another list's", hint="start again without a cursor")
+    return found
 
 
 def page_size(asked: int | None) -> int:

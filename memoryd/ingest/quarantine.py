@@ -11,7 +11,7 @@ from memoryd.access.facts import Sees
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotFound
 from memoryd.foundation.ids import PersonId, ProjectId, QuarantineId, WatchRootId, new_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.ingest import queries
 from memoryd.ingest.facts import Custody, Folder, PreparedFile, QuarantinedFile
 
@@ -99,13 +99,7 @@ def list_quarantine(
 
     Raises: BadCursor; BadPageSize.
     """
-    size = page_size(limit)
-    before: UUID | None = None
-    if cursor is not None:
-        try:
-            before = UUID(str(decode_cursor(cursor, 1)[0]))
-        except ValueError:
-            raise BadCursor("the cursor names no row", hint="start again without a cursor") from None
+    size, before = page_size(limit), decode_id(cursor)
     rows = [
         _fact(row)
         for row in queries.list_quarantine(session, sees=sees, before=before, resolved=resolved, limit=size + 1)

@@ -14,8 +14,8 @@ from memoryd.dispatch.wire import JobKind
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
-from memoryd.foundation.ids import JobId, PersonId, ProjectId, parse_id
-from memoryd.foundation.paging import PAGE_LIMIT, BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import JobId, PersonId, ProjectId
+from memoryd.foundation.paging import PAGE_LIMIT, Page, decode_id, encode_cursor, page_size
 from memoryd.submission import queries
 from memoryd.submission.facts import EventState, JobEventView, JobView
 
@@ -258,13 +258,8 @@ def _view(detail: queries.Found, standing: Standing) -> JobView:
 
 
 def _before(cursor: str | None) -> JobId | None:
-    if cursor is None:
-        return None
-    (text,) = decode_cursor(cursor, 1)
-    found = parse_id(text) if isinstance(text, str) else None
-    if found is None:
-        raise BadCursor("the cursor names no job", hint="start again without a cursor")
-    return JobId(found)
+    found = decode_id(cursor)
+    return JobId(found) if found is not None else None
 
 
 def list_dead(
@@ -275,11 +270,9 @@ def list_dead(
     `session` is a unit of work of the caller's tenant, and is one again afterwards. A page may be short, or empty, and go
     on. Raises: BadCursor.
     """
-    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
+    before = _before(cursor)
     take_farm(session)
-    letters = dead_letters.list_dead(
-        session, tenant_id=caller.tenant.id, before=JobId(before) if before else None, limit=limit + 1, only=only
-    )
+    letters = dead_letters.list_dead(session, tenant_id=caller.tenant.id, before=before, limit=limit + 1, only=only)
     take_tenant(session, caller.tenant)
     shown = letters[:limit]
     more = encode_cursor(str(shown[-1].job_id)) if len(letters) > limit else None

@@ -14,7 +14,7 @@ from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import Conflict, NotFound, TooLarge
 from memoryd.foundation.ids import AssetId, ProjectId, new_id, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.foundation.texts import storable
 
 ITEMS_AT_ONCE = 1_000
@@ -77,13 +77,7 @@ def list_deliveries(
     limit: int | None = None,
 ) -> Page[DeliveryView]:
     """Return a page of deliveries, newest first. Raises: BadCursor, BadPageSize."""
-    size = page_size(limit)
-    before = None
-    if cursor is not None:
-        (last,) = decode_cursor(cursor, 1)
-        before = parse_id(last) if isinstance(last, str) else None
-        if before is None:
-            raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
+    size, before = page_size(limit), decode_id(cursor)
     rows = queries.list_deliveries(session, _only(sees), project_id=project, before=before, limit=size + 1)
     return Page(
         rows=[_view(row) for row in rows[:size]],

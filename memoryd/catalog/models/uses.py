@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from memoryd.access.facts import Sees
 from memoryd.catalog.queries import model_uses as queries
 from memoryd.foundation.database import Session
-from memoryd.foundation.ids import AssetId, GenerationId, JobId, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import AssetId, GenerationId, JobId
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 
 LISTED_RUNS = 500
 SHOWN_RUNS = 2_000
@@ -55,12 +55,7 @@ def list_uses(
 
     Raises: BadCursor; BadPageSize.
     """
-    size, before = page_size(limit), None
-    if cursor is not None:
-        (told,) = decode_cursor(cursor, 1)
-        before = parse_id(str(told))
-        if before is None:
-            raise BadCursor("the cursor names no run", hint="start again without a cursor")
+    size, before = page_size(limit), decode_id(cursor)
     rows = queries.list_uses(session, sha256, sees, before=before, looked=LOOKED_RUNS, limit=size + 1)
     uses = [
         UseOfModel(

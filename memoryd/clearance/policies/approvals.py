@@ -34,7 +34,7 @@ from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import ProjectId, new_id, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.foundation.reasons import checked_reason
 
 
@@ -156,12 +156,7 @@ def list_requests(
     limit: int | None = None,
 ) -> Page[RequestView]:
     """Return requests of the projects that are seen, newest first. Raises: BadCursor, BadPageSize. Session as in submit."""
-    size, before = page_size(limit), None
-    if cursor is not None:
-        (last,) = decode_cursor(cursor, 1)
-        before = parse_id(last) if isinstance(last, str) else None
-        if before is None:
-            raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
+    size, before = page_size(limit), decode_id(cursor)
     seen = [project_id] if project_id is not None else None if sees is None else sorted(sees)
     rows = queries.list_requests(
         session, projects=seen, state=state.value if state else None, before=before, limit=size + 1

@@ -17,7 +17,7 @@ from memoryd.dispatch import chores, waking
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import new_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.foundation.reasons import checked_reason
 from memoryd.model_registry import looking_up, origins
 
@@ -136,13 +136,7 @@ def list_recalls(
     limit: int | None = None,
 ) -> Page[RecallView]:
     """Return recalls, the newest first; `standing` False: those that were lifted. Raises: BadCursor, BadPageSize."""
-    size = page_size(limit)
-    before = None
-    if cursor is not None:
-        try:
-            before = UUID(str(decode_cursor(cursor, 1)[0]))
-        except ValueError:
-            raise BadCursor("the cursor cannot be read", hint="start again without a cursor") from None
+    size, before = page_size(limit), decode_id(cursor)
     rows = queries.list_recalls(session, recall_id=None, standing=standing, before=before, limit=size + 1)
     shown = [_view(row, caller) for row in rows[:size]]
     return Page(rows=shown, next_cursor=encode_cursor(str(shown[-1].id)) if len(rows) > size else None)

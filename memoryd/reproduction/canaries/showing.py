@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from uuid import UUID
 
 from memoryd.access import projects
 from memoryd.access.facts import Caller, Sees
@@ -11,7 +10,7 @@ from memoryd.dispatch import doubts
 from memoryd.dispatch.doubts import Doubt, OthersDoubt
 from memoryd.foundation.database import Session, take_farm, take_tenant
 from memoryd.foundation.ids import AssetId, CanaryRunId, DoubtId, ProjectId, ReproductionId, TenantId, WorkerId
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.reproduction.canaries import policies, queries
 from memoryd.reproduction.canaries.facts import CanaryRun, Outcome, Policy, Reason, RunState
 
@@ -88,7 +87,7 @@ def list_runs(
         worker_id=worker_id,
         asset_id=asset_id,
         doubt_id=doubt_id,
-        before=_place(cursor),
+        before=decode_id(cursor),
         limit=size + 1,
     )
     runs = [run_of(row) for row in rows[:size]]
@@ -120,15 +119,3 @@ def run_of(row: queries.Found) -> CanaryRun:
         at=row.at,
         ended_at=row.ended_at,
     )
-
-
-def _place(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    match decode_cursor(cursor, 1):
-        case [str(text)]:
-            try:
-                return UUID(text)
-            except ValueError:
-                pass
-    raise BadCursor("the cursor names no run", hint="start again without a cursor")

@@ -17,8 +17,8 @@ from memoryd.access.projects import find_project
 from memoryd.catalog.faces import list_faces
 from memoryd.foundation.database import Database, Session
 from memoryd.foundation.errors import NotAcceptable
-from memoryd.foundation.ids import AssetId, TenantId, parse_id
-from memoryd.foundation.paging import BadCursor, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import AssetId, TenantId
+from memoryd.foundation.paging import decode_id, encode_cursor, page_size
 from memoryd.reproduction.facts import Cause, ModelPin
 from memoryd.reproduction.matching import Needs, environment_of, lacking, read_fleet
 from memoryd.reproduction.planning import NO_GRAPH, missing_input, unknown_input
@@ -88,7 +88,7 @@ def look_ahead(
     Opens its own units of work. Raises: NothingAsked, ProjectNotFound, QueryNotUnderstood, BadCursor, BadPageSize.
     """
     size = page_size(limit)
-    after = None if cursor is None else _read_cursor(cursor)
+    after = decode_id(cursor)
     found: list[_Judged] = []
     counts: collections.Counter[str] = collections.Counter()
     lines = possible = 0
@@ -234,11 +234,3 @@ def _reader(session: Session) -> Callable[[queries.Found], readings.Reading]:
         return found
 
     return reading
-
-
-def _read_cursor(cursor: str) -> UUID:
-    [spelled] = decode_cursor(cursor, 1)
-    found = parse_id(spelled) if isinstance(spelled, str) else None
-    if found is None:
-        raise BadCursor("the cursor cannot be read", hint="start again without a cursor")
-    return found

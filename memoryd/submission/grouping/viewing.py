@@ -12,8 +12,8 @@ from memoryd.dispatch.states import ENDED
 from memoryd.events import outbox
 from memoryd.foundation.canonical_json import Json
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
-from memoryd.foundation.ids import GroupId, JobId, PersonId, ProjectId, parse_id
-from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
+from memoryd.foundation.ids import GroupId, JobId, PersonId, ProjectId
+from memoryd.foundation.paging import BadCursor, Page, decode_cursor, decode_id, encode_cursor, page_size
 from memoryd.submission.grouping import queries
 from memoryd.submission.grouping.facts import GroupShown, ItemShown
 
@@ -50,9 +50,7 @@ def list_groups(
 ) -> Page[GroupView]:
     """Return a page of groups, newest first; `person_id`: that person's. Raises: BadCursor, BadPageSize."""
     size = page_size(limit)
-    before = parse_id(str(decode_cursor(cursor, 1)[0])) if cursor else None
-    if cursor is not None and before is None:
-        raise BadCursor("the cursor names no group", hint="start again without a cursor")
+    before = decode_id(cursor)
     seen = [project_id] if project_id is not None else None if sees is None else sorted(sees)
     take_farm(session)
     found = groups.list_groups(
