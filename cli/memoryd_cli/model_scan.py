@@ -12,9 +12,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from memoryd.model_registry.facts import Observation, PresentName, Recorded, ScanProgress
-from memoryd.model_registry.scanning import Survey, gone_names, is_batch_full, scan, survey_folder
-from memoryd.model_registry.scans import this_machine
-from memoryd.model_registry.wire import ObservationShape
+from memoryd.model_registry.scanning import Survey, gone_names, is_batch_full, scan, survey_folder, this_machine
 from memoryd_cli.client import Client, server
 from memoryd_cli.output import as_json, errors, plain, say
 
@@ -70,6 +68,9 @@ class _Scan:
             self.post(batch, gone)
 
     def post(self, batch: Sequence[Observation], gone: Sequence[tuple[str, str]] = ()) -> None:
+        # The shapes bring the server's rooms with them: half a second that a scan of nothing new does without.
+        from memoryd.model_registry.wire import ObservationShape
+
         for seen in batch:
             self.findings += [{**finding.as_json(), "where": seen.path} for finding in seen.facts.findings]
         body = {

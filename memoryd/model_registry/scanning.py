@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import stat
 import threading
 from collections import deque
@@ -98,6 +99,11 @@ class Survey:
     def root_name(self) -> str:
         """The root as it is recorded."""
         return storable(str(self.root))[0]
+
+
+def this_machine() -> str:
+    """Return the name by which this machine's folders are known."""
+    return socket.gethostname() or "localhost"
 
 
 def survey_folder(folder: Path) -> Survey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,7 @@ from memoryd.access.facts import Caller
 from memoryd.foundation.database import Database
 from memoryd.model_registry.facts import Observation, PresentName, Recorded, ScanProgress
 from memoryd.model_registry.recording import PRESENT_PAGE, list_present, record_observations
-from memoryd.model_registry.scanning import gone_names, is_batch_full, scan, survey_folder
-
-
-def this_machine() -> str:
-    """Return the name by which this machine's folders are known."""
-    return socket.gethostname() or "localhost"
+from memoryd.model_registry.scanning import gone_names, is_batch_full, scan, survey_folder, this_machine
 
 
 def scan_folder(
