@@ -25,8 +25,10 @@ import typer
 
 from memoryd.app.one_machine import free_port
 from memoryd.app.supervising import SUPERVISED_VARIABLE
+from memoryd.clearance.facts import Verdict
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.errors import MemorydError, NotAcceptable, Unavailable
+from memoryd_cli.clearance import EXIT_CODES
 from memoryd_cli.client import Client, server
 from memoryd_cli.output import console, say
 
@@ -140,6 +142,10 @@ class Demo:
             self._prove(painted, attempt)
         with self._step("a lineage report, signed"):
             self._report(child)
+        with self._step("may it be shipped? what nobody named a licence for is unknown, never allowed"):
+            self._clear(child)
+        with self._step("an AI bill of materials, validated offline"):
+            self._list_materials(child)
 
     @contextlib.contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -217,18 +223,22 @@ class Demo:
     def _first(self, name: str) -> str:
         return str(self._json(f"show {shlex.quote(str(self.output / name))}")["id"])
 
-    def _command(self, line: str, *, shown: int = SHOWN_LINES) -> str:
-        """Run one command as a reader would, show it and its first lines, and return all it printed."""
+    def _command(self, line: str, *, shown: int = SHOWN_LINES, ends_with: int = 0) -> str:
+        """Run one command as a reader would, show it and its first lines, and return all it printed.
+
+        `ends_with`: the exit code that it is to have.
+        """
         from memoryd_cli.main import command_line, parts_for
 
         say(f"$ memoryd {line.replace(str(self.output) + '/', '')}")
-        said = io.StringIO()
+        said, code = io.StringIO(), 0
         try:
             with contextlib.redirect_stdout(said):
-                command_line(parts_for(shlex.split(line)))(shlex.split(line), standalone_mode=False)
+                code = command_line(parts_for(shlex.split(line)))(shlex.split(line), standalone_mode=False) or 0
         except typer.Exit as ended:
-            if ended.exit_code:
-                raise DemoFailed(f"`memoryd {line}` ended with {ended.exit_code}: {said.getvalue()[-500:]}") from ended
+            code = ended.exit_code
+        if code != ends_with:
+            raise DemoFailed(f"`memoryd {line}` ended with {code}: {said.getvalue()[-500:]}")
         lines = said.getvalue().splitlines()
         for each in lines[:shown]:
             say(f"  {each}")
@@ -281,6 +291,16 @@ class Demo:
         report = self.place / "report"
         self._command(f"report {asset} --html --out {report}")
         self._command(f"report verify {report}.json")
+
+    def _clear(self, asset: str) -> None:
+        self._command(
+            f"clearance check {asset} --use advertising --territory DE", ends_with=EXIT_CODES[Verdict.UNKNOWN.value]
+        )
+
+    def _list_materials(self, asset: str) -> None:
+        bill = self.place / "bill.cdx.json"
+        self._command(f"bom {asset} --out {bill}")
+        self._command(f"bom check {bill}")
 
     def _stop(self) -> None:
         for process in reversed(self.processes):
