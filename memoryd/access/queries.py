@@ -67,10 +67,6 @@ def find_tenant(session: Session, slug: str) -> AnyRow | None:
     return session.execute(select(*Tenant.__table__.c).where(Tenant.slug == slug)).one_or_none()
 
 
-def find_tenant_by_id(session: Session, tenant_id: UUID) -> AnyRow | None:
-    return session.execute(select(*Tenant.__table__.c).where(Tenant.id == tenant_id)).one_or_none()
-
-
 def list_tenants(session: Session) -> Sequence[AnyRow]:
     return session.execute(select(*Tenant.__table__.c).order_by(Tenant.slug)).all()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, BinaryIO
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Response
@@ -33,7 +32,7 @@ from memoryd.catalog.wire import (
 )
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.errors import NotFound
-from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range
+from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range, read_part
 from memoryd.workflows.difference import diff_graphs
 from memoryd.workflows.documents import load_document
 from memoryd.workflows.wire import GraphDifferenceShape, show_difference
@@ -55,7 +54,6 @@ _ENDINGS = {
     "video/mp4": ".mp4",
     "video/webm": ".webm",
 }
-_PART = 256 * 1024
 _SANDBOX = "default-src 'none'; sandbox"
 
 OneProject = Annotated[str | None, Query(description="A project's short name, where the asset belongs to several.")]
@@ -168,7 +166,7 @@ def get_content(
         length = part.length
         headers |= {"Content-Length": str(length), "Content-Range": part.content_range}
     return StreamingResponse(
-        _parts(opened, length),
+        read_part(opened, length),
         status_code=206 if isinstance(part, ByteRange) else 200,
         media_type=copies.media_type if shown else "application/octet-stream",
         headers=headers,
@@ -282,13 +280,6 @@ def withdraw_approval(ref: str, work: Approver, project: OneProject = None) -> N
     """Take a decision back."""
     asset = find_asset(work.session, ref, work.caller.sees)
     attaching.withdraw_approval(work.session, work.caller, asset, project)
-
-
-def _parts(opened: BinaryIO, length: int) -> Iterator[bytes]:
-    with opened:
-        while length and (part := opened.read(min(_PART, length))):
-            length -= len(part)
-            yield part
 
 
 def _read(store: ByteStore, caller: Caller, sha256: bytes) -> bytes:

@@ -17,6 +17,7 @@ from memoryd.clearance.judging import judge
 from memoryd.clearance.keeping import entries_of, keep, read, same_judgement
 from memoryd.clearance.occasions import occasion_for
 from memoryd.clearance.queries import verdicts as queries
+from memoryd.clearance.recalls import deciding as recalls
 from memoryd.clearance.tables import LicenceVerdict
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
@@ -35,7 +36,7 @@ ROWS_AT_ONCE = 200
 
 WHY = {
     licence_changes.LICENCES_RECIPE: "the terms of a licence changed",
-    licence_changes.MODELS_RECIPE: "what licenses a model changed",
+    licence_changes.MODELS_RECIPE: "what licenses a model changed, or whether it is recalled",
     CLIENTS: "what is known of the client changed",
     STUDIO: "what the studio says of itself changed",
 }
@@ -45,10 +46,14 @@ class UnknownReason(NotAcceptable):
     """Verdicts are not reopened for this."""
 
 
-def do_chore(means: standing.Means, chore: Chore) -> None:
+def do_chore(means: chores.Means, chore: Chore) -> None:
     """Look again at every verdict that rests on what the chore names; done again, it changes nothing."""
     if chore.recipe not in WHY:
         raise UnknownReason(chore.recipe)
+    if chore.recipe == licence_changes.MODELS_RECIPE:
+        with means.database.tenant_work(means.tenant) as session:
+            # What came to the registry after a recall may be made of what was recalled.
+            recalls.extend(session, means.tenant, licence_changes.models_of(session, chore.subjects))
     after, sets = None, set[bytes]()
     while True:
         with means.database.tenant_work(means.tenant) as session:

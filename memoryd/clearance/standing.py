@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
 from uuid import UUID
 
 from memoryd.catalog.marks import ProjectMarks, set_project_marks
 from memoryd.clearance.facts import UNKNOWN_MAKING, Kind, ModelInUse, Occasion, Verdict, strictest
-from memoryd.clearance.gathering import Entry, models_of, with_grants
+from memoryd.clearance.gathering import Entry, models_of, recalls_of, with_grants
 from memoryd.clearance.judging import judge
 from memoryd.clearance.keeping import keep, same_judgement
 from memoryd.clearance.occasions import occasion_digest, project_occasion
@@ -46,19 +45,7 @@ _NO_SLUG = re.compile(r"[^a-z0-9.]+")
 SLUG_LIMIT = 100
 
 
-class Means(Protocol):
-    """What a chore of this room needs."""
-
-    @property
-    def database(self) -> Database:
-        """Where the work is done."""
-
-    @property
-    def tenant(self) -> TenantScope:
-        """Whose."""
-
-
-def do_chore(means: Means, chore: Chore) -> None:
+def do_chore(means: chores.Means, chore: Chore) -> None:
     """Do a chore of this kind; done again, it changes nothing."""
     if chore.recipe == PROJECTS:
         for project in chore.subjects:
@@ -143,10 +130,9 @@ def read_sets(session: Session, digests: Collection[bytes]) -> dict[bytes, tuple
         digest: [Entry.read(each) for each in entries]
         for digest, entries in queries.list_sets(session, digests).items()
     }
-    grants = grants_of(
-        session, {entry.sha256 for entries in sets.values() for entry in entries if entry.sha256 is not None}
-    )
-    return {digest: with_grants(entries, grants) for digest, entries in sets.items()}
+    known = {entry.sha256 for entries in sets.values() for entry in entries if entry.sha256 is not None}
+    grants, recalls = grants_of(session, known), recalls_of(session, known)
+    return {digest: with_grants(entries, grants, recalls) for digest, entries in sets.items()}
 
 
 def licence_words(models: Iterable[ModelInUse]) -> frozenset[str]:

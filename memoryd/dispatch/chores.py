@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from memoryd.dispatch.facts import Chore
 from memoryd.dispatch.queries import follow_up as statements
-from memoryd.foundation.database import Session, TenantScope
+from memoryd.foundation.database import Database, Session, TenantScope
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import ChoreId, TenantId, new_id
 from memoryd.foundation.texts import storable
@@ -24,6 +25,20 @@ ERROR_LIMIT = 4_000
 
 class ChoreLost(Conflict):
     """The chore is somebody else's now."""
+
+
+class Means(Protocol):
+    """What a chore's handler works with. The application's handler context is one."""
+
+    @property
+    def database(self) -> Database:
+        """Connections."""
+        ...
+
+    @property
+    def tenant(self) -> TenantScope:
+        """Whose chore it is."""
+        ...
 
 
 def add(

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t")
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so would be run by a spreadsheet. Source: OWASP, CSV injection."""
 
 SECONDS_DIGITS = 3
@@ -17,10 +17,11 @@ def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[obje
     """Write rows under their headings; None as an empty cell, and a text that begins like a formula behind a quote."""
     writer = csv.writer(file)
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([safe_cell(value) for value in row] for row in rows)
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
+    """Return what is written for a value: a text that begins like a formula behind a quote, numbers with few digits."""
     if isinstance(value, str) and value.startswith(FORMULA_SIGNS):
         return f"'{value}"
     return round(value, SECONDS_DIGITS) if isinstance(value, float) else value

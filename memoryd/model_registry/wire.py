@@ -128,13 +128,6 @@ class ModelShape(Shape):
         )
 
 
-class ModelList(Shape):
-    """A page of models."""
-
-    items: list[ModelShape]
-    next_cursor: str | None
-
-
 class ModelDetailShape(ModelShape):
     """A model with everything that is known; `stated` is what the file says about itself, unverified."""
 

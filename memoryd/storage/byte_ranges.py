@@ -8,9 +8,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+from collections.abc import Iterator
+from typing import BinaryIO
 
 _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
 """One range. What does not look so (several ranges, other units, longer numbers) is answered with the whole content."""
+
+PIECE = 256 * 1024
+"""Bytes that are read at once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +67,11 @@ def asked_range(wanted: str | None, condition: str | None, *, etag: str, size: i
     if first >= size:
         return Answer.NOT_SATISFIABLE
     return ByteRange(first=first, last=min(last, size - 1), size=size)
+
+
+def read_part(file: BinaryIO, length: int) -> Iterator[bytes]:
+    """Yield the next `length` bytes of an open file in pieces, and close it."""
+    with file:
+        while length > 0 and (piece := file.read(min(PIECE, length))):
+            length -= len(piece)
+            yield piece

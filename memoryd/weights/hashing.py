@@ -1,4 +1,4 @@
-"""SHA-256 of large files, remembered while size and time of change stay as they were; other digests that name models."""
+"""SHA-256 of large files, and other digests that name models, from one reading."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import itertools
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Protocol
 
 from blake3 import blake3
 
-from memoryd.foundation.canonical_json import NotJson, canonical_bytes, read_json
 from memoryd.foundation.errors import Conflict
 
 CHUNK = 512 * 1024
@@ -175,43 +173,3 @@ def _others(size: int) -> Iterator[_Others]:
         yield others
     finally:
         others.end()
-
-
-class DigestMemory:
-    """Digests by (path, size, time of change), in a file that survives the process. One process at a time writes it."""
-
-    def __init__(self, file: Path) -> None:
-        """`file` holds a JSON list per line, the last of a path counts; a damaged line is forgotten, not believed."""
-        self._file = file
-        self._known: dict[str, FileDigest] = {}
-        if file.exists():
-            for line in file.read_bytes().splitlines():
-                self._read(line)
-
-    def hash_file(self, path: Path, *, on_bytes: Callable[[int], None] | None = None) -> FileDigest:
-        """Return a file's digest, from memory where size and time are unchanged. Raises: as `hash_file`."""
-        place = os.fsencode(path.absolute()).hex()
-        status, known = path.stat(), self._known.get(place)
-        if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
-            return known
-        found = hash_file(path, on_bytes=on_bytes)
-        if time.time() - found.mtime_ns / 1e9 > FRESH_S:
-            self._known[place] = found
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("ab") as file:
-                file.write(canonical_bytes([place, found.sha256.hex(), found.size, found.mtime_ns]) + b"\n")
-        return found
-
-    def _read(self, line: bytes) -> None:
-        try:
-            row = read_json(line)
-        except NotJson:
-            return
-        match row:
-            case [str(place), str(sha256), int(size), int(mtime_ns)] if len(sha256) == 2 * hashlib.sha256().digest_size:
-                try:
-                    self._known[place] = FileDigest(sha256=bytes.fromhex(sha256), size=size, mtime_ns=mtime_ns)
-                except ValueError:
-                    return
-            case _:
-                return

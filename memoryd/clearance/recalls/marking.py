@@ -7,7 +7,6 @@ Only marks are written, never search documents. What comes later is marked as it
 from __future__ import annotations
 
 import time
-from typing import Protocol
 from uuid import UUID
 
 from memoryd.catalog import marks
@@ -26,21 +25,7 @@ DERIVED_AT_ONCE = 10_000
 EXTENDED_EVERY_S = 20.0
 
 
-class Means(Protocol):
-    """What a chore's handler works with."""
-
-    @property
-    def database(self) -> Database:
-        """Connections."""
-        ...
-
-    @property
-    def tenant(self) -> TenantScope:
-        """Whose recall it is."""
-        ...
-
-
-def do_chore(means: Means, chore: Chore) -> None:
+def do_chore(means: chores.Means, chore: Chore) -> None:
     """Do the chore of marking, to its end. Raises: ChoreLost."""
     for subject in chore.subjects:
         keeping.tend(means.database, means.tenant, wait=True)

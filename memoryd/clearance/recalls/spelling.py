@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from memoryd.clearance.recalls.touched import TouchedAsset
 from memoryd.clearance.recalls.wire import COLUMNS, told_asset
+from memoryd.foundation.spreadsheet_file import safe_cell
 
 WRITTEN_AT_ONCE = 200
 """Lines of one piece of an answer."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula. Source: OWASP, CSV Injection."""
 
 
 def as_json_lines(assets: Iterable[TouchedAsset]) -> Iterator[str]:
@@ -34,14 +32,10 @@ def as_csv(assets: Iterable[TouchedAsset]) -> Iterator[str]:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for number, asset in enumerate(assets, 1):
-        writer.writerow([_cell(value) for value in told_asset(asset).values()])
+        told = told_asset(asset).values()
+        writer.writerow([safe_cell("; ".join(map(str, one)) if isinstance(one, list) else one) for one in told])
         if number % WRITTEN_AT_ONCE == 0:
             yield out.getvalue()
             out.seek(0)
             out.truncate()
     yield out.getvalue()
-
-
-def _cell(value: object) -> str:
-    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text

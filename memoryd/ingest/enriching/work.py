@@ -19,7 +19,6 @@ from memoryd.catalog import disclosing_roots, enrichment, sequences
 from memoryd.catalog.content import Copies, find_copies, open_copy
 from memoryd.dispatch import chores
 from memoryd.dispatch.facts import Chore
-from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.errors import NotFound, Unavailable
 from memoryd.foundation.ids import AssetId
 from memoryd.foundation.logging import log_for
@@ -55,22 +54,12 @@ class ContentsMissing(Unavailable):
     """The bytes of some assets cannot be read now."""
 
 
-class Means(Protocol):
-    """What a handler works with. The application's handler context is one."""
-
-    @property
-    def database(self) -> Database:
-        """Connections."""
-        ...
+class Means(chores.Means, Protocol):
+    """What a handler of enrichment works with: bytes, too."""
 
     @property
     def store(self) -> BlobStore:
         """Kept bytes."""
-        ...
-
-    @property
-    def tenant(self) -> TenantScope:
-        """Whose assets they are."""
         ...
 
 

@@ -43,7 +43,6 @@ _COMPARE: Mapping[Compare, Callable[[AnyType, AnyType], AnyType]] = {
     Compare.MORE: operator.gt,
     Compare.AT_LEAST: operator.ge,
 }
-_MARK_FIELDS = frozenset({"tag", "collection", "rating"})
 _DECISIONS = frozenset({"approved", "rejected"})
 _REMOVALS = frozenset(kind.value for kind in RemovalKind)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from memoryd.model_registry.keeping import copies, pushing
 from memoryd.model_registry.keeping.facts import Announced
 from memoryd.model_registry.keeping.pushing import PushState, Standing
 from memoryd.model_registry.looking_up import find_model
-from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range
+from memoryd.storage.byte_ranges import Answer, ByteRange, asked_range, read_part
 from memoryd.storage.growing import Growing
 from memoryd.submission.stored_models import lending, room
 from memoryd.submission.stored_models.wire import Discarded, PushAnswer, PushRequest, StoredModel, StoredModels
@@ -209,15 +208,8 @@ def _sent(file: BinaryIO, sha256: bytes, size: int, wanted: str | None, conditio
         length = part.length
         headers["Content-Range"] = part.content_range
     return StreamingResponse(
-        _parts(file, length),
+        read_part(file, length),
         status_code=206 if isinstance(part, ByteRange) else 200,
         media_type="application/octet-stream",
         headers=headers | {"Content-Length": str(length), "X-Content-Type-Options": "nosniff"},
     )
-
-
-def _parts(file: BinaryIO, length: int) -> Iterator[bytes]:
-    with file:
-        while length > 0 and (chunk := file.read(min(_CHUNK, length))):
-            length -= len(chunk)
-            yield chunk
