@@ -12,16 +12,22 @@ from alembic import command
 
 from memoryd.access.directory import add_tenant, find_tenant
 from memoryd.catalog.looking_up import find_asset
+from memoryd.catalog.models.uses import count_uses
 from memoryd.catalog.showing import show_asset
+from memoryd.clearance.recalls import keeping
+from memoryd.clearance.recalls.radius import blast_radius
 from memoryd.foundation import migrations
 from memoryd.foundation.database import FARM_ROLE, Database
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.migrations import schema_states, upgrade_schema
+from memoryd.model_registry.licensing.granting import grants_of
+from memoryd.model_registry.looking_up import find_model, show_model
 from memoryd.shipped import shipped
 from memoryd.workflows.facts import Source
 
 EARLIER = "0001"
 SHA = bytes(range(32))
+WEIGHTS = bytes(range(32, 64))
 
 
 @pytest.fixture
@@ -42,6 +48,30 @@ def make_as_first(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         patched.setattr(migrations.command, "upgrade", lambda config, _: real(config, EARLIER))
         upgrade_schema(url, line="farm", schema="farm", role=FARM_ROLE)
         add_tenant(url, "default", "Default")
+
+
+def write_models(owner: psycopg.Connection, run: uuid.UUID) -> None:
+    """Write weights as the first version did: two names on one machine, one of them past, and a licence that a file states."""
+    owner.execute("insert into model (sha256, size, kind, base) values (%s, 7, 'lora', 'sdxl')", (WEIGHTS,))
+    owner.execute("insert into model_alias (algorithm, value, sha256) values ('autov2', 'abcdef0123', %s)", (WEIGHTS,))
+    owner.execute(
+        "insert into model_name (worker, root, folder, path, seen_from, seen_to, sha256, size, mtime_ns) values"
+        " ('box', '/models', 'loras', 'old.safetensors', '2024-01-01Z', '2024-02-01Z', %(sha)s, 7, 1),"
+        " ('box', '/models', 'loras', 'ink.safetensors', '2024-02-01Z', null, %(sha)s, 7, 1)",
+        {"sha": WEIGHTS},
+    )
+    licence = uuid.uuid4()
+    owner.execute("insert into licence (id, name) values (%s, 'apache-2.0')", (licence,))
+    owner.execute(
+        "insert into licence_grant (id, model, licence_id, source) values (%s, %s, %s, 'file')",
+        (uuid.uuid4(), WEIGHTS, licence),
+    )
+    owner.execute(
+        "insert into generation_model (input, class_type, role, name, sha256, evidence, generation_id, output_node,"
+        " ordinal, node, source)"
+        " values ('lora_name', 'LoraLoader', 'loras', 'ink.safetensors', %s, 'executed', %s, '9', 0, '4', 'executed')",
+        (WEIGHTS, run),
+    )
 
 
 def test_a_memory_of_the_first_version_is_brought_to_this_one(
@@ -74,6 +104,7 @@ def test_a_memory_of_the_first_version_is_brought_to_this_one(
             " values (%s, %s, now(), 'v1', true, to_tsvector('simple', 'a fox'))",
             (asset, asset),
         )
+        write_models(owner, run)
     upgrade_schema(url, line="farm", schema="farm", role=FARM_ROLE)
     database = Database(cluster.server_url(earlier))
     try:
@@ -83,12 +114,27 @@ def test_a_memory_of_the_first_version_is_brought_to_this_one(
         assert all(state.current for state in schema_states(url))
         with database.tenant_work(scope) as session:
             view = show_asset(session, find_asset(session, SHA.hex(), None), None)
+            model = show_model(session, find_model(session, "loras/ink.safetensors"))
+            [grant] = [one for one in grants_of(session, [WEIGHTS])[WEIGHTS] if not one.inherited]
+            used = count_uses(session, [WEIGHTS], None)[WEIGHTS]
+            assert keeping.count_behind(session) == 1
+        keeping.tend(database, scope)
+        with database.tenant_work(scope) as session:
+            radius = blast_radius(session, WEIGHTS, None)
     finally:
         database.close()
     [shown] = view.generations
     assert [(prompt.text, prompt.source, prompt.confidence) for prompt in shown.prompts] == [
         ("a fox", Source.EXECUTED, "high")
     ]
+    assert (model.model.sha256, {name.path for name in model.model.names}) == (
+        WEIGHTS,
+        {"old.safetensors", "ink.safetensors"},
+    )
+    assert grant.terms is not None
+    assert grant.terms.id == "apache-2.0"
+    assert used.runs == 1
+    assert (radius.generations, radius.assets, radius.lines, radius.behind) == (1, 1, 1, 0)
 
 
 def test_nobody_edits_history(cluster: Cluster) -> None:
