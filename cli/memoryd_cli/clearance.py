@@ -30,6 +30,19 @@ Forget = Annotated[
     list[str] | None, typer.Option("--forget", help="Not known any more: revenue_usd, users, seats, registered.")
 ]
 
+BASIS = {
+    "header": ", as the file itself says",
+    "sidecar": ", as a note beside the file says",
+    "known-file": ", as published for these bytes",
+    "person": ", as a person here stated",
+    "known-base": ", inherited from its base",
+    "derived": ", inherited from what it was made of",
+}
+"""What a clause rests on, in words: a licence that only the file states was verified by nobody."""
+
+ITEMS_SHOWN = 50
+"""Items of a delivery that are named besides the count, the strictest first; `--json` has all."""
+
 
 class NoWorkflow(NotAcceptable):
     """This is no workflow."""
@@ -102,6 +115,7 @@ def reopened(
             row["reopened_at"],
             row["kind"],
             row["name"],
+            _occasion(row),
             row["verdict"],
             row["reopened_to"],
             row["reopened_why"],
@@ -112,7 +126,7 @@ def reopened(
     if not rows and cursor is None:
         say("no verdict was reopened")
         return
-    table(["when", "kind", "what", "was", "now", "why", "pictures"], rows)
+    table(["when", "kind", "what", "for", "was", "now", "why", "pictures"], rows)
     if page["next_cursor"]:
         say(f"More: add --cursor {page['next_cursor']}")
 
@@ -176,12 +190,20 @@ def show_verdict(found: dict[str, Any]) -> None:
         say("  " + ", ".join(f"{count} {word}" for word, count in sorted(found["counts"].items())))
     for clause in found["clauses"]:
         licence = f"{clause['licence']} {clause['section']}".strip() if clause["licence"] else "no licence known"
-        inherited = ", inherited" if clause["inherited"] else ""
-        say(f"{clause['verdict']:>8}  {clause['model_name']}: {licence}{inherited}: {clause['says']}")
+        basis = BASIS.get(clause["source"] or "", "")
+        say(f"{clause['verdict']:>8}  {clause['model_name']}: {licence}{basis}: {clause['says']}")
+    for item in [one for one in found["items"] if one["verdict"] != "allow"][:ITEMS_SHOWN]:
+        say(f"{item['verdict']:>8}  asset {item['asset_id']}")
     for duty in found["duties"]:
         say(f"    owed  {duty['model_name']}: {duty['kind']}: {duty['text']}")
     if asked["untold"]:
         say(f"not told: {', '.join(asked['untold'])}. Next: memoryd clearance facts, memoryd clients set")
+
+
+def _occasion(row: dict[str, Any]) -> str:
+    asked = row["occasion"]
+    whom = f" for {asked['client']}" if asked["client"] else ""
+    return f"{asked['use']} in {', '.join(asked['territories'])}{whom}"
 
 
 def _page(page: dict[str, Any], *, json: bool) -> None:
@@ -189,14 +211,13 @@ def _page(page: dict[str, Any], *, json: bool) -> None:
         as_json(page)
         return
     rows = [
-        [row["at"], row["kind"], row["name"], row["verdict"], row["occasion"]["use"], row["state"]]
-        for row in page["items"]
+        [row["at"], row["kind"], row["name"], row["verdict"], _occasion(row), row["state"]] for row in page["items"]
     ]
     if not rows:
         say("nothing was checked yet")
         say("Next: memoryd clearance check ASSET")
         return
-    table(["when", "kind", "what", "verdict", "use", "state"], rows)
+    table(["when", "kind", "what", "verdict", "for", "state"], rows)
     if page["next_cursor"]:
         say(f"More: add --cursor {page['next_cursor']}")
 

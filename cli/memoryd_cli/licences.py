@@ -184,7 +184,7 @@ def _say(shown: dict[str, Any]) -> None:
     say(f"version      {terms['version']}{' (changed here)' if shown['local'] else ''}")
     say(f"spdx         {terms['spdx']}")
     say(f"text         {terms['url'] or 'unknown'}")
-    say(f"text hash    {terms['text_sha256'] or 'none: no text was at hand'}")
+    say(f"text hash    {terms['text_sha256'] or 'none: not from the publisher itself'}")
     say(f"confidence   {terms['confidence']} on {terms['verified_at']}, {terms['verified_by']}")
     for name in TERMS_SHOWN:
         value = terms[name]

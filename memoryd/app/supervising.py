@@ -58,7 +58,7 @@ class Part:
     def start(self) -> None:
         """Start the process."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "memoryd_cli", *self.arguments],
+            [sys.executable, "-P", "-m", "memoryd_cli", *self.arguments],
             env={**os.environ, **self.environment, SUPERVISED_VARIABLE: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then stops the parts in order.

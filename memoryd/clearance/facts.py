@@ -85,6 +85,8 @@ class ModelInUse:
     grants: tuple[Grant, ...] = ()
     elsewhere: bool = False
     """Pictures of another project alone tell of it: it counts, and who does not see that project is not told which."""
+    recalled: str | None = None
+    """Why it is out of use here, in words; None: no recall concerns it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from uuid import UUID
 from memoryd.clearance.facts import UNKNOWN_MAKING, ModelInUse
 from memoryd.clearance.queries import making as queries
 from memoryd.clearance.queries.making import AnyRow, Pair
+from memoryd.clearance.recalls.standing import recalled
 from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
@@ -94,14 +95,21 @@ def entry_set(entries: Iterable[Entry]) -> tuple[tuple[Entry, ...], bytes]:
 
 
 def in_use(session: Session, entries: Iterable[Entry]) -> tuple[ModelInUse, ...]:
-    """Return models with what grants a licence to each, as of now."""
+    """Return models with what grants a licence to each, and whether they are recalled, as of now."""
     listed = list(entries)
-    grants = grants_of(session, {one.sha256 for one in listed if one.sha256 is not None})
-    return with_grants(listed, grants)
+    known = {one.sha256 for one in listed if one.sha256 is not None}
+    return with_grants(listed, grants_of(session, known), recalls_of(session, known))
 
 
-def with_grants(entries: Iterable[Entry], grants: Mapping[bytes, tuple[Grant, ...]]) -> tuple[ModelInUse, ...]:
-    """Return models with their grants."""
+def recalls_of(session: Session, sha256s: Collection[bytes]) -> dict[bytes, str]:
+    """Return why those of these weights that are recalled may not be used, in words."""
+    return {sha256: one.in_words() for sha256, one in recalled(session, sorted(sha256s)).items()}
+
+
+def with_grants(
+    entries: Iterable[Entry], grants: Mapping[bytes, tuple[Grant, ...]], recalls: Mapping[bytes, str]
+) -> tuple[ModelInUse, ...]:
+    """Return models with their grants, and why some of them are out of use."""
     return tuple(
         ModelInUse(
             sha256=one.sha256,
@@ -109,6 +117,7 @@ def with_grants(entries: Iterable[Entry], grants: Mapping[bytes, tuple[Grant, ..
             name=one.name,
             grants=() if one.sha256 is None else grants.get(one.sha256, ()),
             elsewhere=one.elsewhere,
+            recalled=None if one.sha256 is None else recalls.get(one.sha256),
         )
         for one in entries
     )

@@ -78,6 +78,8 @@ def _clauses(model: ModelInUse, occasion: Occasion) -> Iterator[CitedClause]:
         yield _without_terms(model, None, "no-hash", says)
     elif all(grant.inherited for grant in model.grants):
         yield _without_terms(model, None, "no-grant", "nobody named a licence for this file")
+    if model.recalled is not None:
+        yield dataclasses.replace(_without_terms(model, None, "recalled", model.recalled), verdict=Verdict.BLOCK)
     for grant in model.grants:
         if grant.terms is None:
             says = f"{grant.name!r} was stated, and its terms are not known"

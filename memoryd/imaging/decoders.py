@@ -47,7 +47,7 @@ class _Decoder:
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "memoryd.imaging.deriving_process"],
+                [sys.executable, "-P", "-m", "memoryd.imaging.deriving_process"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 # Ctrl-C is the parent's to decide on.

@@ -71,7 +71,7 @@ class _Reader:
     def __init__(self) -> None:
         self._told: Knowledge | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "memoryd.ingest.reading_process"],
+            [sys.executable, "-P", "-m", "memoryd.ingest.reading_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**_KEEPS_ITS_MEMORY, **os.environ},

@@ -17,6 +17,8 @@ from memoryd.access.roles import PEOPLES_SCOPES
 from memoryd.access.sessions import local_caller
 from memoryd.catalog.looking_up import find_asset
 from memoryd.clearance import endpoints, reopening, standing
+from memoryd.clearance.recalls import deciding
+from memoryd.clearance.recalls.facts import RecallKind
 from memoryd.dispatch import chores
 from memoryd.foundation.database import Database
 from memoryd.foundation.ids import ProjectId
@@ -155,6 +157,27 @@ def test_a_changed_grant_reopens_what_was_decided_and_marks_the_pictures_anew(st
     assert next(row["counts"] for row in reopened if row["kind"] == "set") == {"assets": 1}
     assert studio.found("verdict:block") == 1
     assert studio.found("licence:stability*") == 1
+
+
+def test_what_is_recalled_is_blocked_whatever_its_licence_says_and_told_as_recalled(studio: Studio) -> None:
+    studio.grant("Apache-2.0")
+    studio.work()
+    assert studio.check(asset=studio.asset, territories=["US"]).json()["verdict"] == "allow"
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        recall_id = deciding.recall(session, studio.caller, SHA, RecallKind.MALICIOUS, "it runs code")
+    studio.work()
+    assert {row["reopened_to"] for row in studio.api.get("/v1/clearance/reopened").json()["items"]} == {"block"}
+    assert (studio.found("verdict:allow"), studio.found("verdict:block")) == (0, 1)
+    now = studio.check(asset=studio.asset, use="internal", territories=["US"]).json()
+    assert now["verdict"] == "block"
+    assert (now["clauses"][0]["term"], now["clauses"][0]["verdict"]) == ("recalled", "block")
+    assert "recalled as malicious: it runs code" in now["clauses"][0]["says"]
+    assert studio.check(project="one", territories=["US"]).json()["verdict"] == "block"
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        deciding.unrecall(session, studio.caller, recall_id, "another file was meant")
+    studio.work()
+    assert studio.found("verdict:allow") == 1
+    assert studio.check(asset=studio.asset, territories=["US"]).json()["verdict"] == "allow"
 
 
 def test_a_verdict_is_marked_in_its_project_alone(studio: Studio) -> None:

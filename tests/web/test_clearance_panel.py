@@ -61,6 +61,24 @@ def test_a_delivery_is_begun_filled_judged_and_frozen_on_its_page(
         assert http.get(path).status_code == 200
 
 
+def test_a_reopened_verdict_on_one_picture_is_listed(studio: Studio, http: httpx.Client) -> None:
+    asset = _asset(studio)
+    assert http.get(f"/assets/{asset}/clearance?use=advertising&territory=DE").status_code == 200
+    with studio.database.tenant_work(studio.tenant) as session:
+        now = {"why": "the terms of a licence changed", "to": "block"}
+        session.execute(
+            text(
+                "update licence_verdict set state = 'reopened', reopened_at = now(), reopened_why = :why,"
+                " reopened_to = :to where kind = 'asset'"
+            ),
+            now,
+        )
+    page = http.get("/clearance/reopened").text
+    assert now["why"] in page
+    assert "advertising in DE" in page
+    assert f'href="/assets/{asset}"' in page
+
+
 def test_what_is_told_of_studio_and_clients_is_kept_and_an_empty_field_is_not_told(
     studio: Studio, http: httpx.Client, key_of: Known
 ) -> None:

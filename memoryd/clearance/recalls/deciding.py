@@ -19,7 +19,7 @@ from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
 from memoryd.foundation.reasons import checked_reason
-from memoryd.model_registry import looking_up, origins
+from memoryd.model_registry import licence_changes, looking_up, origins
 
 RECIPE = "v1"
 MARK = "recall-mark"
@@ -85,6 +85,7 @@ def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, re
     hold_off_submissions(session)
     note_change(session, Changed.RECALL)
     _add_chores(session, caller, recall_id, MARK, END_JOBS)
+    licence_changes.tell(session, models=concerned)
     return recall_id
 
 
@@ -104,6 +105,7 @@ def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> 
     audit.note(session, caller, "model.unrecall", f"recall:{recall_id}", facts)
     note_change(session, Changed.RECALL)
     _add_chores(session, caller, recall_id, MARK)
+    licence_changes.tell(session, models=queries.list_concerned(session, recall_id))
 
 
 def find_standing(session: Session, ref: str) -> UUID:
