@@ -81,6 +81,11 @@ def test_a_bill_of_another_kind_is_told_apart_from_one_that_is_wrong(tmp_path: P
     version, problems = check_file(wrong)
     assert version is BomVersion.V1_6
     assert "componets" in " ".join(problems)
+    wrong.write_text(
+        '{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "file", "name": "x", '
+        '"externalReferences": [{"type": "website", "url": "not an address"}]}]}'
+    )
+    assert "not an address" in " ".join(check_file(wrong)[1])
     for text in ("", "{}", "[]", '{"bomFormat": "SPDX", "specVersion": "1.6"}', "[" * 100_000):
         wrong.write_text(text)
         with pytest.raises(MemorydError):
