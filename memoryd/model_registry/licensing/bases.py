@@ -11,6 +11,18 @@ from memoryd.model_registry.licensing.shipped_table import KnownModel
 from memoryd.model_registry.licensing.terms import Terms
 from memoryd.weights.kinds import ModelKind
 
+ADAPTERS = frozenset(
+    {
+        ModelKind.LORA,
+        ModelKind.CONTROLNET,
+        ModelKind.IP_ADAPTER,
+        ModelKind.STYLE_MODEL,
+        ModelKind.EMBEDDING,
+        ModelKind.HYPERNETWORK,
+    }
+)
+"""What is trained beside a model: how its author licenses it says nothing of which model that was."""
+
 WITHOUT_BASE = frozenset({ModelKind.VAE, ModelKind.TEXT_ENCODER, ModelKind.CLIP_VISION, ModelKind.UPSCALER})
 """Parts that are published by themselves, often by others than the family's model: the family says nothing of them."""
 
@@ -22,13 +34,15 @@ def find_base(name: str) -> KnownModel | None:
 
 
 def bases_of(kind: str, family: str | None, names: Iterable[str]) -> tuple[KnownModel, ...]:
-    """Return the known models that a file was made from: those that it names, else those that its family begins with."""
+    """Return the known models that a file was made from: those that it names, else those that its family begins with.
+
+    Where all that it names are of other families, both: the family is read from the weights themselves.
+    """
     named = tuple(dict.fromkeys(base for name in names if (base := find_base(name)) is not None))
-    if named:
+    begun = () if family is None or kind in WITHOUT_BASE else shipped_table.families().get(family, ())
+    if named and not all(base.families and family not in base.families for base in named):
         return named
-    if family is None or kind in WITHOUT_BASE:
-        return ()
-    return shipped_table.families().get(family, ())
+    return tuple(dict.fromkeys((*named, *begun)))
 
 
 def terms_of_base(terms: Terms, base: KnownModel, others: Iterable[KnownModel]) -> Terms:

@@ -7,9 +7,7 @@ import functools
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Any
 
 from memoryd.foundation.canonical_json import Json, canonical_bytes, read_json
 from memoryd.foundation.errors import MemorydError, NotAcceptable
@@ -26,8 +24,13 @@ from memoryd.model_registry.licensing.terms import (
 )
 from memoryd.shipped import shipped
 
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
 SCHEMA = "licence.v1.schema.json"
 DOCUMENT_LIMIT = 64 * 1024
+LINE_LIMIT = 500
+"""Characters of a line, as the schema has them."""
 """Bytes of one licence's document; the longest that ships has about 4,000."""
 FIXED = ("schema", "id", "aliases", "models")
 """Members that say which licence it is: never overridden."""
@@ -122,7 +125,11 @@ def changed_document(document: Mapping[str, Json], changes: Mapping[str, Json], 
     for term in changes:
         if term in clause_terms():
             clauses[term] = {"section": OVERRIDE_SECTION, "says": reason}
-    return check_document({**document, "clauses": clauses, **changes})
+    # Who is surer than the table says so: nothing that memoryd read makes it so.
+    surer = (
+        {"verified_by": f"a person here: {' '.join(reason.split())}"[:LINE_LIMIT]} if "confidence" in changes else {}
+    )
+    return check_document({**document, "clauses": clauses, **surer, **changes})
 
 
 def read_value(written: str) -> Json:
@@ -148,6 +155,9 @@ def _schema() -> dict[str, Any]:
 
 @functools.cache
 def _validator() -> Draft202012Validator:
+    # It takes a second to load, and few processes ever check a licence.
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(_schema())
 
 

@@ -74,9 +74,14 @@ class TermsTable:
         return self._terms.get(id_)
 
     def match(self, name: str, url: str | None = None) -> Terms | None:
-        """Return the terms of the licence that somebody named so, None where nobody knows one of that name (INV-7)."""
-        id_ = self._names.get(plain_name(name)) or (self._names.get(plain_name(url)) if url else None)
-        return self.find(id_ if id_ is not None else name)
+        """Return the terms of the licence that somebody named so, None where nobody knows one of that name (INV-7).
+
+        Nobody knows either where name and address mean two licences.
+        """
+        named, addressed = self._names.get(plain_name(name)), self._names.get(plain_name(url)) if url else None
+        if named is not None and addressed is not None and named != addressed:
+            return None
+        return self.find(named or addressed or name)
 
     def document(self, id_: str) -> Mapping[str, Any] | None:
         """Return a licence's document as it counts now; None where it has none."""

@@ -11,7 +11,7 @@ from memoryd.foundation.database import Session
 from memoryd.model_registry import origins
 from memoryd.model_registry.facts import Ancestor, LicenceSource
 from memoryd.model_registry.licensing import queries, shipped_table
-from memoryd.model_registry.licensing.bases import bases_of, find_base, terms_of_base
+from memoryd.model_registry.licensing.bases import ADAPTERS, bases_of, find_base, terms_of_base
 from memoryd.model_registry.licensing.civitai import permissions_id, read_permissions
 from memoryd.model_registry.licensing.effective import TermsTable
 from memoryd.model_registry.licensing.names import lower
@@ -21,6 +21,9 @@ from memoryd.weights.sidecars import Permissions
 
 STATED_LIMIT = 500
 """Characters of a stated name that a grant shows."""
+
+_KNOWING = frozenset({GrantSource.PERSON, GrantSource.KNOWN_FILE})
+"""Who can say of an adapter which of a family's models it was made from, by how it is licensed."""
 
 _SOURCES = {LicenceSource.FILE: GrantSource.HEADER, LicenceSource.PERSON: GrantSource.PERSON}
 
@@ -129,7 +132,11 @@ class _Known:
         names = [*model.bases, *names]
         bases = bases_of(model.kind, model.family, names)
         certain = any(find_base(name) is not None for name in names)
-        granted = {grant.terms.id for grant in own if grant.terms is not None}
+        granted = {
+            grant.terms.id
+            for grant in own
+            if grant.terms is not None and (model.kind not in ADAPTERS or grant.source in _KNOWING)
+        }
         if not certain and granted & {base.licence for base in bases}:
             return []  # which of the family's models it was made from is settled by what it is licensed under itself
         found = []

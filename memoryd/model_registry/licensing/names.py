@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from memoryd.model_registry.licensing.terms import Confidence
 
-NAME_LIMIT = 2_000
-"""Characters of a stated name that are looked at."""
+NAME_LIMIT = 400
+"""Characters of a stated name: a longer one is prose, or was cut, and what it goes on to say may be the opposite."""
+
+BASE_LIMIT = 2_000
+"""Characters of a stated base that are looked at."""
+
+UNPLAIN = ""
+"""The plain name of what is no plain name: no licence goes by it."""
 
 _ADDRESS = re.compile(r"^https?://", re.IGNORECASE)
 _BRANCH = re.compile(r"/(?:blob|resolve|raw|tree)/(?:main|master|head)/", re.IGNORECASE)
 _OTHER = re.compile(r"[^\w+]+|_+")
 _ENDINGS = re.compile(r"-(?:licen[cs]e|agreement|v)$")
+_DOUBT = re.compile(r"[?!~*^<>\u00ac\u2026]")
+_HIDDEN = frozenset(("Mn", "Me", "Cf", "Cc", "Co", "Cn", "Cs", "Sm"))
+"""Kinds of characters that are not seen, strike others out, or deny: `MIT` struck through, `\u2260MIT`."""
 _FILE = re.compile(r"\.(?:safetensors|sft|ckpt|pt|pth|bin|gguf|onnx)$", re.IGNORECASE)
 
 
 def plain_name(name: str) -> str:
     """Return a licence's name without what writers vary: case, spaces, punctuation, the word licence; of an address its path.
 
-    `+` is kept: `openrail` and `openrail++` are two licences.
+    `+` is kept: `openrail` and `openrail++` are two licences. UNPLAIN for what is too long to be a name, or holds marks of
+    doubt or characters that are not seen: nobody can tell what was meant.
     """
-    name = name[:NAME_LIMIT].strip()
+    name = unicodedata.normalize("NFC", name.strip()[: NAME_LIMIT + 1])
+    if len(name) > NAME_LIMIT or any(unicodedata.category(one) in _HIDDEN and one not in "+\t\n\r" for one in name):
+        return UNPLAIN
     if _ADDRESS.match(name):
         address = _BRANCH.sub("/", _ADDRESS.sub("", name).split("?")[0].split("#")[0])
         return "url:" + address.casefold().removeprefix("www.").rstrip("/")
+    if _DOUBT.search(name):
+        return UNPLAIN
     plain = _OTHER.sub("-", name.casefold()).strip("-")
     plain = plain.removeprefix("licenseref-scancode-").removeprefix("licenseref-memoryd-").removeprefix("the-")
     while _ENDINGS.search(plain):
@@ -35,7 +50,7 @@ def plain_name(name: str) -> str:
 
 def base_name(name: str) -> str:
     """Return how a base is called without its publisher, its ending and what writers vary."""
-    last = name[:NAME_LIMIT].strip().replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    last = name[:BASE_LIMIT].strip().replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     return _OTHER.sub("-", _FILE.sub("", last).casefold()).strip("-")
 
 
@@ -64,6 +79,6 @@ def known_names(documents: Iterable[Mapping[str, object]]) -> dict[str, str]:
         stated = [id_, document.get("title"), document.get("spdx"), document.get("url")]
         stated += aliases if isinstance(aliases, list) else []
         for name in stated:
-            if isinstance(name, str):
-                known.setdefault(plain_name(name), id_)
+            if isinstance(name, str) and (plain := plain_name(name)) != UNPLAIN:
+                known.setdefault(plain, id_)
     return known

@@ -27,15 +27,20 @@ class NothingChanges(NotAcceptable):
     """This changes nothing."""
 
 
+class NameTaken(Conflict):
+    """Another licence goes by this name."""
+
+
 def add_licence(session: Session, caller: Caller, document: Json, reason: str) -> Terms:
     """Keep a licence that a person brings, as the present version of its id; one of that id is succeeded.
 
-    Changes that people made of it before end with this. Raises: BadTerms, ReasonMissing.
+    Changes that people made of it before end with this. Raises: BadTerms, ReasonMissing, NameTaken.
     """
     reason, checked = checked_reason(reason), check_document(document)
     id_ = str(checked["id"])
     if permissions_of(id_) is not None:
         raise NothingChanges(f"{id_} spells Civitai permissions by itself", hint="give it another id")
+    _check_names(session, id_, checked)
     queries.lock_licence(session, id_)
     _succeed(session, caller, id_, {"document": checked, "changes": {}, "reasons": {}}, reason)
     audit.note(session, caller, "licence.add", id_, {"reason": reason, "title": checked["title"]})
@@ -87,6 +92,19 @@ def restore(session: Session, caller: Caller, ref: str, reason: str, terms: Sequ
     audit.note(session, caller, "licence.restore", id_, {"reason": reason, "terms": list(terms)})
     _tell(session, id_, before["document"] or {})
     return TermsTable(session).find(id_)
+
+
+def _check_names(session: Session, id_: str, document: Mapping[str, Any]) -> None:
+    """Return where no name of the document means another licence: every file stated under it would change hands."""
+    table = TermsTable(session)
+    aliases = document.get("aliases") or ()
+    for name in (id_, document["title"], document.get("spdx"), document.get("url"), *aliases):
+        other = table.match(name) if name else None
+        if other is not None and other.id != id_:
+            raise NameTaken(
+                f"{name[:200]!r} means {other.id}",
+                hint=f"leave it out; `memoryd licences override {other.id}` changes what that one says here",
+            )
 
 
 def _own_id(session: Session, ref: str) -> str:

@@ -25,6 +25,8 @@ class KnownModel:
     title: str
     licence: str
     confidence: Confidence
+    families: frozenset[str] = frozenset()
+    """Those that begin with it; none where that is not known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,4 +100,5 @@ def _known(licence: str, model: Mapping[str, Any]) -> KnownModel:
         title=model["title"],
         licence=licence,
         confidence=Confidence(model["confidence"]),
+        families=frozenset(model.get("families", ())),
     )

@@ -17,6 +17,7 @@ from memoryd.model_registry import licence_changes, origins
 from memoryd.model_registry.facts import Observation, Via
 from memoryd.model_registry.licences import list_licences, state_licence, withdraw_licence
 from memoryd.model_registry.licensing import granting, shipped_table
+from memoryd.model_registry.licensing.effective import TermsTable
 from memoryd.model_registry.licensing.overriding import override
 from memoryd.model_registry.licensing.terms import Confidence, Grant, GrantSource, licence_key, unknown_key
 from memoryd.model_registry.recording import record_observations
@@ -218,3 +219,58 @@ def test_what_is_learned_of_a_model_later_is_told_once(session: Session, tenant:
     assert asked(session, tenant) == []
     record(b"b", base="sdxl")
     assert len(asked(session, tenant)) == 1
+
+
+HOSTILE = (
+    "not MIT",
+    "MIT-style",
+    "non-MIT",
+    "MIT?",
+    "~MIT",
+    "\u2260MIT",
+    "\u00acMIT",
+    "MIT*",
+    "MIT (not for commercial use)",
+    "MI\u0422",  # a Cyrillic letter
+    "MIT\u0336",  # struck through
+    "\u202etim",  # shown backwards
+    "MIT\u200b",
+    "\uff2d\uff29\uff34",
+    "MIT" + "." * 600 + " for research only",
+    "MIT" + " " * 3_000 + "for research only",
+    "mit or cc-by-nc-4.0",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_only_looks_like_a_licence_is_no_licence(session: Session, record: Record, name: str) -> None:
+    [header] = grants(session, record(b"a", licence=name))
+    assert header.terms is None
+    assert TermsTable(session).match(name) is None
+
+
+def test_a_name_and_an_address_that_mean_two_licences_are_neither(session: Session, record: Record) -> None:
+    flux = "https://huggingface.co/black-forest-labs/FLUX.1-dev/blob/main/LICENSE.md"
+    [grant] = grants(session, record(b"a", sidecars=Sidecar(licence="apache-2.0", licence_url=flux)))
+    assert grant.terms is None
+
+
+def test_how_an_adapter_is_licensed_does_not_say_which_model_it_was_made_from(session: Session, record: Record) -> None:
+    found = grants(session, record(b"a", kind=ModelKind.LORA, base="flux", licence="apache-2.0"))
+    assert [(one.source, one.inherited) for one in found] == [
+        (GrantSource.HEADER, False),
+        (GrantSource.KNOWN_BASE, True),
+    ]
+    assert found[1].terms is not None
+    assert (found[1].terms.id, bool(found[1].terms.disputed)) == ("flux-1-dev-non-commercial", True)
+
+
+def test_a_base_of_another_family_than_the_weights_hides_no_restriction(session: Session, record: Record) -> None:
+    found = shown(session, record(b"a", kind=ModelKind.LORA, base="flux", base_name="Z-Image", licence="mit"))
+    assert ("known-base", "flux-1-dev-non-commercial", True) in found
+    assert shown(
+        session, record(b"b", kind=ModelKind.LORA, base="flux", base_name="FLUX.1 schnell", licence="mit")
+    ) == [
+        ("header", "mit", False),
+        ("known-base", "apache-2.0", True),
+    ]
