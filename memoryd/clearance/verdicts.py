@@ -34,8 +34,8 @@ from memoryd.foundation.errors import Conflict, NotFound
 from memoryd.foundation.ids import AssetId, ProjectId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.model_registry.naming import resolve_names
-from memoryd.workflows.facts import Graph, ModelUse, Parameters
-from memoryd.workflows.model_uses import find_models
+from memoryd.workflows.facts import Graph, Parameters
+from memoryd.workflows.loaded_models import loaded_by
 from memoryd.workflows.parameters import read_parameters
 
 NOT_WORKED_OUT = "how some of its pictures were made is not worked out yet"
@@ -102,15 +102,17 @@ def clear_graph(
 def graph_entries(session: Session, graph: Graph) -> tuple[Entry, ...]:
     """Return the models that a graph names, with the content that each name has now where it has one."""
     read_: Parameters | None = read_parameters(graph)
-    uses: list[ModelUse] = []
+    uses: list[tuple[str, str]] = []
     while read_ is not None:
-        uses += read_.models
+        uses += [(use.role, use.name) for use in read_.models]
         read_ = read_.rest_of_run
     # What saves nothing may still run; a graph that is judged whole is judged strictly.
-    uses += find_models(graph, graph.nodes, ())
-    named = sorted({(use.role, use.name) for use in uses})
+    loaded = loaded_by(graph)
+    named = sorted({*uses, *loaded.models})
     contents = resolve_names(session, named) if named else {}
-    return entry_set(Entry(sha256=contents.get((role, name)), role=role, name=name) for role, name in named)[0]
+    entries = [Entry(sha256=contents.get((role, name)), role=role, name=name) for role, name in named]
+    entries += [Entry(sha256=None, role=UNKNOWN_MAKING, name=why) for why in loaded.unread]
+    return entry_set(entries)[0]
 
 
 def clear_project(session: Session, caller: Caller, project: ProjectId, name: str, occasion: Occasion) -> Cleared:

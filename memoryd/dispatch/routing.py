@@ -38,7 +38,7 @@ STEP_LIMIT = 1_000
 WORKERS_LIMIT = 50
 """Workers of one route."""
 
-HOPELESS = frozenset({"model-drifted", "environment-changed", "pin-missing"})
+HOPELESS = frozenset({"model-drifted", "model-recalled", "environment-changed", "pin-missing"})
 """Why a worker gave a job back, where the same worker would do so again."""
 
 

@@ -31,6 +31,7 @@ NO_SETBACK = frozenset(
         "restored",
         "out-of-memory",
         "model-drifted",
+        "model-recalled",
         "environment-changed",
     }
 )

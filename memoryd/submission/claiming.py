@@ -21,7 +21,7 @@ from memoryd.foundation.database import Database, Engine, Session, TenantScope, 
 from memoryd.foundation.errors import MemorydError, NotFound
 from memoryd.foundation.ids import JobId, TenantId
 from memoryd.foundation.texts import storable
-from memoryd.submission import queries
+from memoryd.submission import queries, recalled_jobs
 from memoryd.submission.facts import EventState
 from memoryd.submission.submitting import unpacked
 
@@ -32,6 +32,8 @@ REASON_LIMIT = 2_000
 REASON_TOLD_LIMIT = 500
 """Characters of a reason that an event carries."""
 
+RECALLED = "model-recalled"
+"""The word for a job that would load recalled weights."""
 UNREADABLE = "the server could not read what the job asks for"
 
 _scopes: weakref.WeakKeyDictionary[Engine, dict[TenantId, TenantScope]] = weakref.WeakKeyDictionary()
@@ -42,7 +44,11 @@ class JobUnreadable(NotFound):
 
 
 class JobRecalled(JobUnreadable):
-    """This job pins weights that were recalled: no worker gets it, and it is ended."""
+    """This job would load weights that were recalled: no worker gets it, or not the one that has such a file."""
+
+    def __init__(self, detail: str, *, hint: str, scope: TenantScope, job_id: JobId, held: recalled_jobs.Held) -> None:
+        super().__init__(detail, hint=hint)
+        self.scope, self.job_id, self.held = scope, job_id, held
 
 
 class InputNotAsked(NotFound):
@@ -68,9 +74,15 @@ def claim(database: Database, worker: WorkerIdentity, *, incarnation: UUID, load
         with database.farm_work() as session:
             grant = _grant(session, worker, incarnation, loaded)
             return _handed_over(session, worker, grant, _scope_of(session, grant)) if grant is not None else None
+    except JobRecalled as error:
+        if error.held.anywhere:
+            recalled_jobs.end_one(database, error.scope, error.job_id, error.held.reason)
+        else:
+            _give_back(database, worker, incarnation, loaded, error.held.reason, kind=RECALLED)
+        raise
     except JobUnreadable:
         # Undone, it would be the next one's job, and the one's after that: it is taken once more, and given back.
-        _give_back_unreadable(database, worker, incarnation, loaded)
+        _give_back(database, worker, incarnation, loaded, UNREADABLE)
         raise
 
 
@@ -136,8 +148,16 @@ def _handed_over(session: Session, worker: WorkerIdentity, grant: Grant, scope: 
     detail = queries.note_claim(session, job_id=grant.job_id, state=EventState.CLAIMED, worker=worker.label)
     if detail is None:
         raise JobUnreadable(f"job {grant.job_id} has no detail", hint="it is given back, and given up in the end")
-    if detail.recalled:
-        raise JobRecalled(f"job {grant.job_id}", hint="it is ended; `memoryd models recalls` tells why")
+    held = recalled_jobs.look(session, scope, worker.worker_id, detail.pins) if detail.anything_recalled else None
+    if held is not None:
+        hint = "it is ended" if held.anywhere else "it waits for a worker with another file under that name"
+        raise JobRecalled(
+            f"job {grant.job_id}: {held.reason}",
+            hint=f"{hint}; `memoryd models recalls` tells why",
+            scope=scope,
+            job_id=grant.job_id,
+            held=held,
+        )
     _announce(session, "job.claimed", grant.job_id, detail.project_id, {"worker": worker.label, "try": grant.attempt})
     return _claimed(grant, detail)
 
@@ -149,10 +169,17 @@ def hand_over_or_release(session: Session, worker: WorkerIdentity, grant: Grant)
     """
     try:
         return _handed_over(session, worker, grant, _scope_of(session, grant))
-    except JobUnreadable:
+    except JobUnreadable as error:
         take_farm(session)
         lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
-        leases.release(session, worker, lease, reason=UNREADABLE)
+        recalled = isinstance(error, JobRecalled)
+        leases.release(
+            session,
+            worker,
+            lease,
+            reason=error.held.reason if isinstance(error, JobRecalled) else UNREADABLE,
+            kind=RECALLED if recalled else "released",
+        )
         return None
 
 
@@ -161,14 +188,22 @@ def _announce(session: Session, kind: str, job_id: JobId, project_id: UUID | Non
     outbox.announce(session, kind, job_id, owner | dict(facts))
 
 
-def _give_back_unreadable(database: Database, worker: WorkerIdentity, incarnation: UUID, loaded: Sequence[str]) -> None:
+def _give_back(
+    database: Database,
+    worker: WorkerIdentity,
+    incarnation: UUID,
+    loaded: Sequence[str],
+    reason: str,
+    *,
+    kind: str = "released",
+) -> None:
     with database.farm_work() as session:
         grant = _grant(session, worker, incarnation, loaded)
     if grant is None:
         return
     lease = LeaseKey(job_id=grant.job_id, fence=grant.fence, token=grant.token)
     with database.farm_work() as session:
-        leases.release(session, worker, lease, reason=UNREADABLE)
+        leases.release(session, worker, lease, reason=reason, kind=kind)
 
 
 def scope_of_lease(database: Database, worker: WorkerIdentity, lease: LeaseKey) -> TenantScope:

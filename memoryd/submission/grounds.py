@@ -12,6 +12,7 @@ from uuid import UUID
 
 from memoryd.access import projects
 from memoryd.access.facts import Caller
+from memoryd.comfyui.specs import NodeSpecs
 from memoryd.dispatch import jobs
 from memoryd.dispatch.estimating import RUN_SPREAD
 from memoryd.dispatch.facts import Route
@@ -46,6 +47,8 @@ class Ground:
     cost: RunCost
     contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """(folder, name) -> SHA-256 (hex) of the weights that all workers of the pool have alike, or will bring."""
+    specs: NodeSpecs | None = None
+    """What the pool's classes offer; None where no worker told it."""
     route: Route | None = None
     """Who can bring the models that are only in the store, where not every worker of the pool can."""
 
@@ -78,7 +81,8 @@ def recall(
         knowledge = pool_knowledge.remembered(engine, ground.pool.id, scope.id)
         if knowledge is None:
             return None
-        return dataclasses.replace(ground, contents=knowledge.contents), _check(read, knowledge, asked)
+        known = dataclasses.replace(ground, contents=knowledge.contents, specs=knowledge.specs)
+        return known, _check(read, knowledge, asked)
     except MemorydError:
         return None
 
@@ -114,7 +118,7 @@ def look(
         ground = _ground(asked, read, project, learned, usable, scope=scope, caller=caller, workflow=workflow)
         checked, brought = _check_with_store(session, read, asked, ground)
         known = knowledge_of(session, ground.pool.id, tenant_id=scope.id)
-        ground = dataclasses.replace(ground, contents=known.contents)
+        ground = dataclasses.replace(ground, contents=known.contents, specs=known.specs)
         if brought is not None:
             contents = {**known.contents, **brought.contents}
             ground = dataclasses.replace(ground, contents=contents, route=brought.route)

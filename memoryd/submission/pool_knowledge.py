@@ -47,6 +47,11 @@ class PoolKnowledge:
     offered: Mapping[str, frozenset[str]] | None
     contents: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def specs(self) -> NodeSpecs | None:
+        """What its classes take and offer."""
+        return self.rules.specs if self.rules is not None else None
+
 
 @dataclasses.dataclass(slots=True)
 class _Kept:

@@ -82,11 +82,7 @@ _EVENT = """
          where job_id = :job_id"""
 _CLAIMED = Lean(f"""
     with told as ({_EVENT})
-    select d.*, exists (
-        select from recall r join recalled_model m on m.recall_id = r.id
-         where r.lifted_at is null and m.sha256 in (
-               select decode(pin ->> 'sha256', 'hex') from jsonb_array_elements(d.pins) pin where pin ->> 'sha256' <> '')
-        ) as recalled
+    select d.*, exists (select from recall where lifted_at is null) as anything_recalled
       from job_detail d where job_id = :job_id""")
 _ENDED = Lean(f"""
     with told as ({_EVENT}),
@@ -103,7 +99,7 @@ def insert_event(
 
 
 def note_claim(session: Session, *, job_id: UUID, state: str, worker: str) -> Any | None:
-    """Write that a worker has a job now; return what it asks for (all columns) and whether it pins `recalled` weights."""
+    """Write that a worker has a job now; return what it asks for (all columns), and whether `anything_recalled` is."""
     return _CLAIMED.first(session, {"job_id": job_id, "state": state, "worker": worker, "reason": None})
 
 
@@ -304,6 +300,19 @@ def list_models_of_workers(session: Session, *, worker_ids: Sequence[UUID]) -> S
                   from worker_model where worker_id = any(cast(:worker_ids as uuid[])) group by 1, 2 order by 1, 2"""),
         {"worker_ids": list(worker_ids)},
     ).all()
+
+
+def list_worker_hashes(session: Session, *, worker_id: UUID, uses: Sequence[tuple[str, str]]) -> list[bytes]:
+    """The farm's: the hashes of what a worker has under these (folder, name with forward slashes), as it told them."""
+    rows = session.execute(
+        text("""
+        select distinct m.sha256 from worker_model m
+          join unnest(cast(:folders as text[]), cast(:names as text[])) as x (folder, name)
+            on m.folder = x.folder and replace(m.path, chr(92), '/') = x.name
+         where m.worker_id = :worker_id and m.sha256 is not null"""),
+        {"worker_id": worker_id, "folders": [one for one, _ in uses], "names": [name for _, name in uses]},
+    )
+    return [bytes(row.sha256) for row in rows]
 
 
 def list_pinning(session: Session, *, sha256s: Sequence[str], after: UUID | None, limit: int) -> Sequence[Found]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from memoryd.access import audit
 from memoryd.access.facts import Caller
@@ -208,7 +208,7 @@ def notes_on(
 
 def detail_of(job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> dict[str, object]:
     """Return the row that says what a job asks for."""
-    pins = asked.pins if asked.pins is not None else assumed(read.needs.pins(), ground.contents)
+    pins = clearing.pins_of(read, asked.pins, ground.contents, ground.specs)
     return {
         "job_id": job_id,
         "project_id": ground.project_id,
@@ -279,15 +279,15 @@ def _write(session: Session, asked: Submission, read: GraphRead, ground: Ground)
 def _write_detail(session: Session, job_id: JobId, asked: Submission, read: GraphRead, ground: Ground) -> Decision:
     """Write what a job asks for and what happens to it by its models' licences: from memory, where nothing has changed."""
     row = detail_of(job_id, asked, read, ground)
-    models = clearing.models_of(read.needs, asked.pins, ground.contents)
+    models = clearing.models_of(read, asked.pins, ground.contents, ground.specs)
     key = clearing.key_of(ground, models, trial=asked.trial)
     known = clearing.remembered(session.get_bind().engine, key)
-    written = clearing.cleared(row, known[1]) if known is not None else row
+    written = clearing.cleared(row, known[1], trial=asked.trial) if known is not None else row
     epoch = queries.insert_detail(session, written, state=EventState.SUBMITTED, words=words_of(read.graph))
     if known is not None and known[0] == epoch:
         return known[1]
     decision = clearing.decide(session, models, key=key, ground=ground, trial=asked.trial, epoch=epoch)
-    after = clearing.cleared(row, decision)
+    after = clearing.cleared(row, decision, trial=asked.trial)
     if (after["clearance"], after["pins"]) != (written["clearance"], written["pins"]):
         queries.set_clearance(session, job_id=job_id, clearance=after["clearance"], pins=after["pins"])
     return decision
@@ -313,16 +313,6 @@ def _estimate(kept: Estimates, snapshot: Snapshot, asked: Submission, ground: Gr
         # What it waits for has no time.
         return dataclasses.replace(found, starts_p50_s=None, starts_p90_s=None, ends_p50_s=None, ends_p90_s=None)
     return found
-
-
-def assumed(pins: Sequence[Pin], contents: Mapping[tuple[str, str], str]) -> tuple[Pin, ...]:
-    """Return pins with the contents that the pool's workers have under their names now, which nobody insists on."""
-    return tuple(
-        pin.model_copy(update={"sha256": known, "assumed": True})
-        if pin.sha256 is None and (known := contents.get((pin.folder, pin.name.replace("\\", "/")))) is not None
-        else pin
-        for pin in pins
-    )
 
 
 def pinned(pins: Sequence[Pin]) -> dict[tuple[str, str], bytes]:

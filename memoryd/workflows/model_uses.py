@@ -87,6 +87,11 @@ def find_models(
     return list(found.values())[:MODELS_LIMIT]
 
 
+def is_no_file(text: str) -> bool:
+    """Tell whether a literal says that no file is meant: `None`, `baked vae`."""
+    return text.strip().lower() in _NONE
+
+
 def _bare(name: str) -> str:
     return re.sub(r"\.[a-z]+$", "", re.split(r"[\\/]", name)[-1].lower())
 

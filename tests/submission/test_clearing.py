@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 import time
 from typing import Any
@@ -17,6 +18,8 @@ from memoryd.access import people, projects
 from memoryd.access.facts import Caller, Role
 from memoryd.access.guards import Offices
 from memoryd.access.sessions import caller_for, local_caller
+from memoryd.clearance import asking
+from memoryd.clearance.facts import Verdict
 from memoryd.clearance.policies import approvals, setting
 from memoryd.clearance.policies import endpoints as policy_endpoints
 from memoryd.clearance.policies.deciding import ApprovalRefused, LicenceRefused, ModelRecalled
@@ -29,11 +32,14 @@ from memoryd.dispatch.states import HeldBy, JobState
 from memoryd.dispatch.wire import Pin
 from memoryd.foundation.database import Database, TenantScope
 from memoryd.foundation.ids import JobId
+from memoryd.submission import graph_needs
 from memoryd.submission.facts import Submission, Submitted
 from memoryd.submission.grouping.asking import submit_group
 from memoryd.submission.grouping.facts import GroupAsked
 from memoryd.submission.grouping.items import Axis
 from memoryd.submission.submitting import submit_alone
+from memoryd.workflows.loaded_models import loaded_by
+from tests.dispatch.conftest import add_worker
 
 BAD, OTHER = "ab" * 32, "cd" * 32
 GRAPH = """{"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "%s.safetensors"}},
@@ -144,6 +150,137 @@ def test_pins_that_name_nothing_or_that_nobody_insists_on_hide_no_model(studio: 
         with pytest.raises(LicenceRefused) as refused:
             submit_alone(studio.database, asked, scope=studio.scope, caller=studio.artist, store=studio.offices.store)
         assert refused.value.facts["clauses"][0]["term"] == "no-hash"  # type: ignore[index]
+
+
+def _asked(studio: Studio, graph: dict[str, Any], **more: Any) -> Submitted:
+    asked = Submission(prompt=json.dumps(graph), project="default", **more)
+    return submit_alone(studio.database, asked, scope=studio.scope, caller=studio.artist, store=studio.offices.store)
+
+
+SAVED = {
+    "8": {"class_type": "EmptyImage", "inputs": {}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0]}},
+}
+SAMPLED = {
+    "7": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "latent_image": ["8", 0], "seed": 1, "steps": 2}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["7", 0]}},
+}
+HIDING: dict[str, dict[str, Any]] = {
+    "a loader that nobody knows": {"1": {"class_type": "FancyLoader", "inputs": {"weights": "x.safetensors"}}, **SAVED},
+    "an embedding in a text": {
+        "1": {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat, embedding:ink:1.2", "clip": ["8", 1]}},
+        **SAVED,
+    },
+    "a LoRA in a text": {
+        "1": {"class_type": "Lora Loader From Text", "inputs": {"text": "a <lora:ink:0.8>", "model": ["8", 0]}},
+        **SAVED,
+    },
+    "rows of a node of many LoRAs": {
+        "1": {"class_type": "Rows", "inputs": {"row_1": {"on": True, "lora": "ink.safetensors", "strength": 1}}},
+        **SAVED,
+    },
+    "a name that is made while it runs": {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": ["2", 0]}},
+        "2": {"class_type": "StringConcatenate", "inputs": {"string_a": "x", "string_b": ["3", 0], "delimiter": ""}},
+        "3": {"class_type": "RandomChoice", "inputs": {}},
+        **SAVED,
+    },
+    "a sampler for which no model is named": {
+        "1": {"class_type": "PipelineLoader", "inputs": {"repo": "somebody/something"}},
+        **SAVED,
+        **SAMPLED,
+    },
+    "a service": {"1": {"class_type": "FluxProUltraImageNode", "inputs": {"prompt": "a cat"}}, **SAVED},
+}
+
+
+@pytest.mark.parametrize("graph", HIDING.values(), ids=HIDING.keys())
+def test_a_graph_that_hides_what_it_loads_is_unknown_and_not_allowed(studio: Studio, graph: dict[str, Any]) -> None:
+    studio.policy(on_unknown=Action.REFUSE)
+    with pytest.raises(LicenceRefused) as refused:
+        _asked(studio, graph)
+    assert refused.value.facts["verdict"] == "unknown"
+    with studio.database.tenant_work(studio.scope) as session:
+        answer = asking.answer(session, studio.admin, asking.Question(workflow=graph, project="default"))
+    assert answer.judgement.verdict is Verdict.UNKNOWN
+
+
+def test_a_name_by_a_plain_link_is_read_and_a_model_by_a_link_is_no_name(studio: Studio) -> None:
+    used = loaded_by(
+        graph_needs.read_prompt(
+            json.dumps(
+                {
+                    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": ["2", 0]}},
+                    "2": {"class_type": "PrimitiveString", "inputs": {"value": "ink.safetensors"}},
+                    "3": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "up.pth"}},
+                    "4": {"class_type": "Reroute", "inputs": {"": ["3", 0]}},
+                    "5": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["4", 0]}},
+                }
+            )
+        ).graph  # type: ignore[arg-type]
+    )
+    assert used.models == (("checkpoints", "ink.safetensors"), ("upscale_models", "up.pth"))
+    assert used.unread == ()
+
+
+def _pins(studio: Studio, job_id: JobId) -> list[tuple[str, str | None, bool]]:
+    with studio.database.tenant_work(studio.scope) as session:
+        pins = session.execute(text("select pins from job_detail where job_id = :i"), {"i": job_id}).scalar_one()
+    return [(pin["name"], pin["sha256"], pin["assumed"]) for pin in pins]
+
+
+def _worker_has(studio: Studio, name: str, sha256: str) -> None:
+    with studio.database.farm_work() as session:
+        pool = session.execute(text("select id from pool where name = 'default'")).scalar_one()
+        worker = session.execute(text("select id from worker limit 1")).scalar()
+        if worker is None:
+            worker = add_worker(session, studio.scope.id).worker_id
+        values = {"w": worker, "p": pool, "n": name, "s": bytes.fromhex(sha256)}
+        session.execute(
+            text("insert into worker_pool (worker_id, pool_id) values (:w, :p) on conflict do nothing"), values
+        )
+        session.execute(
+            text("""insert into worker_model (worker_id, folder, path, size, sha256) values (:w, 'checkpoints', :n, 1, :s)
+                    on conflict (worker_id, folder, path) do update set sha256 = excluded.sha256"""),
+            values,
+        )
+
+
+def test_what_a_job_keeps_of_its_models_is_what_the_pool_has_whatever_pins_say(studio: Studio) -> None:
+    _worker_has(studio, "bad.safetensors", BAD)
+    said = Pin(folder="checkpoints", name="bad.safetensors", sha256=OTHER, assumed=True)
+    for pins in (None, (), (said,), (Pin(folder="checkpoints", name="bad.safetensors"),)):
+        job = _asked(studio, json.loads(GRAPH % "bad"), pins=pins)
+        assert _pins(studio, job.job_id) == [("bad.safetensors", BAD, True)], pins
+    studio.recall()
+    for pins in ((), (said,)):
+        with pytest.raises(ModelRecalled):
+            _asked(studio, json.loads(GRAPH % "bad"), pins=pins)
+
+
+def test_an_approval_insists_on_what_was_judged_and_not_on_what_a_pin_told(studio: Studio) -> None:
+    _worker_has(studio, "bad.safetensors", BAD)
+    studio.policy(on_unknown=Action.ASK)
+    said = Pin(folder="checkpoints", name="bad.safetensors", sha256=OTHER, assumed=True)
+    for pins in ((), (said,)):
+        job = _asked(studio, json.loads(GRAPH % "bad"), pins=pins)
+        assert _pins(studio, job.job_id) == [("bad.safetensors", BAD, False)], pins
+
+
+def test_two_pins_of_one_name_are_two_models(studio: Studio) -> None:
+    studio.recall()
+    pins = tuple(Pin(folder="checkpoints", name="bad.safetensors", sha256=one) for one in (BAD, OTHER))
+    for some in (pins, pins[::-1]):
+        with pytest.raises(ModelRecalled):
+            _asked(studio, json.loads(GRAPH % "bad"), pins=some)
+
+
+def test_a_policy_that_may_refuse_lets_run_only_the_bytes_that_it_let_pass(studio: Studio) -> None:
+    _worker_has(studio, "bad.safetensors", BAD)
+    studio.policy(on_block=Action.REFUSE)
+    assert _pins(studio, _asked(studio, json.loads(GRAPH % "bad")).job_id) == [("bad.safetensors", BAD, False)]
+    trial = _asked(studio, json.loads(GRAPH % "bad"), trial=True)
+    assert _pins(studio, trial.job_id) == [("bad.safetensors", BAD, True)], "a trial finds out what is there"
 
 
 def test_what_was_accepted_stays_accepted_under_its_key(studio: Studio) -> None:

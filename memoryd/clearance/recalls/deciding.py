@@ -6,6 +6,7 @@ From the commit on it is refused at submission and at the claim. Marks, and jobs
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from uuid import UUID
 
 from memoryd.access import audit
@@ -14,7 +15,7 @@ from memoryd.access.facts import Caller, Scope
 from memoryd.clearance.recalls.facts import MarkingState, RecallKind, RecallView
 from memoryd.clearance.recalls.queries import recalls as queries
 from memoryd.dispatch import chores, waking
-from memoryd.foundation.database import Session, take_farm, take_tenant
+from memoryd.foundation.database import Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.errors import Conflict, NotAllowed, NotFound
 from memoryd.foundation.ids import new_id
 from memoryd.foundation.paging import Page, decode_id, encode_cursor, page_size
@@ -84,9 +85,35 @@ def recall(session: Session, caller: Caller, sha256: bytes, kind: RecallKind, re
     # Jobs that are being written are committed by now, and found by the chore; later ones see this recall.
     hold_off_submissions(session)
     note_change(session, Changed.RECALL)
-    _add_chores(session, caller, recall_id, MARK, END_JOBS)
+    _add_chores(session, caller.tenant, recall_id, MARK, END_JOBS)
     licence_changes.tell(session, models=concerned)
     return recall_id
+
+
+def extend(session: Session, tenant: TenantScope, models: Collection[bytes]) -> int:
+    """Let standing recalls come over those of these models that were found, since, to be made of theirs; return how many.
+
+    They are refused at submission without it. With it what they touched is marked and jobs that wait for them are ended.
+    """
+    if not models or not queries.is_any_standing(session):
+        return 0
+    above = origins.ancestors(session, models)
+    parents = {one.sha256 for each in above.values() for one in each if one.sha256 is not None}
+    concerned = {bytes(row.sha256) for row in queries.list_standing(session, sorted(parents))} if parents else set()
+    come: dict[UUID, dict[bytes, str | None]] = {}
+    for model, each in above.items():
+        for one in each:
+            if one.sha256 in concerned:
+                for row in queries.list_standing(session, [one.sha256]):
+                    come.setdefault(row.recall_id, {}).setdefault(model, one.via.value)
+    new = 0
+    for recall_id, made in come.items():
+        # In the order in which a recall itself is locked: its row, then what it concerns.
+        if queries.lock_standing(session, recall_id) and (some := queries.insert_recalled(session, recall_id, made)):
+            new += some
+            queries.restart_marking(session, recall_id, marking=MarkingState.MARKING.value)
+            _add_chores(session, tenant, recall_id, MARK, END_JOBS)
+    return new
 
 
 def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> None:
@@ -104,7 +131,7 @@ def unrecall(session: Session, caller: Caller, recall_id: UUID, reason: str) -> 
     facts = {"model": view.model.hex(), "reason": told}
     audit.note(session, caller, "model.unrecall", f"recall:{recall_id}", facts)
     note_change(session, Changed.RECALL)
-    _add_chores(session, caller, recall_id, MARK)
+    _add_chores(session, caller.tenant, recall_id, MARK)
     licence_changes.tell(session, models=queries.list_concerned(session, recall_id))
 
 
@@ -157,12 +184,12 @@ def _check_answers_for_all(caller: Caller) -> None:
         )
 
 
-def _add_chores(session: Session, caller: Caller, recall_id: UUID, *kinds: str) -> None:
+def _add_chores(session: Session, tenant: TenantScope, recall_id: UUID, *kinds: str) -> None:
     take_farm(session)
     for kind in kinds:
-        chores.add(session, caller.tenant, kind, RECIPE, [recall_id], priority=1)
+        chores.add(session, tenant, kind, RECIPE, [recall_id], priority=1)
     waking.chores_after_commit(session)
-    take_tenant(session, caller.tenant)
+    take_tenant(session, tenant)
 
 
 def _view(row: queries.AnyRow, caller: Caller) -> RecallView:

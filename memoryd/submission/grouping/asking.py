@@ -40,7 +40,7 @@ from memoryd.submission.grouping.items import Axis, Items, make_items
 from memoryd.submission.pool_knowledge import PoolKnowledge, knowledge_of
 from memoryd.submission.run_costs import RunCost
 from memoryd.submission.usage.words import keep_words
-from memoryd.workflows.node_roles import model_role
+from memoryd.workflows.node_roles import model_role, names_model_file
 
 CHUNK = 1_000
 """Items of one transaction: under a second of it."""
@@ -147,13 +147,18 @@ def _check_models(session: Session, items: Items, read: GraphRead, template: Sub
 
     Raises: LicenceRefused, ModelRecalled, ApprovalRefused, naming the item.
     """
-    columns = [number for number, one in enumerate(items.addresses) if _names_model(read, one)]
+    columns = [
+        column
+        for column, one in enumerate(items.addresses)
+        if _names_model(read, one) or any(_may_name_model(row[column]) for row in items.rows)
+    ]
     seen: dict[tuple[str, ...], Decision] = {}
     for number, row in enumerate(items.rows):
         values = tuple(str(row[column]) for column in columns)
         if values in seen:
             continue
-        models = clearing.models_of(_item(items, read.document, number).needs, template.pins, ground.contents)
+        one = _item(items, read.document, number)
+        models = clearing.models_of(one, template.pins, ground.contents, ground.specs)
         seen[values] = deciding.decide(session, ground.project_id, models, trial=template.trial)
         try:
             deciding.check(seen[values])
@@ -166,6 +171,13 @@ def _check_models(session: Session, items: Items, read: GraphRead, template: Sub
 
 def _names_model(read: GraphRead, address: Address) -> bool:
     return model_role(str(read.document[address.node]["class_type"]), address.input) is not None
+
+
+def _may_name_model(value: Json) -> bool:
+    """Tell whether a value may name a model wherever it stands: files of loaders nobody knows, embeddings, LoRAs in texts."""
+    if not isinstance(value, str):
+        return isinstance(value, (dict, list))
+    return names_model_file(value) or "embedding:" in value.lower() or "<lora:" in value.lower()
 
 
 def _check_values(items: Items, read: GraphRead, knowledge: PoolKnowledge, template: Submission) -> None:
@@ -266,7 +278,9 @@ def _add(database: Database, prepared: _Prepared, group_id: GroupId, start: int)
             decision = clearing.decide_or_remember(session, submission, read, own, epoch)
             rows.append(
                 {
-                    **clearing.cleared(submitting.detail_of(job_id, submission, read, own), decision),
+                    **clearing.cleared(
+                        submitting.detail_of(job_id, submission, read, own), decision, trial=submission.trial
+                    ),
                     "group_id": group_id,
                     "item_no": number,
                     "item": prepared.items.shown(number),

@@ -58,10 +58,24 @@ def insert_recall(session: Session, **values: object) -> bool:
     return session.scalar(made) is not None
 
 
-def insert_recalled(session: Session, recall_id: UUID, models: Mapping[bytes, str | None]) -> None:
-    """Write which weights a recall concerns, and how they came from its model."""
+def insert_recalled(session: Session, recall_id: UUID, models: Mapping[bytes, str | None]) -> int:
+    """Write which weights a recall concerns, and how they came from its model; return how many it did not concern before."""
     rows = [{"recall_id": recall_id, "sha256": sha256, "via": via} for sha256, via in models.items()]
-    session.execute(insert(RecalledModel).on_conflict_do_nothing(), rows)
+    made = insert(RecalledModel).on_conflict_do_nothing().returning(RecalledModel.sha256)
+    return len(session.scalars(made, rows).all())
+
+
+def lock_standing(session: Session, recall_id: UUID) -> bool:
+    """Tell whether a recall stands, and keep it so until this transaction ends."""
+    wanted = select(Recall.id).where(Recall.id == recall_id, Recall.lifted_at.is_(None)).with_for_update()
+    return session.scalar(wanted) is not None
+
+
+def restart_marking(session: Session, recall_id: UUID, *, marking: str) -> None:
+    """Let the marks of a recall be set from the beginning: it concerns more weights than before."""
+    session.execute(
+        update(Recall).where(Recall.id == recall_id).values(marking=marking, mark_cursor=None, lines_marked=0)
+    )
 
 
 def lift_recall(session: Session, recall_id: UUID, *, person_id: UUID | None, reason: str, marking: str) -> bool:
