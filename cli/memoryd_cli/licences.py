@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from memoryd.foundation.canonical_json import Json, read_json
+from memoryd.foundation.canonical_json import Json, NotJson, read_json
 from memoryd.foundation.errors import NotAcceptable
 from memoryd.model_registry.licensing.documents import read_value
 from memoryd_cli.client import server
@@ -39,6 +39,10 @@ TERMS_SHOWN = (
     "disclosure_duty",
     "disputed",
 )
+
+
+class NoDocument(NotAcceptable):
+    """This is no licence's document."""
 
 
 class BadTerm(NotAcceptable):
@@ -109,7 +113,13 @@ def add_licence(
     json: AsJson = False,
 ) -> None:
     """Bring a licence that is not in the table, or another version of one."""
-    _tell(server().post("/licences", json={"document": read_json(file.read_bytes()), "reason": reason}), json)
+    try:
+        document = read_json(file.read_bytes())
+    except NotJson as broken:
+        raise NoDocument(
+            f"{file}: {broken}", hint="`memoryd licences show apache-2.0 --json` is an example of what it says"
+        ) from broken
+    _tell(server().post("/licences", json={"document": document, "reason": reason}), json)
 
 
 def override(

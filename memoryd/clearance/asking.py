@@ -100,6 +100,8 @@ def add_to_delivery(
 
     Raises: NotOfTheProject, DeliveryFrozen, TooManyItems, AssetNotFound, AssetAmbiguous, QueryNotUnderstood.
     """
+    if not refs and query is None:
+        raise BadQuestion("no asset was named", hint="name some, or say which by a search (`--query WORDS`)")
     named = [find_asset(session, ref, caller.sees) for ref in refs]
     if query is not None:
         named += find_all(session, parse(query), caller.sees, deliveries.ITEMS_AT_ONCE + 1)

@@ -19,6 +19,7 @@ from memoryd.foundation.canonical_json import Json, canonical_bytes
 from memoryd.foundation.database import Session
 from memoryd.foundation.errors import NotAcceptable, NotAllowed
 from memoryd.foundation.ids import ProjectId
+from memoryd.model_registry.licensing.effective import find_licence
 
 TERRITORIES_LIMIT = 300
 """Territories of one question: more than there are."""
@@ -91,6 +92,10 @@ def state_studio(session: Session, caller: Caller, changes: Mapping[str, object]
     queries.lock_statements(session)
     before = studio_facts(session)
     after = dataclasses.replace(before, **changes)  # type: ignore[arg-type]
+    if after.registered != before.registered:
+        # By any name; one that means no licence would be kept and never count.
+        own = {find_licence(session, name)[1].id for name in after.registered}
+        after = dataclasses.replace(after, registered=tuple(sorted(own)))
     if after != before:
         queries.insert_statement(session, after.as_json(), caller.person_id)
         note_change(session, Changed.CLIENT)

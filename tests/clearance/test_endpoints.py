@@ -217,6 +217,15 @@ def test_a_project_and_a_delivery_are_judged_with_counts_and_items(studio: Studi
     assert studio.api.post(f"/v1/deliveries/{foreign['id']}/items", json={"assets": [studio.asset]}).status_code == 409
 
 
+def test_a_registration_names_a_known_licence_and_nothing_is_not_added(studio: Studio) -> None:
+    refused = studio.api.patch("/v1/clearance/facts", json={"registered": ["stability"]})
+    assert (refused.status_code, refused.json()["kind"]) == (404, "licence-not-known")
+    told = studio.api.patch("/v1/clearance/facts", json={"registered": ["Stability AI Community License"]}).json()
+    assert told["registered"] == ["stability-ai-community"]
+    studio.api.post("/v1/deliveries", json={"name": "first", "project": "one"})
+    assert studio.api.post("/v1/deliveries/first/items", json={"assets": []}).json()["kind"] == "bad-question"
+
+
 def test_a_workflow_is_judged_before_it_runs(studio: Studio) -> None:
     graph = {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "never-seen.safetensors"}},

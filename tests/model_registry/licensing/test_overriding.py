@@ -14,6 +14,7 @@ from memoryd.model_registry.licensing import shipped_table
 from memoryd.model_registry.licensing.documents import BadTerms
 from memoryd.model_registry.licensing.effective import LicenceNotKnown, TermsTable, find_licence, list_versions
 from memoryd.model_registry.licensing.overriding import (
+    NameTaken,
     NothingChanges,
     NothingToRestore,
     add_licence,
@@ -109,6 +110,30 @@ def test_a_licence_that_is_brought_is_known_by_all_its_names_changed_and_taken_a
     assert back.outputs_commercial is Answer.YES
     assert restore(session, caller, "house-licence", "not ours any more") is None
     assert TermsTable(session).match("studio-internal") is None
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"aliases": ["Apache-2.0"]},
+        {"title": "MIT License"},
+        {"spdx": "LicenseRef-scancode-flux-1-nc"},
+        {"url": "https://www.apache.org/licenses/LICENSE-2.0"},
+    ],
+)
+def test_a_licence_that_is_brought_takes_no_other_ones_name(
+    session: Session, caller: Caller, taken: dict[str, Any]
+) -> None:
+    with pytest.raises(NameTaken, match="means"):
+        add_licence(session, caller, {**HOUSE, **taken}, "a friendlier reading")
+    assert TermsTable(session).find("house-licence") is None
+
+
+def test_who_is_surer_than_the_table_says_so_in_person(session: Session, caller: Caller) -> None:
+    override(session, caller, "kolors", {"confidence": "H"}, "counsel read it\ntoday")
+    assert terms_of(session, "kolors").verified_by == "a person here: counsel read it today"
+    override(session, caller, "kolors", {"verified_by": "Zweig, counsel"}, "by name")
+    assert terms_of(session, "kolors").verified_by == "Zweig, counsel"
 
 
 def test_a_licence_that_is_brought_succeeds_the_shipped_one_of_its_id(session: Session, caller: Caller) -> None:
