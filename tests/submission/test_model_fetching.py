@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import random
 import signal
@@ -30,26 +31,6 @@ SIZE = 6_000_000
 BASE = "base.safetensors"
 NAME = "styles/ink.safetensors"
 
-SERVER = """
-import sys, threading, time
-from pathlib import Path
-import uvicorn
-from memoryd.access.guards import Offices
-from memoryd.app.http import make_app
-from memoryd.dispatch import tending
-from memoryd.foundation.database import Database
-from memoryd.foundation.settings import Settings
-from memoryd.storage.blob_store import BlobStore
-url, home, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-offices = Offices(settings=Settings(home=home), database=Database(url), store=BlobStore(home / "blobs"), keys=home / "keys")
-def tend():
-    while True:
-        tending.tend_once(offices.database)
-        time.sleep(0.5)
-threading.Thread(target=tend, daemon=True).start()
-uvicorn.run(make_app(offices), port=port, log_level="error", timeout_graceful_shutdown=1)
-"""
-
 
 def content(seed: int, size: int = SIZE) -> bytes:
     return random.Random(seed).randbytes(size)
@@ -66,6 +47,38 @@ def until(seen: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    until(lambda: not lives(process), "the end of a killed process")
+
+
+class Forking:
+    """Starts processes that need not load the program."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("forking.py"))]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, part: str, *arguments: str, **variables: str) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(
+            json.dumps({"part": part, "arguments": arguments, "variables": variables}),
+            file=self.process.stdin,
+            flush=True,
+        )
+        return int(self.process.stdout.readline())
+
+
 @dataclasses.dataclass
 class House:
     """A server in a process of its own, and whoever works for it."""
@@ -73,16 +86,16 @@ class House:
     database_url: str
     home: Path
     port: int
-    process: subprocess.Popen[bytes] | None = None
-    started: list[subprocess.Popen[bytes]] = dataclasses.field(default_factory=list)
+    forking: Forking
+    process: int | None = None
+    started: list[int] = dataclasses.field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-c", SERVER, self.database_url, str(self.home), str(self.port)]
-        self.process = subprocess.Popen(command, start_new_session=True)
+        self.process = self.forking.start("server", self.database_url, str(self.home), str(self.port))
         self.started.append(self.process)
         until(self.answers, "the server's start")
 
@@ -93,8 +106,7 @@ class House:
 
     def kill(self) -> None:
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        kill(self.process)
 
     def person(self, tenant: str = "default") -> httpx.Client:
         headers = {"Memoryd-Tenant": tenant}
@@ -128,15 +140,13 @@ class House:
         with self.person(tenant) as http:
             return str(http.post("/workers", json={"pool": "default"}).json()["token"])
 
-    def worker(self, comfyui: str, state: Path, token: str | None, *flags: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "memoryd_cli", "worker", "--server", self.url, "--comfyui", comfyui]
-        command += ["--state", str(state), "--label", state.name, *flags]
-        variables = {**os.environ, "MEMORYD_HOME": str(state), "MEMORYD_LOG_LEVEL": "WARNING"}
+    def worker(self, comfyui: str, state: Path, token: str | None, *flags: str) -> int:
+        command = ["--server", self.url, "--comfyui", comfyui, "--state", str(state), "--label", state.name, *flags]
+        variables = {"MEMORYD_HOME": str(state), "MEMORYD_LOG_LEVEL": "WARNING"}
         if token is not None:
             variables["MEMORYD_JOIN_TOKEN"] = token
-        process = subprocess.Popen(command, env=variables, start_new_session=True)
-        self.started.append(process)
-        return process
+        self.started.append(self.forking.start("worker", *command, **variables))
+        return self.started[-1]
 
     def fetches(self, count: int = 1, tenant: str = "default") -> None:
         """Wait until so many workers are there."""
@@ -170,21 +180,30 @@ def graph(name: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    """The program, loaded once for all processes of these tests: that takes longer than most of them."""
+    forking = Forking()
+    yield forking
+    forking.process.kill()
+    forking.process.communicate()
+
+
 @pytest.fixture
-def house(cluster: Cluster, database_name: str, database: Database, tmp_path: Path) -> Iterator[House]:
+def house(
+    cluster: Cluster, database_name: str, database: Database, forking: Forking, tmp_path: Path
+) -> Iterator[House]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (tmp_path / "home" / "keys").mkdir(parents=True, mode=0o700)
-    house = House(cluster.server_url(database_name), tmp_path / "home", port)
+    house = House(cluster.server_url(database_name), tmp_path / "home", port, forking)
     house.start()
     try:
         yield house
     finally:
         for process in reversed(house.started):
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            kill(process)
 
 
 @pytest.fixture
@@ -258,8 +277,7 @@ def test_a_worker_that_is_killed_goes_on_where_it_was(
     job = house.submit()
     part = pulled(models, sha256, tenant).with_name(f"{sha256}.part")
     until(lambda: part.exists() and part.stat().st_size > 1_500_000, "the middle of the pull")
-    first.kill()
-    first.wait()
+    kill(first)
     left = part.stat().st_size
     assert left < SIZE
     began = time.monotonic()
