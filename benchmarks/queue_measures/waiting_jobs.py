@@ -8,6 +8,8 @@ from uuid import UUID
 
 import psycopg
 
+from memoryd.dispatch.queries.entering import order_name
+
 TENANTS = 20
 MODELS = 20
 COST_MS = 4_000
@@ -22,7 +24,8 @@ select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'bench-' ||
 _JOBS = """
 create temporary table made as
 select uuidv7() as id, n, (array(select id from farm.tenant order by id))[1 + n %% %(tenants)s] as tenant_id,
-       (n / %(tenants)s)::bigint * %(cost)s as vtag,
+       (select greatest(1, max(low)) from farm.mark where pool_id = %(pool)s and class_id = %(class)s)
+       + (n / %(tenants)s)::bigint * %(cost)s as vtag,
        'model-' || floor(%(models)s * power(random(), 2.5))::int as model_set
   from generate_series(0, %(count)s - 1) n;
 insert into farm.job (id, tenant_id, pool_id, class_id, model_set, cost_ms, vtag, state, max_attempts, expires_at)
@@ -30,6 +33,9 @@ select id, tenant_id, %(pool)s, %(class)s, model_set, %(cost)s, vtag, 'ready', 2
 insert into farm.ready (pool_id, class_id, vtag, job_id, model_set, tenant_id, cost_ms, expires_at)
 select %(pool)s, %(class)s, vtag, id, model_set, tenant_id, %(cost)s, now() + interval '72 h' from made order by vtag, id
 """
+
+_ORDER = "select pg_advisory_xact_lock_shared(hashtextextended(%(name)s, 0))"
+"""Whoever lets jobs in holds off the watermark until commit; a tag below it is never claimed. Tag 0 is no tag."""
 
 _FLOWS = """
 insert into farm.flow (pool_id, class_id, tenant_id, last_finish)
@@ -64,6 +70,7 @@ def fill(
         found = connection.execute("select count(*) from farm.tenant").fetchone()
         assert found is not None
         values["tenants"] = min(tenants, found[0])
+        connection.execute(_ORDER, {"name": order_name(pool_id, class_id)})
         for statement in _JOBS.split(";"):
             connection.execute(psycopg.ClientCursor(connection).mogrify(statement, values))
         connection.execute(_FLOWS, values)
