@@ -163,6 +163,18 @@ def test_what_is_discarded_is_gone_from_list_names_and_disk(person: TestClient, 
     push(person, weights())
 
 
+def test_bytes_that_a_restored_list_names_and_no_backup_had_are_pushed_again(
+    person: TestClient, offices: Offices
+) -> None:
+    sha256 = push(person, weights())
+    copies.model_store(offices.store).remove("default", bytes.fromhex(sha256))
+    gone = person.get(f"/v1/models/{sha256}/content")
+    assert gone.status_code == 404
+    assert "models push" in gone.text
+    push(person, weights())
+    assert person.get(f"/v1/models/{sha256}/content").content == weights()
+
+
 def graph(name: str = "styles/ink.safetensors") -> dict[str, Any]:
     return {
         "1": {"class_type": "LoraLoader", "inputs": {"lora_name": name, "strength_model": 1.0, "strength_clip": 1.0}},

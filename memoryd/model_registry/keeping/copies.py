@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
 from memoryd.foundation.byte_store import ByteStore
 from memoryd.foundation.database import Session
@@ -12,7 +13,7 @@ from memoryd.foundation.texts import storable
 from memoryd.model_registry.keeping import queries
 from memoryd.model_registry.keeping.facts import ModelCopy
 from memoryd.model_registry.naming import SAME_FOLDERS
-from memoryd.storage.blob_store import BlobStore, blob_store
+from memoryd.storage.blob_store import BlobMissing, BlobStore, blob_store
 
 TOUCH_EACH_S = 60.0
 """How exactly it is known when a copy was last used: a model that a farm fetches is asked for in many parts."""
@@ -37,6 +38,17 @@ def find_copy(session: Session, sha256: bytes) -> ModelCopy:
     if found is None:
         raise NotStored(f"SHA-256 {sha256.hex()}", hint="`memoryd models push FILE` brings it")
     return found
+
+
+def open_copy(store: ByteStore, tenant: str, sha256: bytes) -> BinaryIO:
+    """Return a listed copy's bytes, open, not checked: whoever takes them checks the hash. Raises: NotStored."""
+    try:
+        return model_store(store).open(tenant, sha256)
+    except BlobMissing:
+        # No backup has them, so that what a restored list names may be gone.
+        raise NotStored(
+            f"the bytes of SHA-256 {sha256.hex()} are gone", hint="`memoryd models push FILE` brings them again"
+        ) from None
 
 
 def find_copies(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, ModelCopy]:

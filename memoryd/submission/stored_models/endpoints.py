@@ -132,11 +132,10 @@ def pull(
     condition: Annotated[str | None, Header(alias="If-Range", max_length=200)] = None,
 ) -> Response:
     """A model's bytes from the store; with `Range: bytes=first-last` that part. Whoever pulls checks the hash (ETag)."""
-    store = copies.model_store(office.store)
     with office.database.tenant_work(caller.tenant) as session:
         copy = copies.find_copy(session, find_model(session, ref))
         copies.touch(session, [copy.sha256])
-    file = store.open(caller.tenant.slug, copy.sha256)
+    file = copies.open_copy(office.store, caller.tenant.slug, copy.sha256)
     return _sent(file, copy.sha256, copy.size, wanted, condition)
 
 

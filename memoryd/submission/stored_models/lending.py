@@ -55,7 +55,7 @@ def offer(
 
 
 def lend(database: Database, store: ByteStore, worker: WorkerIdentity, lease: LeaseKey, sha256: bytes) -> Lent:
-    """Return a model that a leased job pins, open. Raises: LeaseLost, ModelNotPinned, BlobMissing."""
+    """Return a model that a leased job pins, open. Raises: LeaseLost, ModelNotPinned, NotStored."""
     scope = scope_of_lease(database, worker, lease)
     with database.tenant_work(scope) as session:
         copy = {one.sha256: one for one in stored_for(session, _pins_of(session, lease)).values()}.get(sha256)
@@ -63,7 +63,7 @@ def lend(database: Database, store: ByteStore, worker: WorkerIdentity, lease: Le
             copies.touch(session, [sha256])
     if copy is None:
         raise ModelNotPinned(f"{sha256.hex()[:12]}… of job {lease.job_id}", hint="fetch only what the job pins")
-    return Lent(sha256=sha256, size=copy.size, file=copies.model_store(store).open(scope.slug, sha256))
+    return Lent(sha256=sha256, size=copy.size, file=copies.open_copy(store, scope.slug, sha256))
 
 
 def held(database: Database, worker: WorkerIdentity, asked: HeldRequest) -> HeldAnswer:
