@@ -55,6 +55,10 @@ class NoFolder(NotAcceptable):
     """It cannot be told which of ComfyUI's folders these weights belong into."""
 
 
+class NoBytes(NotAcceptable):
+    """There is nothing in this file."""
+
+
 class OtherFileThere(Conflict):
     """Another file has that name."""
 
@@ -85,6 +89,8 @@ def push(
     json: AsJson = False,
 ) -> None:
     """Bring weights into the server's model store. What is there is not sent again; the same command goes on after a break."""
+    if file.stat().st_size == 0:
+        raise NoBytes(f"{file} has no bytes", hint="push it when whoever writes it has finished")
     where, called = _place_of(file, folder, name)
     limit = parse_size(bandwidth) if bandwidth is not None else None
     with _progress(file.stat().st_size, "reading") as tell:
@@ -130,7 +136,7 @@ def list_stored(
         as_json(answer)
         return
     table(
-        ("SHA-256", "SIZE", "NAME", "LAST USED", "USES", "STAYS SINCE"),
+        ("SHA-256", "SIZE", "NAME", "LAST USED", "USES", "STAYS BECAUSE"),
         (
             (
                 one["sha256"][:SHORT],
