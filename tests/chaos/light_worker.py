@@ -121,6 +121,9 @@ class LightWorker:
         if status not in (200, 204):
             self.journal.note("refused", call="claim", status=status)
             time.sleep(0.2)
+        if status == 409:
+            # An earlier start's registration, slow on its way, came after this one's: a real worker ends, and is started again.
+            raise SystemExit("another start is registered")
         return answer["job"] if status == 200 else None
 
     def _report(self, grant: dict[str, Any], how: str, *, forged: bool = False, asks: bool = False) -> None:
