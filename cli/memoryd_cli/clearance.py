@@ -190,6 +190,8 @@ def show_verdict(found: dict[str, Any]) -> None:
         say("  " + ", ".join(f"{count} {word}" for word, count in sorted(found["counts"].items())))
     for clause in found["clauses"]:
         licence = f"{clause['licence']} {clause['section']}".strip() if clause["licence"] else "no licence known"
+        if clause["term"] == "recalled":
+            licence = "recalled"
         basis = BASIS.get(clause["source"] or "", "")
         say(f"{clause['verdict']:>8}  {clause['model_name']}: {licence}{basis}: {clause['says']}")
     for item in [one for one in found["items"] if one["verdict"] != "allow"][:ITEMS_SHOWN]:
