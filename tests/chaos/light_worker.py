@@ -122,7 +122,7 @@ class LightWorker:
             self.journal.note("refused", call="claim", status=status)
             time.sleep(0.2)
         if status == 409:
-            # An earlier start's registration, slow on its way, came after this one's: a real worker ends, and is started again.
+            # An earlier start's slow registration came after this one's: a real worker ends, and is started again.
             raise SystemExit("another start is registered")
         return answer["job"] if status == 200 else None
 
