@@ -30,7 +30,7 @@ from memoryd.clearance.queries import making
 from memoryd.clearance.queries import verdicts as queries
 from memoryd.clearance.telling import told
 from memoryd.foundation.database import Session
-from memoryd.foundation.errors import Conflict, NotFound
+from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import AssetId, ProjectId, parse_id
 from memoryd.foundation.paging import BadCursor, Page, decode_cursor, encode_cursor, page_size
 from memoryd.model_registry.naming import resolve_names
@@ -47,10 +47,6 @@ STRICTNESS_SHOWN = {verdict: place for place, verdict in enumerate(reversed(Verd
 
 class NothingToClear(Conflict):
     """There is nothing in it."""
-
-
-class VerdictNotFound(NotFound):
-    """There is no such verdict."""
 
 
 def clear_asset(session: Session, caller: Caller, ref: str, occasion: Occasion) -> Cleared:
