@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from pathlib import Path
@@ -73,3 +74,21 @@ def test_another_tenants_models_are_not_shown(drifted: str, http: httpx.Client, 
     assert http.get(f"/models/{drifted}", headers=other).status_code == 404
     assert drifted[:12] not in http.get("/models", headers=other).text
     assert drifted[:12] not in http.get("/models/drift", headers=other).text
+
+
+def test_the_store_shows_what_lies_there_and_why_it_stays(studio: Studio, http: httpx.Client) -> None:
+    content = weights({"modelspec.title": HOSTILE}, b"\7")
+    sha256 = hashlib.sha256(content).hexdigest()
+    asked = {"size": len(content), "folder": "loras", "name": "shop/stored.safetensors"}
+    http.timeout = httpx.Timeout(60.0)
+    other = {"Memoryd-Tenant": "other"}
+    path = f"/v1/models/stored/{sha256}"
+    assert "stored.safetensors" not in http.get("/models/stored").text
+    assert http.post(path, json=asked).is_success
+    assert http.patch(path, params={"offset": 0}, content=content).is_success
+    assert http.post(f"{path}/finish", json=asked).json()["state"] == "stored"
+    assert "loras/shop/stored.safetensors" in http.get("/models/stored").text
+    assert "it may leave when room is needed" in http.get(f"/models/{sha256}").text
+    assert sha256[:12] not in http.get("/models/stored", headers=other).text
+    assert http.delete(path).is_success
+    assert "cannot fetch it" in http.get(f"/models/{sha256}").text
