@@ -120,7 +120,7 @@ def state_licence(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Name a licence for a model. It is recorded as your statement, not as permission."""
+    """Name a licence for a model: your statement, in the audit trail. Verdicts rest on it: see docs/licences.md."""
     body = {"name": name, "url": url, "version": version}
     place = f"/models/{quote(ref.replace(chr(92), '/'))}"
     if reason is None:
