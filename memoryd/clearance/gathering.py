@@ -25,6 +25,7 @@ from memoryd.foundation.database import Session
 from memoryd.foundation.texts import storable
 from memoryd.model_registry.licensing.granting import grants_of
 from memoryd.model_registry.licensing.terms import Grant
+from memoryd.workflows.loaded_models import names_what_samples
 
 NOT_KNOWN = "how it was made is not known"
 PARENT_NOT_KNOWN = "how something it was made from was made is not known"
@@ -180,7 +181,7 @@ def _of_run(run: AnyRow, facts: _Facts, *, elsewhere: bool) -> Iterator[Entry]:
     models = facts.models.get(key, ())
     for model in models:
         yield Entry(sha256=model.sha256, role=model.role, name=storable(model.name)[0], elsewhere=elsewhere)
-    if run.generates and not models:
+    if run.generates and not names_what_samples(model.role for model in models):
         yield Entry(sha256=None, role=UNKNOWN_MAKING, name=NO_MODEL_NAMED, elsewhere=elsewhere)
     if not all(given.known for given in facts.inputs.get(key, ())):
         yield Entry(sha256=None, role=UNKNOWN_MAKING, name=INPUT_NOT_KNOWN, elsewhere=elsewhere)
