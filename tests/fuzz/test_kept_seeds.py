@@ -27,9 +27,10 @@ def test_damaged_files_of_every_kind_are_facts_or_findings(tmp_path: Path) -> No
         assert outcome_of(content, contents[seed], tmp_path).fault is None, number
 
 
-@pytest.mark.parametrize("path", model_headers.kept_seeds(), ids=lambda path: path.stem)
-def test_a_model_that_once_failed_is_described(path: Path, tmp_path: Path) -> None:
-    assert model_headers.outcome_of(model_headers.ending_of(path), path.read_bytes(), tmp_path).fault is None
+def test_models_that_once_failed_are_described(tmp_path: Path) -> None:
+    for path in model_headers.kept_seeds():
+        outcome = model_headers.outcome_of(model_headers.ending_of(path), path.read_bytes(), tmp_path)
+        assert outcome.fault is None, path
 
 
 def test_damaged_models_of_every_format_are_facts_or_findings(tmp_path: Path) -> None:
