@@ -15,6 +15,13 @@ from memoryd_cli.output import as_json, say, table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_BY = {
+    "header": "the file",
+    "sidecar": "what lies beside the file",
+    "known-file": "its published hash",
+    "person": "a person",
+}
+
 SHORT = 12
 """Hex digits of a hash that a list shows; enough to name the model in other commands."""
 
@@ -61,7 +68,7 @@ def list_models(
                 model_provenance.version_of(model),
                 str(len(model["parents"]) or ""),
                 model_provenance.uses_of(model),
-                _licence(model["licence"]),
+                _granted(model["granted"]),
             )
             for model in answer["items"]
         ),
@@ -94,7 +101,7 @@ def show_model(
         address = f" <{licence['url']}>" if licence["url"] else ""
         say(f"licence  {_licence(licence)}{address}")
     if not model["licences"]:
-        say("licence  unknown: nobody named one")
+        say(f"licence  {_granted(model['granted'])}: `memoryd licences of` tells all that counts")
     for name in model["names"]:
         until = f" until {name['seen_to']}" if name["seen_to"] else ""
         where = ", ".join(name["workers"]) or name["worker"]
@@ -140,6 +147,10 @@ def _licence(licence: dict[str, Any] | None) -> str:
         return "unknown"
     version = f" {licence['version']}" if licence["version"] else ""
     return f"{licence['name']}{version} (stated by {'the file' if licence['stated_by'] == 'file' else 'a person'})"
+
+
+def _granted(granted: dict[str, Any] | None) -> str:
+    return "unknown" if granted is None else f"{granted['name']} (by {_BY[granted['source']]})"
 
 
 def _first_name(model: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -35,7 +35,8 @@ from memoryd.catalog.sequences import find_sequence
 from memoryd.foundation.database import Session
 from memoryd.foundation.findings import Finding
 from memoryd.foundation.ids import AssetId, GenerationId
-from memoryd.model_registry.licences import licence_of
+from memoryd.model_registry.licensing.granting import grants_of, shown_of
+from memoryd.model_registry.licensing.terms import Grant
 from memoryd.model_registry.naming import resolve_names
 from memoryd.plugin_api.facts import Confidence
 from memoryd.storage.blobs import find_blob
@@ -223,7 +224,7 @@ def _models(session: Session, rows: list[Any]) -> defaultdict[tuple[UUID, str], 
     unknown = sorted({(row.role, row.name) for row in rows if row.sha256 is None})
     now = resolve_names(session, unknown) if unknown else {}
     digests = {row.sha256 for row in rows if row.sha256 is not None} | set(now.values())
-    licences = licence_of(session, sorted(digests)) if digests else {}
+    grants = grants_of(session, sorted(digests))
 
     def view(row: Any) -> ModelView:
         sha256 = row.sha256 if row.sha256 is not None else now.get((row.role, row.name))
@@ -238,7 +239,7 @@ def _models(session: Session, rows: list[Any]) -> defaultdict[tuple[UUID, str], 
             strength_clip=row.strength_clip,
             evidence=row.evidence,
             source=Source(row.source),
-            licence=None if sha256 is None else _licence(licences, sha256),
+            licence=None if sha256 is None else _licence(grants[sha256]),
             confidence=Confidence(row.confidence),
             claimed_hash=row.claimed_hash,
             air=row.air,
@@ -247,9 +248,9 @@ def _models(session: Session, rows: list[Any]) -> defaultdict[tuple[UUID, str], 
     return _by_output(rows, view)
 
 
-def _licence(licences: Mapping[bytes, Any], sha256: bytes) -> LicenceView | None:
-    stated = licences.get(sha256)
-    return None if stated is None else LicenceView(name=stated.name, source=str(stated.source))
+def _licence(grants: Sequence[Grant]) -> LicenceView | None:
+    shown = shown_of(grants)
+    return None if shown is None else LicenceView(name=shown.name, source=shown.source.value)
 
 
 def _inputs(session: Session, rows: list[Any], sees: Sees) -> defaultdict[tuple[UUID, str], list[Any]]:

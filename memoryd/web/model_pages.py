@@ -9,7 +9,7 @@ from memoryd.catalog.models import drifting, uses
 from memoryd.clearance.recalls.standing import recalled
 from memoryd.model_registry import looking_up
 from memoryd.model_registry.keeping import copies
-from memoryd.model_registry.licensing.granting import grants_of
+from memoryd.model_registry.licensing.granting import grants_of, shown_of
 from memoryd.submission.stored_models.room import needs_of
 from memoryd.web.rendering import page
 from memoryd.weights.kinds import ModelKind
@@ -38,6 +38,7 @@ def list_models(
         models=found.rows,
         used=uses.count_uses(work.session, sha256s, work.caller.sees),
         counted=uses.LISTED_RUNS,
+        granted={sha256: shown_of(grants) for sha256, grants in grants_of(work.session, sha256s).items()},
         stopped=recalled(work.session, sha256s),
         kept=copies.find_copies(work.session, sha256s),
         next_cursor=found.next_cursor,

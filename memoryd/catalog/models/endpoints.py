@@ -18,6 +18,7 @@ from memoryd.catalog.models.wire import (
     UseShape,
 )
 from memoryd.model_registry import looking_up
+from memoryd.model_registry.licensing.granting import grants_of
 
 router = APIRouter(tags=["model_registry"])
 
@@ -40,9 +41,14 @@ def list_models(
     page = looking_up.list_models(
         work.session, kind=kind, folder=folder, licensed=licensed, search=search, cursor=cursor, limit=limit
     )
-    used = uses.count_uses(work.session, [model.sha256 for model in page.rows], work.caller.sees)
+    sha256s = [model.sha256 for model in page.rows]
+    used = uses.count_uses(work.session, sha256s, work.caller.sees)
+    grants = grants_of(work.session, sha256s)
     return UsedModelList(
-        items=[UsedModelShape.of_used(model, used.get(model.sha256, uses.Uses())) for model in page.rows],
+        items=[
+            UsedModelShape.of_used(model, used.get(model.sha256, uses.Uses()), grants[model.sha256])
+            for model in page.rows
+        ],
         next_cursor=page.next_cursor,
     )
 
@@ -69,4 +75,5 @@ def show_model(ref: Ref, work: Reader) -> UsedModelDetailShape:
     sha256 = looking_up.find_model(work.session, ref)
     detail = looking_up.show_model(work.session, sha256)
     used = uses.count_uses(work.session, [sha256], work.caller.sees, most=uses.SHOWN_RUNS)
-    return UsedModelDetailShape.of_used(detail, used.get(sha256, uses.Uses()))
+    grants = grants_of(work.session, [sha256])[sha256]
+    return UsedModelDetailShape.of_used(detail, used.get(sha256, uses.Uses()), grants)

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from uuid import UUID
 
 from memoryd.catalog.models.drifting import DriftUsed
 from memoryd.catalog.models.uses import NAMED_RUNS, UseOfModel, Uses
 from memoryd.model_registry.facts import ModelDetail, ModelView
+from memoryd.model_registry.licensing.granting import shown_of
+from memoryd.model_registry.licensing.terms import Grant, GrantSource
 from memoryd.model_registry.provenance_wire import Shape
 from memoryd.model_registry.wire import ModelDetailShape, ModelShape
+
+
+class GrantedShape(Shape):
+    """The licence that is granted to a model, and by what: the file, what lies beside it, its published hash, a person."""
+
+    name: str
+    source: GrantSource
+
+    @classmethod
+    def of(cls, grants: Iterable[Grant]) -> GrantedShape | None:
+        """Return the grant that is shown first; None where nothing grants one: *unknown*, never *free*."""
+        shown = shown_of(grants)
+        return None if shown is None else cls(name=shown.name, source=shown.source)
 
 
 class UsedModelShape(ModelShape):
     """A model, with how many of the caller's runs used it; `uses_more`: at least so many."""
 
+    granted: GrantedShape | None
     uses: int
     uses_more: bool
 
     @classmethod
-    def of_used(cls, model: ModelView, uses: Uses) -> UsedModelShape:
+    def of_used(cls, model: ModelView, uses: Uses, grants: Iterable[Grant]) -> UsedModelShape:
         """Return the shape of a model in a list."""
-        return cls(**dict(ModelShape.of(model)), uses=uses.runs, uses_more=uses.more)
+        granted = GrantedShape.of(grants)
+        return cls(**dict(ModelShape.of(model)), granted=granted, uses=uses.runs, uses_more=uses.more)
 
 
 class UsedModelList(Shape):
@@ -34,13 +52,15 @@ class UsedModelList(Shape):
 class UsedModelDetailShape(ModelDetailShape):
     """A model with everything that is known, and how many of the caller's runs used it."""
 
+    granted: GrantedShape | None
     uses: int
     uses_more: bool
 
     @classmethod
-    def of_used(cls, detail: ModelDetail, uses: Uses) -> UsedModelDetailShape:
+    def of_used(cls, detail: ModelDetail, uses: Uses, grants: Iterable[Grant]) -> UsedModelDetailShape:
         """Return the shape of a model with everything."""
-        return cls(**dict(ModelDetailShape.of_detail(detail)), uses=uses.runs, uses_more=uses.more)
+        granted = GrantedShape.of(grants)
+        return cls(**dict(ModelDetailShape.of_detail(detail)), granted=granted, uses=uses.runs, uses_more=uses.more)
 
 
 class UseShape(Shape):

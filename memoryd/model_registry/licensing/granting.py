@@ -41,6 +41,12 @@ def grants_of(session: Session, sha256s: Iterable[bytes]) -> dict[bytes, tuple[G
     return {sha256: (*(own := known.own(sha256)), *known.inherited(sha256, own)) for sha256 in wanted}
 
 
+def shown_of(grants: Iterable[Grant]) -> Grant | None:
+    """Return the grant that a line has room for: a person's before others; never an inherited one, which grants nothing."""
+    own = [grant for grant in grants if not grant.inherited]
+    return min(own, key=lambda grant: grant.source is not GrantSource.PERSON, default=None)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Model:
     """What a model says of itself."""
