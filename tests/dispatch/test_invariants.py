@@ -162,11 +162,12 @@ def machine(database: Database, tenants: tuple[TenantScope, TenantScope]) -> typ
                 self.jobs.append((who, jobs.enqueue(self.farm, ask(tenants[who].id, self.pools[0], **asked)).job_id))
 
         def _may_wait_for_approval(self, data: st.DataObject, who: int, asked: dict[str, Any]) -> None:
-            """A new approval, or one that others of this tenant wait for already; what was refused takes no new jobs."""
+            """A new approval, or one that others of this tenant wait for already; what was answered takes no new jobs."""
             if data.draw(st.integers(0, 2)):
                 return
-            refused = set(self._ids("select id from approval_hold where refused is not null"))
-            open_ = [one for owner, one in self.approvals if owner == who and one not in refused]
+            # What was given is asked about no more: whoever asks looks, and holds the answer off, before.
+            awaited = set(self._ids("select id from approval_hold where refused is null"))
+            open_ = [one for owner, one in self.approvals if owner == who and one in awaited]
             which = data.draw(PLACES) % (len(open_) + 1)
             asked["approval_id"] = uuid4() if which == len(open_) else open_[which]
             approvals.begin(self.farm, asked["approval_id"], tenant_id=tenants[who].id)

@@ -429,6 +429,22 @@ def test_a_changed_judgement_is_not_approved_unseen(studio: Studio) -> None:
     assert studio.standing(studio.submit().job_id).state is JobState.READY
 
 
+def test_who_may_decide_is_whom_the_policy_names_today(studio: Studio) -> None:
+    studio.policy(on_unknown=Action.ASK)
+    request = studio.submit().clearance["request"]  # type: ignore[index]
+    studio.policy(ask_role=Role.OFFICER)
+    with pytest.raises(approvals.RequestChanged) as changed:
+        studio.approve(request)
+    seen = changed.value.facts["judged"]
+    with pytest.raises(approvals.NotYoursToDecide):
+        studio.approve(request, judged=seen)
+    later = studio.submit()
+    with pytest.raises(approvals.NotYoursToDecide):
+        studio.approve(request, judged=seen)
+    studio.approve(request, by=studio.admin, judged=seen)
+    assert studio.standing(later.job_id).state is JobState.READY, "what waits for the present judgement goes with it"
+
+
 def test_a_group_waits_as_a_whole_and_a_refusal_names_the_item(studio: Studio) -> None:
     studio.policy(on_unknown=Action.ASK)
     names = tuple(f"{name}.safetensors" for name in ("bad", "worse"))

@@ -110,14 +110,28 @@ def approve(
             judged=present.judged.hex(),
             clauses=[clause_json(clause) for clause in present.deciding],
         )
-    _write(session, caller, view, RequestState.APPROVED, why)
+    newer = None
     if present.judged and present.judged != view.judged and present.action in (Action.ASK, Action.REFUSE):
-        # It is this judgement that was approved: later jobs ask for it.
-        newer = ask(session, present, caller)
-        assert newer.request is not None
-        _write(session, caller, show(session, scope, caller.sees, str(newer.request)), RequestState.APPROVED, why)
+        # It is this judgement that is approved, by whom the policy names today: later jobs ask for it.
+        newer = _newer(session, caller, view, present)
+    _write(session, caller, view, RequestState.APPROVED, why)
     _settle(session, scope, view.id, None)
+    if newer is not None:
+        _write(session, caller, newer, RequestState.APPROVED, why)
+        _settle(session, scope, newer.id, None)
     return show(session, scope, None, str(view.id))
+
+
+def _newer(session: Session, caller: Caller, view: RequestView, present: Decision) -> RequestView:
+    """Return the request for the present judgement of what another asked about, locked, if the caller may decide it too."""
+    if present.request is not None:
+        return _locked(session, caller, str(present.request))
+    if not may_decide(caller, replace(view, ask_role=present.policy.ask_role)):
+        role = present.policy.ask_role.value
+        raise NotYoursToDecide(f"the policy asks a {role} by now", hint=f"ask a {role} of {view.project}")
+    asked = ask(session, present, caller)
+    assert asked.request is not None
+    return _find(session, caller.sees, str(asked.request))
 
 
 def refuse(session: Session, scope: TenantScope, caller: Caller, ref: str, reason: str) -> RequestView:
