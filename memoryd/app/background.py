@@ -12,6 +12,7 @@ from collections.abc import Callable
 from memoryd.access import directory
 from memoryd.app.handlers import HANDLERS, HandlerContext
 from memoryd.app.serving import make_offices
+from memoryd.clearance import standing
 from memoryd.clearance.recalls import keeping as touches
 from memoryd.dispatch import chores, telling, tending
 from memoryd.dispatch.facts import Chore
@@ -129,6 +130,7 @@ class Background:
     def _keep_touches(self) -> None:
         for tenant in list(self._tenants.values()):
             touches.tend(self.database, tenant)
+            standing.renew(self.database, tenant)
 
     def _chores(self) -> None:
         while not self._stop.is_set():

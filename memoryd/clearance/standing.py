@@ -191,6 +191,18 @@ def follow_sets(database: Database, tenant: TenantScope, digests: Mapping[bytes,
         after = some[-1]
 
 
+def renew(database: Database, tenant: TenantScope) -> int:
+    """Queue what has to be worked out anew since something under it changed; return how many assets that are."""
+    renewed = 0
+    while True:
+        with database.tenant_work(tenant) as session:
+            assets = queries.take_stale(session, ASSETS_AT_ONCE)
+            add_chores(session, tenant, ASSETS, assets)
+        renewed += len(assets)
+        if len(assets) < ASSETS_AT_ONCE:
+            return renewed
+
+
 def add_chores(session: Session, tenant: TenantScope, recipe: str, subjects: Sequence[UUID]) -> None:
     """Queue chores of this kind; `session` has the tenant, and has it again afterwards."""
     if subjects:

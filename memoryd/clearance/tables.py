@@ -105,9 +105,12 @@ class AssetModelSet(TenantTable):
     """Null: of no project."""
     digest: Mapped[Sha256] = mapped_column(ForeignKey("model_set.digest"), index=True)
     at: Mapped[RecordedNow]
+    stale: Mapped[bool] = mapped_column(server_default=text("false"))
+    """What it rests on changed since: runs, outputs, owners, lineage. It is worked out anew soon."""
 
 
 Index("asset_model_set_project_idx", AssetModelSet.project_id, AssetModelSet.digest)
+Index("asset_model_set_stale_idx", AssetModelSet.asset_id, postgresql_where=AssetModelSet.stale)
 
 
 class StudioStatement(TenantTable):

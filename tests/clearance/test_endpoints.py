@@ -18,6 +18,7 @@ from memoryd.access.sessions import local_caller
 from memoryd.catalog.looking_up import find_asset
 from memoryd.clearance import endpoints, reopening, standing
 from memoryd.clearance.recalls import deciding
+from memoryd.clearance.recalls import keeping as touches
 from memoryd.clearance.recalls.facts import RecallKind
 from memoryd.dispatch import chores
 from memoryd.foundation.database import Database
@@ -195,6 +196,46 @@ def test_a_verdict_is_marked_in_its_project_alone(studio: Studio) -> None:
         )
     # The other project owns the same bytes now, and nobody has worked out what it may know.
     assert studio.found("verdict:allow", frozenset({studio.hidden})) == 0
+
+
+def test_a_mark_follows_what_is_read_anew_and_what_a_picture_is_said_to_be_made_from(studio: Studio) -> None:
+    studio.grant("Apache-2.0")
+    studio.work()
+
+    def renewed() -> tuple[int, int]:
+        touches.tend(studio.database, studio.caller.tenant)
+        standing.renew(studio.database, studio.caller.tenant)
+        studio.work()
+        assert standing.renew(studio.database, studio.caller.tenant) == 0
+        return studio.found("verdict:allow"), studio.found("verdict:unknown")
+
+    assert renewed() == (1, 0)
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        session.execute(text("update generation_model set sha256 = :sha"), {"sha": b"\x08" * 32})
+    assert renewed() == (0, 1)
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        session.execute(text("update generation_model set sha256 = :sha"), {"sha": SHA})
+    assert renewed() == (1, 0)
+    # A parent of which nobody knows how it was made.
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        session.execute(
+            text(
+                "insert into asset (id, sha256, size, kind, media_type, made_at, made_source, root_id)"
+                " values (:id, :sha, 1, 'image', 'image/png', now(), 'file_time', :id)"
+            ),
+            {"id": UUID(int=1), "sha": b"\x09" * 32},
+        )
+        session.execute(
+            text(
+                "insert into lineage (child_root, parent_root, via)"
+                " select root_id, :parent, 'input' from asset where id = :child"
+            ),
+            {"parent": UUID(int=1), "child": UUID(studio.asset)},
+        )
+    assert renewed() == (0, 1)
+    with studio.database.tenant_work(studio.caller.tenant) as session:
+        session.execute(text("delete from lineage"))
+    assert renewed() == (1, 0)
 
 
 def test_a_project_and_a_delivery_are_judged_with_counts_and_items(studio: Studio) -> None:

@@ -170,6 +170,23 @@ def keep_sets_of(session: Session, pairs: Sequence[tuple[Pair, bytes]]) -> list[
     return [(asset, project) for asset, project in written]
 
 
+def take_stale(session: Session, limit: int) -> list[UUID]:
+    """Take assets, `limit` at most, whose sets have to be worked out anew."""
+    return list(
+        session.scalars(
+            text(
+                """
+                with picked as (select distinct asset_id from (
+                    select asset_id from asset_model_set where stale limit :limit) each),
+                taken as (update asset_model_set s set stale = false from picked where s.asset_id = picked.asset_id and s.stale)
+                select asset_id from picked order by asset_id
+                """
+            ),
+            {"limit": limit},
+        )
+    )
+
+
 def list_sets(session: Session, digests: Collection[bytes]) -> dict[bytes, list[list[Any]]]:
     """Return the entries of sets, by digest."""
     rows = session.execute(

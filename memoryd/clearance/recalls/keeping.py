@@ -2,7 +2,8 @@
 
 Whatever changes runs, outputs or owners notes what it changed, in its own transaction (touch_change, by triggers). Here it
 is folded into `touch` and its sums, by one at a time: what is kept is exact whenever nothing is noted that is not folded,
-and whoever counts folds first. Lines that a recalled model comes to touch are marked by the same act.
+and whoever counts folds first. Lines that a recalled model comes to touch are marked by the same act, and the sets of
+models that stand behind what changed are noted to be worked out anew (`clearance.standing.renew`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from memoryd.foundation.database import Database, Session, TenantScope
 CHANGES_AT_ONCE = 20
 """Statements whose changes one step folds: of batches of a thousand files that is seconds, of single files nothing."""
 ASSETS_AT_ONCE = 2_000
+SEEN_LATER_S = 30.0
+"""A transaction that changed something may commit so much later: a set worked out meanwhile has not seen it."""
 STEPS_FIRST = 10
 """Steps that whoever counts takes first; where that does not suffice, the answer says that more is to come."""
 
@@ -31,13 +34,14 @@ def keep(session: Session, *, wait: bool = False) -> bool:
     taken = queries.take_changes(session, CHANGES_AT_ONCE)
     if taken is None:
         return False
-    assets, generations = taken
-    fold(session, assets, generations)
+    assets, generations, changed_at = taken
+    every = fold(session, assets, generations)
+    queries.mark_stale(session, every, changed_at, SEEN_LATER_S)
     return True
 
 
-def fold(session: Session, assets: Sequence[UUID], generations: Sequence[UUID]) -> None:
-    """Bring what is kept of these assets and runs up to date; whoever calls has the lock."""
+def fold(session: Session, assets: Sequence[UUID], generations: Sequence[UUID]) -> list[UUID]:
+    """Bring what is kept of these assets and runs up to date, and return all assets concerned; the caller has the lock."""
     every = sorted({*assets, *queries.list_made(session, generations)})
     queries.number_models(session, every, generations)
     for at in range(0, len(generations), ASSETS_AT_ONCE):
@@ -49,6 +53,7 @@ def fold(session: Session, assets: Sequence[UUID], generations: Sequence[UUID]) 
     recalled = recalls.list_recalled_numbers(session, list(come)) if come else set()
     if recalled:
         marks.set_marks(session, set().union(*(come[no] for no in recalled)), add=[FLAG_RECALLED])
+    return every
 
 
 def tend(database: Database, tenant: TenantScope, *, wait: bool = False) -> int:

@@ -99,7 +99,7 @@ class TouchTally(TenantTable):
 
 
 class TouchChange(TenantTable):
-    """What a statement changed of runs' facts, of their outputs and of who owns assets, and `touch` does not know yet.
+    """What a statement changed of runs' facts, outputs, owners or lineage, and `touch` does not know yet.
 
     Written by triggers, in the transaction that changes: what is in `touch` and here together is always all.
     """
@@ -109,3 +109,4 @@ class TouchChange(TenantTable):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     assets: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), server_default="{}")
     generations: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), server_default="{}")
+    at: Mapped[RecordedNow]

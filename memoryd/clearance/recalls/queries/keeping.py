@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -22,22 +23,42 @@ def lock_touches(session: Session, *, wait: bool) -> bool:
     return bool(session.scalar(text(f"select pg_try_advisory_xact_lock({name})")))
 
 
-def take_changes(session: Session, limit: int) -> tuple[list[UUID], list[UUID]] | None:
-    """Take what the oldest `limit` statements changed: (assets, generations), each once; None where nothing is waiting."""
+def take_changes(session: Session, limit: int) -> tuple[list[UUID], list[UUID], datetime.datetime] | None:
+    """Take what the oldest `limit` statements changed: (assets, generations), each once, and when the last of them did.
+
+    None where nothing is waiting.
+    """
     row = session.execute(
         text(
             """
             with taken as (
                 delete from touch_change where id in (select id from touch_change order by id limit :limit)
-                returning assets, generations)
+                returning assets, generations, at)
             select array(select distinct unnest(assets) from taken) as assets,
                    array(select distinct unnest(generations) from taken) as generations,
-                   exists (select from taken) as some
+                   (select max(at) from taken) as last_at
             """
         ),
         {"limit": limit},
     ).one()
-    return (list(row.assets), list(row.generations)) if row.some else None
+    return (list(row.assets), list(row.generations), row.last_at) if row.last_at is not None else None
+
+
+def mark_stale(session: Session, assets: Sequence[UUID], changed_at: datetime.datetime, margin_s: float) -> None:
+    """Note that the sets of models of these assets have to be worked out anew, unless that was done since.
+
+    `margin_s`: what was worked out so shortly after the change may not have seen it yet.
+    """
+    session.execute(
+        text(
+            """
+            update asset_model_set set stale = true
+             where asset_id = any(cast(:assets as uuid[])) and not stale
+               and at < cast(:changed_at as timestamptz) + make_interval(secs => :margin_s)
+            """
+        ),
+        {"assets": list(assets), "changed_at": changed_at, "margin_s": margin_s},
+    )
 
 
 def count_changes(session: Session) -> int:
