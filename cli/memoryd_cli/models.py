@@ -101,7 +101,8 @@ def show_model(
         address = f" <{licence['url']}>" if licence["url"] else ""
         say(f"licence  {_licence(licence)}{address}")
     if not model["licences"]:
-        say(f"licence  {_granted(model['granted'])}: `memoryd licences of` tells all that counts")
+        granted = model["granted"]
+        say(f"licence  {'unknown: nobody named one' if granted is None else _granted(granted)}")
     for name in model["names"]:
         until = f" until {name['seen_to']}" if name["seen_to"] else ""
         where = ", ".join(name["workers"]) or name["worker"]

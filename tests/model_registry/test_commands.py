@@ -85,7 +85,7 @@ def test_an_interrupted_scan_records_what_it_read_and_is_taken_up_again(
 def test_models_are_listed_shown_and_licensed(models: Path) -> None:
     scanned(models)
     listed = run("models", "list")
-    assert "CC-BY-4.0 (stated by the file)" in listed
+    assert "CC-BY-4.0 (by the file)" in listed
     assert "loras/style/ink.safetensors" in listed
     assert len(json.loads(run("models", "list", "--unlicensed", "--json"))["items"]) == 2
     assert "and more" in run("models", "list", "--limit", "1")
