@@ -1,7 +1,8 @@
 """What every test may ask for: a real Postgres, two tenants, and real files.
 
 One embedded server serves a whole test run (all processes of it); a template database is made once from the migrations,
-and a test gets either a transaction that is rolled back (`session`, `farm_session`) or a clone of its own (`database`).
+and a test gets either a transaction that is rolled back (`session`, `farm_session`) or a database that holds nothing else
+(`database`): a clone that is emptied after each test, or, with `database_name` or `owner_url`, a new clone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from memoryd.access.directory import add_tenant, find_tenant
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm, take_tenant
 from memoryd.foundation.embedded_postgres import Cluster
 from memoryd.foundation.migrations import ensure_farm_role, upgrade_schema
+from tests.emptied_database import EmptiedDatabase
 
 TEMPLATE = "memoryd_template"
 RUN_VARIABLE = "MEMORYD_TEST_RUN_HOME"
@@ -80,16 +82,25 @@ def _admin(server: Cluster, database: str) -> Iterator[psycopg.Connection[tuple[
         yield connection
 
 
-@contextlib.contextmanager
-def _clone(server: Cluster) -> Iterator[str]:
+def _make_clone(server: Cluster) -> str:
     name = f"t_{uuid.uuid4().hex[:16]}"
     with _admin(server, "postgres") as connection:
         connection.execute(f"create database {name} template {TEMPLATE} owner memoryd_owner strategy file_copy")
+    return name
+
+
+def _drop(server: Cluster, name: str) -> None:
+    with _admin(server, "postgres") as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@contextlib.contextmanager
+def _clone(server: Cluster) -> Iterator[str]:
+    name = _make_clone(server)
     try:
         yield name
     finally:
-        with _admin(server, "postgres") as connection:
-            connection.execute(f"drop database {name} with (force)")
+        _drop(server, name)
 
 
 @pytest.fixture(scope="session")
@@ -108,12 +119,27 @@ def database_name(cluster: Cluster) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def emptied_database(cluster: Cluster) -> Iterator[EmptiedDatabase]:
+    """One clone for the tests that commit, used by one after another."""
+    emptied = EmptiedDatabase(cluster, _make_clone(cluster))
+    yield emptied
+    _drop(cluster, emptied.name)
+
+
 @pytest.fixture
-def database(cluster: Cluster, database_name: str) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Database]:
     """A database of this test's own, with tenants `default` and `other`: for leases, listeners, several connections."""
-    own = Database(cluster.server_url(database_name))
+    if "database_name" in request.fixturenames:
+        own = Database(cluster.server_url(request.getfixturevalue("database_name")))
+        yield own
+        own.close()
+        return
+    emptied: EmptiedDatabase = request.getfixturevalue("emptied_database")
+    own = Database(cluster.server_url(emptied.name))
     yield own
     own.close()
+    emptied.empty()
 
 
 @pytest.fixture

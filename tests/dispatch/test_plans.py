@@ -19,7 +19,6 @@ from memoryd.dispatch import jobs, leases, pools, tending
 from memoryd.dispatch.facts import LeaseKey, WorkerIdentity
 from memoryd.dispatch.queries import capping, entering, holding, moving
 from memoryd.foundation.database import Database, Session, TenantScope, raw_connection
-from memoryd.foundation.embedded_postgres import Cluster
 from tests.dispatch.conftest import add_worker, ask
 
 JOBS = 20_000
@@ -81,9 +80,7 @@ def scans(lines: list[str], table: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(params=["never analysed", "nearly empty", "full"])
-def farm_at(
-    request: pytest.FixtureRequest, cluster: Cluster, served: Database, tenant: TenantScope
-) -> Iterator[Session]:
+def farm_at(request: pytest.FixtureRequest, owner_url: str, served: Database, tenant: TenantScope) -> Iterator[Session]:
     """A session on a queue of which nothing is known, on one that was analysed nearly empty, and on a full one."""
     with served.farm_work() as session:
         pool = pools.find_pool(session, "default", tenant_id=tenant.id)
@@ -100,8 +97,7 @@ def farm_at(
             {"tenant_id": tenant.id, "pool_id": pool.id, "many": many},
         )
     if request.param != "never analysed":
-        url = cluster.owner_url(str(served.engine.url.database))
-        with psycopg.connect(url, autocommit=True) as owner:
+        with psycopg.connect(owner_url, autocommit=True) as owner:
             owner.execute("set search_path to farm")
             owner.execute("vacuum analyze ready, job, lease, pool, worker, job_class, mark")
     with served.farm_work() as session:
