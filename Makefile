@@ -75,8 +75,9 @@ canary: setup-dev ## a worker that drifts: found, since when, after which change
 exactness: setup-dev ## a real ComfyUI, named by two variables: 100 runs made again, and what differs named; about 20 minutes
 	@$(BIN)/python tests/exactness/run.py
 
-invariants: setup-dev ## the queue's invariants as state machines, a thousand times as long as in `make test`
+invariants: setup-dev ## the queue as state machines, a thousand times as long as in `make test`; other properties, far longer
 	@MEMORYD_TEST_LONG=1 $(BIN)/pytest -q tests/dispatch/test_invariants.py tests/dispatch/test_invariants_of_order.py
+	@MEMORYD_TEST_LONG=1 $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m hypothesis --ignore tests/dispatch
 
 fuzz: setup-dev ## 200,000 mutated files over every reader and the whole way of recording, 100,000 mutated models
 	@$(BIN)/python tests/fuzz/run.py

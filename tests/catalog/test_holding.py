@@ -33,6 +33,7 @@ from memoryd.storage.blob_store import BlobStore
 from memoryd.storage.blobs import register
 from tests.catalog.conftest import Knock
 from tests.catalog.records import record
+from tests.thoroughness import tries
 
 DAYS = 30
 EVERYTHING = frozenset(Scope) - {Scope.WORK}
@@ -271,7 +272,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(8, long=250), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, stored=st.booleans())
 def test_no_order_of_decisions_and_removals_takes_what_is_held(
     studio: Studio, steps: list[tuple[str, str]], stored: bool

@@ -9,6 +9,7 @@ from memoryd.catalog.facts import Location, LocationRecord, LocationState, Sight
 from memoryd.catalog.sighting import judge
 from memoryd.foundation.ids import AssetId, LocationId, new_id
 from tests.catalog.records import place
+from tests.thoroughness import tries
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 
@@ -93,7 +94,7 @@ faces = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(st.lists(faces, unique_by=lambda f: f.path), st.lists(faces, unique_by=lambda f: f.path), st.booleans())
 def test_no_place_is_ever_moved_while_its_name_is_seen(
     seen: list[LocationRecord], before: list[LocationRecord], looked: bool

@@ -23,6 +23,7 @@ from memoryd.model_registry.licensing.terms import (
     RevenueCap,
     Terms,
 )
+from tests.thoroughness import tries
 
 SHA = b"\x01" * 32
 
@@ -326,19 +327,19 @@ def strictness(models: list[ModelInUse], occasion: Occasion) -> int:
     return STRICTNESS[judge(models, occasion).verdict]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(st.lists(MODELS, max_size=4), OCCASIONS)
 def test_the_strictest_model_wins(models: list[ModelInUse], occasion: Occasion) -> None:
     assert strictness(models, occasion) == max((strictness([one], occasion) for one in models), default=0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(st.lists(MODELS, max_size=3), MODELS, OCCASIONS)
 def test_another_model_never_makes_it_milder(models: list[ModelInUse], more: ModelInUse, occasion: Occasion) -> None:
     assert strictness([*models, more], occasion) >= strictness(models, occasion)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(MODELS, GRANTS, OCCASIONS)
 def test_another_grant_never_makes_it_milder_but_the_first_of_its_own(
     one: ModelInUse, grant: Grant, occasion: Occasion
@@ -349,14 +350,14 @@ def test_another_grant_never_makes_it_milder_but_the_first_of_its_own(
         assert strictness([more], occasion) >= strictness([one], occasion)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(st.lists(MODELS, min_size=1, max_size=3), PLACES, OCCASIONS)
 def test_another_territory_never_makes_it_milder(models: list[ModelInUse], place: str, occasion: Occasion) -> None:
     wider = dataclasses.replace(occasion, territories=(*occasion.territories, place))
     assert strictness(models, wider) >= strictness(models, occasion)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(st.lists(GRANTS, max_size=3), OCCASIONS)
 def test_an_unknown_hash_never_yields_allow(grants: list[Grant], occasion: Occasion) -> None:
     assert judge([model(*grants, sha256=None)], occasion).verdict in (Verdict.UNKNOWN, Verdict.BLOCK)
@@ -364,7 +365,7 @@ def test_an_unknown_hash_never_yields_allow(grants: list[Grant], occasion: Occas
     assert judge([model(*inherited)], occasion).verdict in (Verdict.UNKNOWN, Verdict.BLOCK)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 @given(st.lists(MODELS, max_size=3), OCCASIONS)
 def test_what_decided_is_cited_and_allow_means_that_nothing_cited_is_stricter(
     models: list[ModelInUse], occasion: Occasion

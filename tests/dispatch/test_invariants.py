@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import os
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -52,8 +51,8 @@ from memoryd.foundation.database import Database, TenantScope, take_farm
 from memoryd.foundation.errors import Conflict
 from memoryd.foundation.ids import CapId, GroupId, JobId, ProjectId
 from tests.dispatch.conftest import LONG_AGO, add_worker, ask
+from tests.thoroughness import LONG
 
-LONG = bool(os.environ.get("MEMORYD_TEST_LONG"))
 EXAMPLES, STEPS = (1_000, 60) if LONG else (20, 30)
 WORKERS = 3
 PLACES = st.integers(0, 999)

@@ -23,9 +23,9 @@ from memoryd.dispatch.queries import upkeep
 from memoryd.foundation.database import Database, Session, TenantScope, take_farm
 from memoryd.foundation.ids import JobId, ProjectId, TenantId
 from tests.dispatch.conftest import add_worker, ask
-from tests.dispatch.test_invariants import LONG
+from tests.thoroughness import tries
 
-EXAMPLES = 500 if LONG else 6
+EXAMPLES = tries(6, long=500)
 OFTEN = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, database=None
 )

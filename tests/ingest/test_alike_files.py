@@ -23,6 +23,7 @@ from memoryd.workflows import alike
 from memoryd.workflows.editor.lessons import Lessons
 from memoryd.workflows.templates import token_of
 from tests.ingest.pictures import png
+from tests.thoroughness import tries
 from tests.workflows.test_alike import filled, sampled, some_graph
 
 TEXT = "a red fox in the snow at night, number"
@@ -121,7 +122,7 @@ HOSTILE = st.text(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(20, long=500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

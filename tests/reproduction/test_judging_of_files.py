@@ -13,6 +13,7 @@ from memoryd.recognition.facts import By
 from memoryd.recognition.resembling import COPY_DISTANCE
 from memoryd.reproduction.from_file.facts import Standing
 from memoryd.reproduction.from_file.judging import CANDIDATES_LIMIT, LOOKS_THE_SAME, Evidence, plausible, settle
+from tests.thoroughness import tries
 
 
 @st.composite
@@ -35,7 +36,7 @@ several = st.integers(0, 14).flatmap(lambda count: st.tuples(*(evidence(number) 
 
 
 @given(several, st.integers(0, 3))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(100), deadline=None)
 def test_one_is_taken_only_where_no_other_is_plausible(found: tuple[Evidence, ...], unseen: int) -> None:
     ranked = plausible(found)
     standing, doubts = settle(ranked, unseen_siblings=unseen)
@@ -64,7 +65,7 @@ def test_one_is_taken_only_where_no_other_is_plausible(found: tuple[Evidence, ..
 
 
 @given(several)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 def test_the_order_is_that_of_the_evidence_and_depends_on_nothing_else(found: tuple[Evidence, ...]) -> None:
     ranked = plausible(found)
     assert plausible(tuple(reversed(found))) == ranked

@@ -14,6 +14,7 @@ from memoryd.search.query_language import (
     parse,
     spell,
 )
+from tests.thoroughness import tries
 
 
 def part(text: str) -> Part | None:
@@ -146,7 +147,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(120), deadline=None)
 @given(st.lists(pieces, max_size=25).map("".join) | st.text(max_size=60))
 def test_any_text_is_a_search_or_refused_and_its_spelling_is_the_same_search(text: str) -> None:
     refused: QueryNotUnderstood | None = None
@@ -191,7 +192,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(trees)
 def test_every_search_can_be_spelled(tree: Part) -> None:
     assert parse(spell(Query(part=tree))).part == tree

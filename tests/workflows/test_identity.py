@@ -16,6 +16,7 @@ from memoryd.workflows.documents import graph_of_canonical
 from memoryd.workflows.facts import RECIPE, Graph, Identities, Link, Node
 from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.identity import COERCED_RECIPE, GraphHasCycle, identify, spell
+from tests.thoroughness import tries
 
 Make = Callable[[dict[str, Any]], Graph]
 Real = Callable[[str], Graph]
@@ -78,7 +79,7 @@ def identified(prompt: dict[str, Any]) -> Identities:
 
 
 @given(prompts(), st.integers())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(20), deadline=None)
 def test_ids_order_and_titles_do_not_matter(prompt: dict[str, Any], seed: int) -> None:
     one, other = identified(prompt), identified(shuffled(prompt, seed))
     assert digests(one) == digests(other)
@@ -86,7 +87,7 @@ def test_ids_order_and_titles_do_not_matter(prompt: dict[str, Any], seed: int) -
 
 
 @given(prompts(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(20), deadline=None)
 def test_any_changed_input_of_an_executed_node_changes_the_exact_identity(
     prompt: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -102,7 +103,7 @@ def test_any_changed_input_of_an_executed_node_changes_the_exact_identity(
 
 
 @given(prompts())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tries(15), deadline=None)
 def test_the_canonical_form_is_canonical_json_and_gives_the_graph_back(prompt: dict[str, Any]) -> None:
     identities = identified(prompt)
     assert canonical_bytes(json.loads(identities.canonical)) == identities.canonical

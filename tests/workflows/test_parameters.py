@@ -17,6 +17,7 @@ from memoryd.workflows.graph_reading import parse_graph
 from memoryd.workflows.parameters import read_parameters
 from memoryd.workflows.preparing import prepare_graph
 from memoryd.workflows.saving_output import find_saving_output
+from tests.thoroughness import tries
 
 Make = Callable[[dict[str, Any]], Graph]
 Real = Callable[[str], Graph]
@@ -361,7 +362,7 @@ def strange_prompts(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(strange_prompts())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=tries(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_graph_holds_is_read_without_an_error(prompt: dict[str, Any]) -> None:
     graph, findings = parse_graph(json.dumps(prompt).encode())
     if graph is None:

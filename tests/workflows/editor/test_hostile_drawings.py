@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from memoryd.workflows.editor.converting import convert
 from memoryd.workflows.editor.learning import learn
 from memoryd.workflows.facts import Graph, Node
+from tests.thoroughness import tries
 
 scalars = st.one_of(
     st.none(),
@@ -101,7 +102,7 @@ drawings = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=tries(50), deadline=None)
 @given(drawings)
 def test_any_drawing_is_a_graph_or_a_finding(drawing: Any) -> None:
     raw = json.dumps(drawing).encode()
