@@ -178,7 +178,8 @@ def take_stale(session: Session, limit: int) -> list[UUID]:
                 """
                 with picked as (select distinct asset_id from (
                     select asset_id from asset_model_set where stale limit :limit) each),
-                taken as (update asset_model_set s set stale = false from picked where s.asset_id = picked.asset_id and s.stale)
+                taken as (
+                    update asset_model_set s set stale = false from picked where s.asset_id = picked.asset_id and s.stale)
                 select asset_id from picked order by asset_id
                 """
             ),
