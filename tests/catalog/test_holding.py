@@ -265,22 +265,22 @@ def test_an_approval_waits_for_who_removes_and_the_other_way_round(studio: Studi
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(("approve", "withdraw", "let_go", "trash")), st.sampled_from(WORDS))
+    st.tuples(st.sampled_from(("approve", "withdraw", "let_go", "trash", "trash")), st.sampled_from(WORDS))
     | st.sampled_from(("empty", "collect")).map(lambda step: (step, "")),
-    min_size=3,
+    min_size=6,
     max_size=14,
 )
 
 
-@settings(max_examples=tries(8, long=250), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS, stored=st.booleans())
+@settings(max_examples=tries(12, long=250), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.sampled_from(("picture", "input")), steps=STEPS, stored=st.booleans())
 def test_no_order_of_decisions_and_removals_takes_what_is_held(
-    studio: Studio, steps: list[tuple[str, str]], stored: bool
+    studio: Studio, first: str, steps: list[tuple[str, str]], stored: bool
 ) -> None:
     studio.make(new_id().hex, stored=stored, in_folder=not stored)
     needs = {"picture": {"picture", "input", "source"}, "input": {"input", "source"}}
     promised: dict[str, set[str]] = {}
-    for step, word in [*steps, ("empty", ""), ("collect", "")]:
+    for step, word in [("approve", first), *steps, ("empty", ""), ("collect", "")]:
         # A picture that was erased is no longer found: nobody decides about it.
         with contextlib.suppress(AssetNotFound):
             match step:
